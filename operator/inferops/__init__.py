@@ -1,0 +1,1 @@
+"""inferops: a Kubernetes operator for inference deployments."""

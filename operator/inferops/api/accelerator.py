@@ -1,0 +1,67 @@
+"""Accelerator: a type of GPU, or a slice of one: how its nodes are recognised, what it can do, what it costs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from inferops.api.base import LabelKey, LabelValue, Model, ResourceName, Toleration
+
+
+class NodeLabel(Model):
+    """A label by which a node with this accelerator is recognised."""
+
+    key: LabelKey = Field(description="The label's key, for example nvidia.com/gpu.product.")
+    values: list[LabelValue] = Field(min_length=1, max_length=16, description="Values that mean this accelerator.")
+
+
+class Throughput(Model):
+    """Dense arithmetic throughput by precision, in TFLOPS (TOPS for int8). Left out: not supported."""
+
+    bf16: Annotated[float, Field(gt=0)] | None = Field(default=None, description="bfloat16 and float16.")
+    fp8: Annotated[float, Field(gt=0)] | None = Field(default=None, description="8-bit floating point.")
+    int8: Annotated[float, Field(gt=0)] | None = Field(default=None, description="8-bit integers.")
+    fp4: Annotated[float, Field(gt=0)] | None = Field(default=None, description="4-bit floating point.")
+
+
+class Price(Model):
+    """What an hour costs."""
+
+    usd_per_hour: float = Field(ge=0, description="US dollars an hour for one accelerator, on demand.")
+    spot_usd_per_hour: Annotated[float, Field(ge=0)] | None = Field(
+        default=None, description="US dollars an hour for one accelerator on spot nodes."
+    )
+    date: Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")] = Field(
+        description="Day of the price, YYYY-MM-DD."
+    )
+
+
+class AcceleratorSpec(Model):
+    """The facts of one accelerator type."""
+
+    vendor: Literal["nvidia", "amd"] = Field(default="nvidia", description="Who makes it.")
+    node_labels: list[NodeLabel] = Field(
+        min_length=1,
+        max_length=8,
+        description="How its nodes are recognised: a node has the accelerator when any one of these labels matches.",
+    )
+    resource_name: ResourceName = Field(
+        default="nvidia.com/gpu",
+        description="The extended resource that pods request, for example nvidia.com/mig-1g.10gb for a MIG slice.",
+    )
+    slice: bool = Field(
+        default=False,
+        description="Whether it is a slice of a GPU (MIG). Slices have no link among them: no tensor parallelism.",
+    )
+    memory_gib: Annotated[float, Field(gt=0, alias="memoryGiB")] = Field(description="Memory of one, in GiB.")
+    bandwidth_gbps: Annotated[float, Field(gt=0, alias="bandwidthGBps")] = Field(
+        description="Memory bandwidth of one, in GB/s."
+    )
+    tflops: Throughput = Field(description="Dense arithmetic throughput of one, by precision.")
+    tolerations: list[Toleration] = Field(
+        default_factory=lambda: [Toleration(key="nvidia.com/gpu", operator="Exists")],
+        max_length=16,
+        description="Taints of its nodes that the pods tolerate.",
+    )
+    price: Price | None = Field(default=None, description="What an hour of one costs.")

@@ -1,0 +1,84 @@
+"""Conditions: their types, the fixed list of reasons, and the shape they have in every status."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from inferops.api.base import Model
+
+
+class ConditionType(StrEnum):
+    """What a condition speaks of. The first four follow kstatus, the others are the stages behind Ready."""
+
+    READY = "Ready"
+    AVAILABLE = "Available"
+    RECONCILING = "Reconciling"
+    STALLED = "Stalled"
+    VALID = "Valid"
+    SCHEDULED = "Scheduled"
+    ROLLED_OUT = "RolledOut"
+    ROUTED = "Routed"
+
+
+class Reason(StrEnum):
+    """Every reason that a condition of ours can have; tools may rely on the words."""
+
+    # Valid
+    VALID = "Valid"
+    INVALID_SPEC = "InvalidSpec"
+    RUNTIME_NOT_FOUND = "RuntimeNotFound"
+    RUNTIME_INVALID = "RuntimeInvalid"
+    SOURCE_NOT_SUPPORTED = "SourceNotSupported"
+    ARGUMENT_NOT_ALLOWED = "ArgumentNotAllowed"
+    ACCELERATOR_REQUIRED = "AcceleratorRequired"
+    ACCELERATOR_NOT_FOUND = "AcceleratorNotFound"
+    TENSOR_PARALLEL_INVALID = "TensorParallelInvalid"
+    NAME_CONFLICT = "NameConflict"
+    REJECTED_BY_API_SERVER = "RejectedByAPIServer"
+    # Scheduled
+    SCHEDULED = "Scheduled"
+    NO_MATCHING_NODE = "NoMatchingNode"
+    NODES_TOO_SMALL = "NodesTooSmall"
+    NODES_UNAVAILABLE = "NodesUnavailable"
+    INSUFFICIENT_CAPACITY = "InsufficientCapacity"
+    UNSCHEDULABLE = "Unschedulable"
+    PODS_REFUSED = "PodsRefused"
+    # RolledOut, Available, Ready
+    CREATING = "Creating"
+    PULLING = "Pulling"
+    IMAGE_PULL_FAILED = "ImagePullFailed"
+    CONTAINER_CONFIG_INVALID = "ContainerConfigInvalid"
+    LOADING = "Loading"
+    CRASH_LOOP = "CrashLoop"
+    PROMOTED = "Promoted"
+    AVAILABLE = "MinimumReplicasAvailable"
+    UNAVAILABLE = "NoReplicaAvailable"
+    READY = "Ready"
+    REPLICAS_NOT_READY = "ReplicasNotReady"
+    # Routed
+    SERVICE_ROUTED = "ServiceRouted"
+    NO_ENDPOINTS = "NoEndpoints"
+    # Reconciling, and resources whose behaviour comes later
+    PROGRESSING = "Progressing"
+    TERMINATING = "Terminating"
+    NOT_ACTED_ON = "NotActedOn"
+
+
+class Condition(Model):
+    """One condition, as metav1.Condition."""
+
+    type: Annotated[str, Field(max_length=64)] = Field(description="What the condition speaks of.")
+    status: Literal["True", "False", "Unknown"] = Field(description="True, False or Unknown.")
+    observed_generation: int = Field(default=0, ge=0, description="The generation of the spec that was judged.")
+    last_transition_time: Annotated[str, Field(json_schema_extra={"format": "date-time"})] = Field(
+        description="When the status last changed, RFC 3339."
+    )
+    reason: Annotated[str, Field(max_length=128, pattern="^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$")] = Field(
+        description="Why, as one CamelCase word from a fixed list."
+    )
+    message: Annotated[str, Field(max_length=4096)] = Field(
+        default="", description="Why, for people: names the field and the remedy."
+    )

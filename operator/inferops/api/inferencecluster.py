@@ -1,0 +1,76 @@
+"""InferenceCluster: a member cluster: how it is reached, where it stands, what it may hold, what it costs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from inferops.api.base import LabelValue, Model, Name, ObjectName, Rule, SecretKey, Toleration
+from inferops.api.conditions import Condition
+
+
+class ClusterAccess(Model):
+    """How the cluster is reached: exactly one of the ways."""
+
+    rules = (
+        Rule(
+            cel="(has(self.kubeconfigSecret) ? 1 : 0) + (has(self.clusterProfile) ? 1 : 0) + (self.hub ? 1 : 0) == 1",
+            holds=lambda self: (
+                (self.kubeconfig_secret is not None) + (self.cluster_profile is not None) + bool(self.hub) == 1
+            ),
+            message="access: give exactly one of kubeconfigSecret, clusterProfile and hub: true",
+        ),
+    )
+    kubeconfig_secret: SecretKey | None = Field(
+        default=None, description="A kubeconfig in a Secret of the operator's namespace."
+    )
+    cluster_profile: ObjectName | None = Field(
+        default=None, description="A ClusterProfile (multicluster.x-k8s.io) in the operator's namespace."
+    )
+    hub: bool = Field(default=False, description="Whether it is the operator's own cluster.")
+
+
+class ClusterPrice(Model):
+    """What an accelerator costs in this cluster."""
+
+    accelerator: ObjectName = Field(description="The Accelerator's name.")
+    usd_per_hour: float = Field(ge=0, description="US dollars an hour for one, on demand.")
+    spot_usd_per_hour: Annotated[float, Field(ge=0)] | None = Field(
+        default=None, description="US dollars an hour for one on spot nodes."
+    )
+
+
+class InferenceClusterSpec(Model):
+    """A member cluster."""
+
+    access: ClusterAccess = Field(description="How the cluster is reached.")
+    region: LabelValue | None = Field(default=None, description="Region, for placement and residency.")
+    zone: LabelValue | None = Field(default=None, description="Zone within the region.")
+    prices: list[ClusterPrice] = Field(
+        default_factory=list,
+        max_length=64,
+        description="Prices of this cluster; left out: those of the Accelerators.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["accelerator"]},
+    )
+    namespaces: list[Name] = Field(
+        default_factory=list,
+        max_length=256,
+        description="Namespaces whose services may be placed here; left out: all.",
+        json_schema_extra={"x-kubernetes-list-type": "set"},
+    )
+    tolerations: list[Toleration] = Field(
+        default_factory=list, max_length=16, description="Further taints of its nodes that pods tolerate."
+    )
+
+
+class InferenceClusterStatus(Model):
+    """What the operator knows of the cluster."""
+
+    observed_generation: int = Field(default=0, ge=0, description="The generation of the spec that was last judged.")
+    conditions: list[Condition] = Field(
+        default_factory=list,
+        max_length=16,
+        description="The cluster's conditions.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+    )

@@ -1,0 +1,347 @@
+"""InferenceService: what to serve, on which GPUs, and how to scale, roll out, place and route it."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from inferops.api.base import (
+    ComputeResources,
+    Duration,
+    EnvVar,
+    LabelSelector,
+    Model,
+    Name,
+    ObjectName,
+    Rule,
+    seconds,
+)
+from inferops.api.conditions import Condition
+
+MODEL_URI_PATTERN = (
+    r"^(hf://[A-Za-z0-9][-A-Za-z0-9_.]*/[A-Za-z0-9][-A-Za-z0-9_.]*"
+    r"|(s3|gs)://[a-z0-9][-a-z0-9.]{1,61}[a-z0-9](/[-A-Za-z0-9_.=]+)*/?"
+    r"|pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?(/[-A-Za-z0-9_.=]+)*/?"
+    r"|oci://[a-z0-9][-a-z0-9.]*(:[0-9]+)?(/[-a-z0-9_.]+)+(:[A-Za-z0-9_][-A-Za-z0-9_.]{0,127})?(@sha256:[a-f0-9]{64})?)$"
+)
+
+
+class ModelSpec(Model):
+    """The model: where its files are and how the engine is to load it."""
+
+    rules = (
+        Rule(
+            cel="!self.uri.contains('/../') && !self.uri.endsWith('/..')",
+            holds=lambda self: ".." not in self.uri.split("/"),
+            message="model.uri: '..' is not allowed in a path; name the folder itself",
+        ),
+        Rule(
+            cel="!has(self.revision) || self.uri.startsWith('hf://')",
+            holds=lambda self: self.revision is None or self.uri.startswith("hf://"),
+            message="model.revision: only an hf:// model has revisions; for s3, gs and pvc name the folder, "
+            "for oci the tag or digest, in model.uri",
+        ),
+    )
+    uri: Annotated[str, Field(pattern=MODEL_URI_PATTERN, max_length=512)] = Field(
+        description="Where the model is: hf://ORG/MODEL, s3://BUCKET/PATH, gs://BUCKET/PATH, pvc://CLAIM/PATH "
+        "(a PersistentVolumeClaim in the same namespace) or oci://REGISTRY/IMAGE:TAG (mounted as an image volume)."
+    )
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][-A-Za-z0-9_./:]*$", max_length=128)] | None = Field(
+        default=None,
+        description="The model's name in requests; left out: the name of the InferenceService.",
+    )
+    revision: Annotated[str, Field(pattern=r"^[A-Za-z0-9][-A-Za-z0-9_./]*$", max_length=128)] | None = Field(
+        default=None,
+        description="Commit, branch or tag of an hf:// model. Give a commit: a branch can change under the service.",
+    )
+    quantization: Literal["fp8", "int8", "awq", "gptq", "nvfp4"] | None = Field(
+        default=None, description="How weights are quantized; left out: as the checkpoint says."
+    )
+    max_model_len: Annotated[int, Field(ge=1, le=16_777_216)] | None = Field(
+        default=None,
+        description="Longest context in tokens, prompt and answer together; left out: the model's own limit.",
+    )
+    credentials_secret: ObjectName | None = Field(
+        default=None,
+        description="A Secret of the same namespace with what the source needs: key HF_TOKEN for hf://, "
+        "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_ENDPOINT_URL, AWS_DEFAULT_REGION) for s3://, "
+        "key credentials.json (a service account) for gs://.",
+    )
+
+
+class RuntimeSpec(Model):
+    """Which engine serves the model, and what to tell it."""
+
+    name: ObjectName = Field(
+        default="vllm", description="A ServingRuntime: one of the built-in ones (vllm, triton) or one of the admin's."
+    )
+    args: list[Annotated[str, Field(min_length=1, max_length=1024)]] = Field(
+        default_factory=list,
+        max_length=64,
+        description="Arguments for the engine, one word an item, never a shell. Arguments that the operator sets "
+        "itself, or that the ServingRuntime does not allow, are refused.",
+    )
+    env: list[EnvVar] = Field(
+        default_factory=list, max_length=64, description="Environment variables of the engine's container."
+    )
+    resources: ComputeResources = Field(
+        default_factory=ComputeResources,
+        description="CPU and memory of the engine's container; left out: as the ServingRuntime says, times the GPUs.",
+    )
+
+
+class AcceleratorChoice(Model):
+    """One way to run a replica: so many accelerators of a type."""
+
+    type: ObjectName = Field(description="An Accelerator: a built-in type such as nvidia-h100-80gb, or the admin's.")
+    count: int = Field(default=1, ge=1, le=64, description="Accelerators of one replica, all on one node.")
+    spot: bool = Field(
+        default=False, description="Whether to run on spot nodes. False never lands on them, true only on them."
+    )
+
+
+class SLOSpec(Model):
+    """What users are promised. Rollouts are judged and replicas are counted by it."""
+
+    ttft: Duration | None = Field(default=None, description="Time to first token, for example 800ms.")
+    tpot: Duration | None = Field(default=None, description="Time per output token after the first, for example 50ms.")
+    error_rate: Annotated[float, Field(ge=0, le=1)] | None = Field(
+        default=None, description="Share of requests that may fail, for example 0.001."
+    )
+
+
+class ScalingSpec(Model):
+    """How many replicas, and who decides it."""
+
+    rules = (
+        Rule(
+            cel="!has(self.maxReplicas) || self.minReplicas <= self.maxReplicas",
+            holds=lambda self: self.max_replicas is None or self.min_replicas <= self.max_replicas,
+            message="scaling.maxReplicas: must be at least scaling.minReplicas; raise maxReplicas or lower minReplicas",
+        ),
+        Rule(
+            cel="!has(self.replicas) || !has(self.maxReplicas) || self.replicas <= self.maxReplicas",
+            holds=lambda self: self.replicas is None or self.max_replicas is None or self.replicas <= self.max_replicas,
+            message="scaling.replicas: must not exceed scaling.maxReplicas; lower replicas or raise maxReplicas",
+        ),
+    )
+    mode: Literal["auto", "queueDepth", "latency", "fixed", "schedule", "external"] = Field(
+        default="auto",
+        description="Who decides the number of replicas: auto (queue, latency and forecast), queueDepth or latency "
+        "(plain targets), fixed, schedule, or external (an HPA or KEDA on the scale subresource).",
+    )
+    replicas: Annotated[int, Field(ge=0, le=1000)] | None = Field(
+        default=None,
+        description="Replicas wanted now. Set through the scale subresource (kubectl scale, an HPA, KEDA); "
+        "left out: minReplicas.",
+    )
+    min_replicas: int = Field(default=1, ge=0, le=1000, description="Never fewer replicas than this.")
+    max_replicas: Annotated[int, Field(ge=1, le=1000)] | None = Field(
+        default=None, description="Never more replicas than this; left out: minReplicas, so that no cost surprises."
+    )
+    queue_depth: int = Field(
+        default=4, ge=1, le=100_000, description="Requests that may wait for one replica before another is added."
+    )
+    scale_to_zero_after: Duration | None = Field(
+        default=None, description="Without a request for so long, go to zero replicas; left out: never."
+    )
+
+
+Metric = Literal["errorRate", "ttft", "tpot"]
+
+
+class RolloutStep(Model):
+    """One step of a canary."""
+
+    weight: int = Field(ge=1, le=99, description="Percentage of requests that the canary gets.")
+    min_duration: Duration = Field(default="2m", description="Stay on this step at least so long.")
+
+
+class AnalysisSpec(Model):
+    """How canary and stable are compared, over the same windows."""
+
+    metrics: list[Metric] = Field(
+        default_factory=lambda: list[Metric](("errorRate", "ttft", "tpot")),
+        min_length=1,
+        max_length=3,
+        description="What is compared.",
+        json_schema_extra={"x-kubernetes-list-type": "set"},
+    )
+    alpha: float = Field(
+        default=0.01, gt=0, le=0.5, description="Highest probability of rolling back a harmless version."
+    )
+    margin: float = Field(default=0.05, gt=0, le=1, description="How much worse the canary may be and still advance.")
+    on_no_data: Literal["Hold", "Pause"] = Field(
+        default="Hold", description="What to do without data: hold the step, or pause until somebody resumes."
+    )
+
+
+def _increasing(weights: list[int]) -> bool:
+    return all(low < high for low, high in pairwise(weights))
+
+
+class RolloutSpec(Model):
+    """How a new revision replaces the one that serves."""
+
+    rules = (
+        Rule(
+            cel="self.steps.map(s, s.weight).isSorted() && "
+            "self.steps.all(a, self.steps.exists_one(b, a.weight == b.weight))",
+            holds=lambda self: _increasing([step.weight for step in self.steps]),
+            message="rollout.steps: weights must increase from step to step; sort them",
+        ),
+    )
+    strategy: Literal["auto", "surge", "swap", "recreate"] = Field(
+        default="auto",
+        description="surge adds the new revision beside the old one, swap exchanges replica by replica, recreate "
+        "stops the old one first; auto takes surge where GPUs are free, else swap.",
+    )
+    steps: list[RolloutStep] = Field(
+        default_factory=lambda: [
+            RolloutStep(weight=5, min_duration="2m"),
+            RolloutStep(weight=25, min_duration="5m"),
+            RolloutStep(weight=50, min_duration="5m"),
+        ],
+        max_length=20,
+        description="The canary's steps, weights increasing; an empty list promotes once the new revision is ready.",
+    )
+    analysis: AnalysisSpec = Field(default_factory=AnalysisSpec, description="How canary and stable are compared.")
+    retain_previous: Duration = Field(
+        default="24h", description="How long the previous revision is kept for an instant rollback."
+    )
+
+
+class PlacementSpec(Model):
+    """In which clusters replicas run."""
+
+    clusters: LabelSelector | None = Field(
+        default=None, description="InferenceClusters by their labels; left out: the operator's own cluster."
+    )
+    min_clusters: int = Field(default=1, ge=1, le=100, description="Spread over at least so many clusters.")
+
+
+class GatewayRef(Model):
+    """A Gateway of the Gateway API."""
+
+    name: ObjectName = Field(description="The Gateway's name.")
+    namespace: Name | None = Field(default=None, description="Its namespace; left out: that of the InferenceService.")
+
+
+class TrafficSpec(Model):
+    """How requests reach the replicas."""
+
+    hostnames: list[
+        Annotated[
+            str,
+            Field(max_length=253, pattern=r"^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"),
+        ]
+    ] = Field(
+        default_factory=list,
+        max_length=16,
+        description="Host names under which the model is reached; a first label `*` stands for any.",
+        json_schema_extra={"x-kubernetes-list-type": "set"},
+    )
+    gateway_ref: GatewayRef | None = Field(
+        default=None, description="A Gateway to attach an HTTPRoute to; left out: the operator's default."
+    )
+    queue_timeout: Duration = Field(default="30s", description="How long a request may wait for a replica.")
+    max_queue: int = Field(
+        default=500, ge=0, le=1_000_000, description="How many requests may wait; more are answered with 429."
+    )
+
+
+class InferenceServiceSpec(Model):
+    """What to serve and how. Everything but `model.uri` has a default."""
+
+    rules = (
+        Rule(
+            cel="!has(self.slo) || !has(self.slo.ttft) || self.slo.ttft.matches('[1-9]')",
+            holds=lambda self: self.slo.ttft is None or seconds(self.slo.ttft) > 0,
+            message="slo.ttft: must be longer than 0; write for example 800ms, or leave it out",
+        ),
+        Rule(
+            cel="!has(self.slo) || !has(self.slo.tpot) || self.slo.tpot.matches('[1-9]')",
+            holds=lambda self: self.slo.tpot is None or seconds(self.slo.tpot) > 0,
+            message="slo.tpot: must be longer than 0; write for example 50ms, or leave it out",
+        ),
+        Rule(
+            cel="!has(self.accelerators) || self.accelerators.all(a, self.accelerators.exists_one(b, "
+            "a.type == b.type && a.count == b.count && a.spot == b.spot))",
+            holds=lambda self: len({(a.type, a.count, a.spot) for a in self.accelerators}) == len(self.accelerators),
+            message="accelerators: the same choice stands twice; remove one of them",
+        ),
+    )
+    model: ModelSpec = Field(description="The model to serve.")
+    runtime: RuntimeSpec = Field(default_factory=RuntimeSpec, description="The engine that serves it.")
+    accelerators: list[AcceleratorChoice] = Field(
+        default_factory=list,
+        max_length=8,
+        description="Accelerators of a replica, in order of preference; left out: the cheapest that fits.",
+    )
+    slo: SLOSpec = Field(default_factory=SLOSpec, description="Service level objectives.")
+    scaling: ScalingSpec = Field(default_factory=ScalingSpec, description="How many replicas.")
+    rollout: RolloutSpec = Field(default_factory=RolloutSpec, description="How new revisions are rolled out.")
+    placement: PlacementSpec = Field(default_factory=PlacementSpec, description="In which clusters.")
+    traffic: TrafficSpec = Field(default_factory=TrafficSpec, description="How requests reach it.")
+
+
+class RevisionStatus(Model):
+    """One revision as it stands."""
+
+    name: str = Field(max_length=63, description="Name of the revision's objects: the service's name and the hash.")
+    hash: str = Field(max_length=16, description="Hash of what is served: model, runtime and accelerators.")
+    role: Literal["Stable", "Candidate", "Retiring"] = Field(
+        description="Stable gets the traffic, Candidate is about to, Retiring is being removed."
+    )
+    accelerator: str = Field(
+        default="", max_length=300, description="What a replica runs on, for example 4x nvidia-l4."
+    )
+    image: str = Field(default="", max_length=512, description="The engine's image, fixed when the revision was made.")
+    replicas: int = Field(default=0, ge=0, description="Replicas wanted.")
+    ready_replicas: int = Field(default=0, ge=0, description="Replicas that answer.")
+    weight: int = Field(default=0, ge=0, le=100, description="Percentage of requests sent to it.")
+    message: str = Field(default="", max_length=1024, description="What it is waiting for.")
+
+
+class NotActedOn(Model):
+    """A part of the spec that is valid and stored, and not acted on by this version of the operator."""
+
+    field: str = Field(max_length=128, description="The field, for example spec.rollout.steps.")
+    message: str = Field(max_length=512, description="What happens instead.")
+
+
+class InferenceServiceStatus(Model):
+    """What the operator saw and did. All that it must remember stands here."""
+
+    observed_generation: int = Field(default=0, ge=0, description="The generation of the spec that was last judged.")
+    conditions: list[Condition] = Field(
+        default_factory=list,
+        max_length=16,
+        description="Ready, Available, Reconciling, Stalled (kstatus), and Valid, Scheduled, RolledOut, Routed.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+    )
+    replicas: int = Field(default=0, ge=0, description="Pods that exist, over all revisions.")
+    ready_replicas: int = Field(default=0, ge=0, description="Replicas of the stable revision that answer.")
+    selector: str = Field(
+        default="", max_length=512, description="Label selector of the pods, for the scale subresource."
+    )
+    url: str = Field(default="", max_length=512, description="Address of the service inside the cluster.")
+    stable_revision: str = Field(default="", max_length=16, description="Hash of the revision that gets the traffic.")
+    latest_revision: str = Field(default="", max_length=16, description="Hash of the revision that the spec asks for.")
+    revisions: list[RevisionStatus] = Field(
+        default_factory=list,
+        max_length=16,
+        description="The revisions that exist.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["hash"]},
+    )
+    explain: list[Annotated[str, Field(max_length=1024)]] = Field(
+        default_factory=list, max_length=16, description="Why it is so, a sentence a decision."
+    )
+    not_acted_on: list[NotActedOn] = Field(
+        default_factory=list,
+        max_length=32,
+        description="Parts of the spec that this version of the operator validates and stores and does not act on.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["field"]},
+    )

@@ -1,0 +1,32 @@
+"""What the decisions need to know of a serving engine. The engines themselves stand in `inferops.runtimes`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from inferops.api.accelerator import AcceleratorSpec
+from inferops.api.conditions import Reason
+from inferops.api.servingruntime import ServingRuntimeSpec
+from inferops.core.revision import RevisionSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """What stands in the way, as it will read in a condition."""
+
+    reason: Reason
+    message: str  # names the field and the remedy
+
+
+class Engine(Protocol):
+    """One serving engine, as far as a decision depends on it."""
+
+    @property
+    def name(self) -> str:
+        """The engine's name, as in `ServingRuntime.spec.engine`."""
+
+    def obstacle(
+        self, revision: RevisionSpec, runtime: ServingRuntimeSpec, accelerator: AcceleratorSpec
+    ) -> Obstacle | None:
+        """Why this engine cannot serve `revision`: a source it cannot read, an argument it does not take."""

@@ -1,0 +1,87 @@
+"""What a decision sees: one InferenceService and the world around it, frozen at one moment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from inferops.api.accelerator import AcceleratorSpec
+from inferops.api.resources import InferenceService
+from inferops.api.servingruntime import ServingRuntimeSpec
+from inferops.core.engine import Engine, Obstacle
+from inferops.core.revision import RevisionSpec
+
+
+@dataclass(frozen=True, slots=True)
+class PodView:
+    """A pod of a revision."""
+
+    name: str
+    revision: str
+    node: str = ""
+    ready: bool = False
+    deleting: bool = False
+    unschedulable: str = ""  # the scheduler's message, while it finds no node
+    waiting: str = ""  # reason for which the container waits, such as ImagePullBackOff
+    waiting_message: str = ""
+    restarts: int = 0
+    exit: str = ""  # how the container ended last, such as "OOMKilled" or "Error, exit code 1"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadView:
+    """The Deployment of a revision."""
+
+    replicas: int  # in its spec
+    ready: int = 0
+    settled: bool = True  # its controller has seen the newest spec
+    deleting: bool = False
+    failure: str = ""  # why its pods are refused: quota, pod security, a webhook
+
+
+@dataclass(frozen=True, slots=True)
+class NodeView:
+    """A node, as far as placing replicas depends on it."""
+
+    name: str
+    labels: Mapping[str, str]
+    allocatable: Mapping[str, int]  # whole units of extended resources
+    ready: bool = True
+    cordoned: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionView:
+    """A revision that exists: its record, its Deployment and its pods."""
+
+    hash: str
+    spec: RevisionSpec
+    image: str
+    order: int  # counts up as revisions are made
+    workload: WorkloadView | None = None
+    pods: tuple[PodView, ...] = ()
+
+    @property
+    def scheduled(self) -> bool:
+        return any(pod.node for pod in self.pods)
+
+    @property
+    def ready(self) -> int:
+        return sum(pod.ready and not pod.deleting for pod in self.pods)
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One InferenceService and the world around it. Everything that a decision may depend on stands here."""
+
+    service: InferenceService
+    now: datetime
+    runtime: ServingRuntimeSpec | None = None  # the one that the spec names
+    runtime_names: tuple[str, ...] = ()
+    engine: Engine | None = None
+    accelerators: Mapping[str, AcceleratorSpec] = field(default_factory=dict)
+    nodes: tuple[NodeView, ...] = ()
+    revisions: tuple[RevisionView, ...] = ()
+    routed_to: str = ""  # hash of the revision that the stable Service selects
+    refused: Obstacle | None = None  # why the last apply was refused for good, such as a name that is taken

@@ -1,0 +1,44 @@
+"""Revisions: what makes a new one, its hash and its names.
+
+A revision is one immutable version of what is served: the model, the engine with its arguments, and the
+accelerator that was chosen for it. Scaling, rollout, placement and traffic are not part of it: changing
+them restarts nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from pydantic import Field
+
+from inferops.api.base import Model
+from inferops.api.inferenceservice import AcceleratorChoice, InferenceServiceSpec, ModelSpec, RuntimeSpec
+
+HASH_LENGTH = 10
+
+
+class RevisionSpec(Model):
+    """What is served by one revision."""
+
+    model: ModelSpec = Field(description="The model.")
+    runtime: RuntimeSpec = Field(description="The engine and its arguments.")
+    accelerator: AcceleratorChoice = Field(description="The accelerator that was chosen among those of the service.")
+
+    @property
+    def hash(self) -> str:
+        """Ten hexadecimal digits. Fields at their default do not count, so that a field which a newer version
+        of the operator adds changes no existing hash and restarts nothing."""
+        content = self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:HASH_LENGTH]
+
+
+def revision_of(spec: InferenceServiceSpec, choice: AcceleratorChoice) -> RevisionSpec:
+    """The revision that `spec` asks for when its replicas run on `choice`."""
+    return RevisionSpec(model=spec.model, runtime=spec.runtime, accelerator=choice)
+
+
+def revision_name(service: str, revision: str) -> str:
+    """Name of everything that belongs to one revision: its Deployment, Service, PodDisruptionBudget and record."""
+    return f"{service}-{revision}"

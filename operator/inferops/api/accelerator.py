@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from inferops.api.base import LabelKey, LabelValue, Model, ResourceName, Toleration
+from inferops.api.base import Model, Toleration
+from inferops.api.formats import Day, LabelKey, LabelValue, ResourceName
 
 
 class NodeLabel(Model):
@@ -32,9 +33,7 @@ class Price(Model):
     spot_usd_per_hour: Annotated[float, Field(ge=0)] | None = Field(
         default=None, description="US dollars an hour for one accelerator on spot nodes."
     )
-    date: Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")] = Field(
-        description="Day of the price, YYYY-MM-DD."
-    )
+    date: Day = Field(description="Day of the price, YYYY-MM-DD.")
 
 
 class AcceleratorSpec(Model):

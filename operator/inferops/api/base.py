@@ -1,27 +1,14 @@
-"""What every part of a custom resource is built from: the model base, CEL rules and shared field types."""
+"""What every part of a custom resource is built from: the model base and the parts that several kinds share."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """A rule over several fields, said twice: as CEL for the API server and as Python for everybody else.
-
-    `cel` sees the object as `self`; `holds` gets the parsed model. The message names the field and the
-    remedy. A table of bad resources in the tests is refused by both, which holds the two sayings equal.
-    """
-
-    cel: str
-    holds: Callable[[Any], bool]
-    message: str
+from inferops.api.checks import Rule, Unique
+from inferops.api.formats import Bytes, Cpu, EnvName, LabelKey, Labels, LabelValue, ObjectName, SecretKeyName
 
 
 class Model(BaseModel):
@@ -31,6 +18,12 @@ class Model(BaseModel):
         alias_generator=to_camel, validate_by_name=True, validate_by_alias=True, frozen=True, extra="ignore"
     )
     rules: ClassVar[tuple[Rule, ...]] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_left_out(cls, data: Any) -> Any:
+        """As on the API server, which prunes nulls before it fills in defaults."""
+        return {key: value for key, value in data.items() if value is not None} if isinstance(data, dict) else data
 
     @model_validator(mode="after")
     def _rules_hold(self) -> Self:
@@ -42,35 +35,6 @@ class Model(BaseModel):
     def dump(self) -> dict[str, Any]:
         """The JSON form as the API server stores it, without what was left out."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
-
-
-DURATION_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-DURATION_PATTERN = r"^([0-9]{1,9}(ms|s|m|h|d)){1,5}$"
-
-
-def seconds(duration: str) -> float:
-    """Seconds of a duration such as `800ms`, `90s` or `1h30m`. Raises ValueError on anything else."""
-    if not re.fullmatch(DURATION_PATTERN, duration):
-        raise ValueError(f"{duration!r} is not a duration; write for example 800ms, 30s, 5m or 1h30m")
-    parts = re.findall(r"([0-9]+)(ms|s|m|h|d)", duration)
-    return sum(int(number) * DURATION_UNITS[unit] for number, unit in parts)
-
-
-LABEL_KEY_PATTERN = r"^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
-LABEL_VALUE_PATTERN = r"^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$"
-NAME_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
-SUBDOMAIN_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
-QUANTITY_PATTERN = r"^[0-9]+(\.[0-9]{1,3})?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$"
-ENV_NAME_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*$"
-
-Duration = Annotated[str, Field(pattern=DURATION_PATTERN, max_length=32)]
-Name = Annotated[str, Field(pattern=NAME_PATTERN, min_length=1, max_length=63)]
-ObjectName = Annotated[str, Field(pattern=SUBDOMAIN_PATTERN, min_length=1, max_length=253)]
-Quantity = Annotated[str, Field(pattern=QUANTITY_PATTERN, max_length=32)]
-LabelKey = Annotated[str, Field(pattern=LABEL_KEY_PATTERN, max_length=317)]
-LabelValue = Annotated[str, Field(pattern=LABEL_VALUE_PATTERN, max_length=63)]
-Labels = Annotated[dict[LabelKey, LabelValue], Field(max_length=32)]
-ResourceName = Annotated[str, Field(pattern=LABEL_KEY_PATTERN, min_length=1, max_length=253)]
 
 
 class Metadata(Model):
@@ -117,9 +81,7 @@ class SecretKey(Model):
     """A key of a Secret in the same namespace."""
 
     name: ObjectName = Field(description="The Secret's name.")
-    key: Annotated[str, Field(pattern=r"^[-._a-zA-Z0-9]+$", min_length=1, max_length=253)] = Field(
-        description="The key within the Secret."
-    )
+    key: SecretKeyName = Field(description="The key within the Secret.")
 
 
 class EnvVar(Model):
@@ -132,13 +94,16 @@ class EnvVar(Model):
             message="env: give exactly one of value and valueFromSecret",
         ),
     )
-    name: Annotated[str, Field(pattern=ENV_NAME_PATTERN, max_length=128)] = Field(description="The variable's name.")
+    name: EnvName = Field(description="The variable's name.")
     value: Annotated[str, Field(max_length=4096)] | None = Field(
         default=None, description="The value. Never put a secret here; use valueFromSecret."
     )
     value_from_secret: SecretKey | None = Field(
         default=None, description="A key of a Secret in the namespace of the InferenceService."
     )
+
+
+EnvVars = Annotated[list[EnvVar], Field(max_length=64), Unique("name")]
 
 
 class Toleration(Model):
@@ -157,5 +122,5 @@ class Toleration(Model):
 class ComputeResources(Model):
     """CPU and memory of the engine's container. GPUs come from `accelerators`."""
 
-    cpu: Quantity | None = Field(default=None, description="CPU request, for example `8`; no limit is set.")
-    memory: Quantity | None = Field(default=None, description="Memory request and limit, for example `64Gi`.")
+    cpu: Cpu | None = Field(default=None, description="CPU request, for example `8`; no limit is set.")
+    memory: Bytes | None = Field(default=None, description="Memory request and limit, for example `64Gi`.")

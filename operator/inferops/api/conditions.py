@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from inferops.api.base import Model
+from inferops.api.checks import Matching, Unique
 
 
 class ConditionType(StrEnum):
@@ -76,9 +77,12 @@ class Condition(Model):
     last_transition_time: Annotated[str, Field(json_schema_extra={"format": "date-time"})] = Field(
         description="When the status last changed, RFC 3339."
     )
-    reason: Annotated[str, Field(max_length=128, pattern="^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$")] = Field(
-        description="Why, as one CamelCase word from a fixed list."
-    )
+    reason: Annotated[
+        str, Field(max_length=128), Matching("^[A-Z][A-Za-z0-9]*$", "must be one CamelCase word, for example CrashLoop")
+    ] = Field(description="Why, as one CamelCase word from a fixed list.")
     message: Annotated[str, Field(max_length=4096)] = Field(
         default="", description="Why, for people: names the field and the remedy."
     )
+
+
+Conditions = Annotated[list[Condition], Field(max_length=16), Unique("type")]

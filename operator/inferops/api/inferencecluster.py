@@ -6,8 +6,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from inferops.api.base import LabelValue, Model, Name, ObjectName, Rule, SecretKey, Toleration
-from inferops.api.conditions import Condition
+from inferops.api.base import Model, SecretKey, Toleration
+from inferops.api.checks import Rule, Unique
+from inferops.api.conditions import Conditions
+from inferops.api.formats import LabelValue, Name, ObjectName
 
 
 class ClusterAccess(Model):
@@ -47,17 +49,11 @@ class InferenceClusterSpec(Model):
     access: ClusterAccess = Field(description="How the cluster is reached.")
     region: LabelValue | None = Field(default=None, description="Region, for placement and residency.")
     zone: LabelValue | None = Field(default=None, description="Zone within the region.")
-    prices: list[ClusterPrice] = Field(
-        default_factory=list,
-        max_length=64,
-        description="Prices of this cluster; left out: those of the Accelerators.",
-        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["accelerator"]},
+    prices: Annotated[list[ClusterPrice], Field(max_length=64), Unique("accelerator")] = Field(
+        default_factory=list, description="Prices of this cluster; left out: those of the Accelerators."
     )
-    namespaces: list[Name] = Field(
-        default_factory=list,
-        max_length=256,
-        description="Namespaces whose services may be placed here; left out: all.",
-        json_schema_extra={"x-kubernetes-list-type": "set"},
+    namespaces: Annotated[list[Name], Field(max_length=256), Unique()] = Field(
+        default_factory=list, description="Namespaces whose services may be placed here; left out: all."
     )
     tolerations: list[Toleration] = Field(
         default_factory=list, max_length=16, description="Further taints of its nodes that pods tolerate."
@@ -68,9 +64,4 @@ class InferenceClusterStatus(Model):
     """What the operator knows of the cluster."""
 
     observed_generation: int = Field(default=0, ge=0, description="The generation of the spec that was last judged.")
-    conditions: list[Condition] = Field(
-        default_factory=list,
-        max_length=16,
-        description="The cluster's conditions.",
-        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
-    )
+    conditions: Conditions = Field(default_factory=list, description="The cluster's conditions.")

@@ -7,24 +7,19 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from inferops.api.base import (
-    ComputeResources,
+from inferops.api.base import ComputeResources, EnvVars, LabelSelector, Model
+from inferops.api.checks import Rule, Unique
+from inferops.api.conditions import Conditions
+from inferops.api.formats import (
+    Argument,
     Duration,
-    EnvVar,
-    LabelSelector,
-    Model,
+    Hostname,
+    ModelName,
+    ModelRevision,
+    ModelUri,
     Name,
     ObjectName,
-    Rule,
-    seconds,
-)
-from inferops.api.conditions import Condition
-
-MODEL_URI_PATTERN = (
-    r"^(hf://[A-Za-z0-9][-A-Za-z0-9_.]*/[A-Za-z0-9][-A-Za-z0-9_.]*"
-    r"|(s3|gs)://[a-z0-9][-a-z0-9.]{1,61}[a-z0-9](/[-A-Za-z0-9_.=]+)*/?"
-    r"|pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?(/[-A-Za-z0-9_.=]+)*/?"
-    r"|oci://[a-z0-9][-a-z0-9.]*(:[0-9]+)?(/[-a-z0-9_.]+)+(:[A-Za-z0-9_][-A-Za-z0-9_.]{0,127})?(@sha256:[a-f0-9]{64})?)$"
+    PositiveDuration,
 )
 
 
@@ -44,15 +39,14 @@ class ModelSpec(Model):
             "for oci the tag or digest, in model.uri",
         ),
     )
-    uri: Annotated[str, Field(pattern=MODEL_URI_PATTERN, max_length=512)] = Field(
+    uri: ModelUri = Field(
         description="Where the model is: hf://ORG/MODEL, s3://BUCKET/PATH, gs://BUCKET/PATH, pvc://CLAIM/PATH "
         "(a PersistentVolumeClaim in the same namespace) or oci://REGISTRY/IMAGE:TAG (mounted as an image volume)."
     )
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][-A-Za-z0-9_./:]*$", max_length=128)] | None = Field(
-        default=None,
-        description="The model's name in requests; left out: the name of the InferenceService.",
+    name: ModelName | None = Field(
+        default=None, description="The model's name in requests; left out: the name of the InferenceService."
     )
-    revision: Annotated[str, Field(pattern=r"^[A-Za-z0-9][-A-Za-z0-9_./]*$", max_length=128)] | None = Field(
+    revision: ModelRevision | None = Field(
         default=None,
         description="Commit, branch or tag of an hf:// model. Give a commit: a branch can change under the service.",
     )
@@ -77,15 +71,13 @@ class RuntimeSpec(Model):
     name: ObjectName = Field(
         default="vllm", description="A ServingRuntime: one of the built-in ones (vllm, triton) or one of the admin's."
     )
-    args: list[Annotated[str, Field(min_length=1, max_length=1024)]] = Field(
+    args: list[Argument] = Field(
         default_factory=list,
         max_length=64,
         description="Arguments for the engine, one word an item, never a shell. Arguments that the operator sets "
         "itself, or that the ServingRuntime does not allow, are refused.",
     )
-    env: list[EnvVar] = Field(
-        default_factory=list, max_length=64, description="Environment variables of the engine's container."
-    )
+    env: EnvVars = Field(default_factory=list, description="Environment variables of the engine's container.")
     resources: ComputeResources = Field(
         default_factory=ComputeResources,
         description="CPU and memory of the engine's container; left out: as the ServingRuntime says, times the GPUs.",
@@ -105,8 +97,10 @@ class AcceleratorChoice(Model):
 class SLOSpec(Model):
     """What users are promised. Rollouts are judged and replicas are counted by it."""
 
-    ttft: Duration | None = Field(default=None, description="Time to first token, for example 800ms.")
-    tpot: Duration | None = Field(default=None, description="Time per output token after the first, for example 50ms.")
+    ttft: PositiveDuration | None = Field(default=None, description="Time to first token, for example 800ms.")
+    tpot: PositiveDuration | None = Field(
+        default=None, description="Time per output token after the first, for example 50ms."
+    )
     error_rate: Annotated[float, Field(ge=0, le=1)] | None = Field(
         default=None, description="Share of requests that may fail, for example 0.001."
     )
@@ -162,12 +156,8 @@ class RolloutStep(Model):
 class AnalysisSpec(Model):
     """How canary and stable are compared, over the same windows."""
 
-    metrics: list[Metric] = Field(
-        default_factory=lambda: list[Metric](("errorRate", "ttft", "tpot")),
-        min_length=1,
-        max_length=3,
-        description="What is compared.",
-        json_schema_extra={"x-kubernetes-list-type": "set"},
+    metrics: Annotated[list[Metric], Field(min_length=1, max_length=3), Unique()] = Field(
+        default_factory=lambda: list[Metric](("errorRate", "ttft", "tpot")), description="What is compared."
     )
     alpha: float = Field(
         default=0.01, gt=0, le=0.5, description="Highest probability of rolling back a harmless version."
@@ -216,6 +206,14 @@ class RolloutSpec(Model):
 class PlacementSpec(Model):
     """In which clusters replicas run."""
 
+    rules = (
+        Rule(
+            cel="has(self.clusters) || self.minClusters == 1",
+            holds=lambda self: self.clusters is not None or self.min_clusters == 1,
+            message="placement.minClusters: more than one cluster needs placement.clusters, for example "
+            "{matchLabels: {tier: prod}}; without it everything runs in the operator's own cluster",
+        ),
+    )
     clusters: LabelSelector | None = Field(
         default=None, description="InferenceClusters by their labels; left out: the operator's own cluster."
     )
@@ -232,16 +230,9 @@ class GatewayRef(Model):
 class TrafficSpec(Model):
     """How requests reach the replicas."""
 
-    hostnames: list[
-        Annotated[
-            str,
-            Field(max_length=253, pattern=r"^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"),
-        ]
-    ] = Field(
+    hostnames: Annotated[list[Hostname], Field(max_length=16), Unique()] = Field(
         default_factory=list,
-        max_length=16,
         description="Host names under which the model is reached; a first label `*` stands for any.",
-        json_schema_extra={"x-kubernetes-list-type": "set"},
     )
     gateway_ref: GatewayRef | None = Field(
         default=None, description="A Gateway to attach an HTTPRoute to; left out: the operator's default."
@@ -257,17 +248,7 @@ class InferenceServiceSpec(Model):
 
     rules = (
         Rule(
-            cel="!has(self.slo) || !has(self.slo.ttft) || self.slo.ttft.matches('[1-9]')",
-            holds=lambda self: self.slo.ttft is None or seconds(self.slo.ttft) > 0,
-            message="slo.ttft: must be longer than 0; write for example 800ms, or leave it out",
-        ),
-        Rule(
-            cel="!has(self.slo) || !has(self.slo.tpot) || self.slo.tpot.matches('[1-9]')",
-            holds=lambda self: self.slo.tpot is None or seconds(self.slo.tpot) > 0,
-            message="slo.tpot: must be longer than 0; write for example 50ms, or leave it out",
-        ),
-        Rule(
-            cel="!has(self.accelerators) || self.accelerators.all(a, self.accelerators.exists_one(b, "
+            cel="self.accelerators.all(a, self.accelerators.exists_one(b, "
             "a.type == b.type && a.count == b.count && a.spot == b.spot))",
             holds=lambda self: len({(a.type, a.count, a.spot) for a in self.accelerators}) == len(self.accelerators),
             message="accelerators: the same choice stands twice; remove one of them",
@@ -316,11 +297,9 @@ class InferenceServiceStatus(Model):
     """What the operator saw and did. All that it must remember stands here."""
 
     observed_generation: int = Field(default=0, ge=0, description="The generation of the spec that was last judged.")
-    conditions: list[Condition] = Field(
+    conditions: Conditions = Field(
         default_factory=list,
-        max_length=16,
         description="Ready, Available, Reconciling, Stalled (kstatus), and Valid, Scheduled, RolledOut, Routed.",
-        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
     )
     replicas: int = Field(default=0, ge=0, description="Pods that exist, over all revisions.")
     ready_replicas: int = Field(default=0, ge=0, description="Replicas of the stable revision that answer.")
@@ -330,18 +309,13 @@ class InferenceServiceStatus(Model):
     url: str = Field(default="", max_length=512, description="Address of the service inside the cluster.")
     stable_revision: str = Field(default="", max_length=16, description="Hash of the revision that gets the traffic.")
     latest_revision: str = Field(default="", max_length=16, description="Hash of the revision that the spec asks for.")
-    revisions: list[RevisionStatus] = Field(
-        default_factory=list,
-        max_length=16,
-        description="The revisions that exist.",
-        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["hash"]},
+    revisions: Annotated[list[RevisionStatus], Field(max_length=16), Unique("hash")] = Field(
+        default_factory=list, description="The revisions that exist."
     )
     explain: list[Annotated[str, Field(max_length=1024)]] = Field(
         default_factory=list, max_length=16, description="Why it is so, a sentence a decision."
     )
-    not_acted_on: list[NotActedOn] = Field(
+    not_acted_on: Annotated[list[NotActedOn], Field(max_length=32), Unique("field")] = Field(
         default_factory=list,
-        max_length=32,
         description="Parts of the spec that this version of the operator validates and stores and does not act on.",
-        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["field"]},
     )

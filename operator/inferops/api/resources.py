@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pydantic import Field
 
 from inferops.api.accelerator import AcceleratorSpec
-from inferops.api.base import Metadata, Model, Rule
+from inferops.api.base import Metadata, Model
+from inferops.api.checks import Rule
 from inferops.api.inferencecluster import InferenceClusterSpec, InferenceClusterStatus
 from inferops.api.inferenceservice import InferenceServiceSpec, InferenceServiceStatus
 from inferops.api.servingruntime import ServingRuntimeSpec

@@ -6,10 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from inferops.api.base import ComputeResources, EnvVar, Labels, Model, ObjectName, Quantity, Rule
-
-Argument = Annotated[str, Field(min_length=1, max_length=1024)]
-Flag = Annotated[str, Field(pattern=r"^--[a-z0-9][-a-z0-9.]*\*?$|^\*$", max_length=128)]
+from inferops.api.base import ComputeResources, EnvVars, Model
+from inferops.api.checks import Rule
+from inferops.api.formats import Argument, Bytes, Cpu, Flag, Image, Labels, ObjectName
 
 
 class ProbeTimes(Model):
@@ -20,21 +19,34 @@ class ProbeTimes(Model):
     failure_threshold: int = Field(default=3, ge=1, le=10_000, description="Failures in a row until it acts.")
 
 
+class StartupTimes(ProbeTimes):
+    """Times of the startup probe: half an hour to load the model."""
+
+    failure_threshold: int = Field(default=180, ge=1, le=10_000, description="Failures in a row until it restarts.")
+
+
+class ReadinessTimes(ProbeTimes):
+    """Times of the readiness probe."""
+
+    period_seconds: int = Field(default=5, ge=1, le=600, description="Seconds between two probes.")
+
+
+class LivenessTimes(ProbeTimes):
+    """Times of the liveness probe: a busy engine answers late and is not restarted for it."""
+
+    timeout_seconds: int = Field(default=10, ge=1, le=600, description="Seconds until a probe counts as failed.")
+    failure_threshold: int = Field(default=6, ge=1, le=10_000, description="Failures in a row until it restarts.")
+
+
 class Probes(Model):
     """The engine's probes. Paths and ports are the engine's own."""
 
-    startup: ProbeTimes = Field(
-        default_factory=lambda: ProbeTimes(period_seconds=10, failure_threshold=180),
+    startup: StartupTimes = Field(
+        default_factory=StartupTimes,
         description="Until the model is loaded: period x threshold is the longest load that is waited for.",
     )
-    readiness: ProbeTimes = Field(
-        default_factory=lambda: ProbeTimes(period_seconds=5, failure_threshold=3),
-        description="Whether it gets requests.",
-    )
-    liveness: ProbeTimes = Field(
-        default_factory=lambda: ProbeTimes(period_seconds=10, timeout_seconds=10, failure_threshold=6),
-        description="Whether it is restarted.",
-    )
+    readiness: ReadinessTimes = Field(default_factory=ReadinessTimes, description="Whether it gets requests.")
+    liveness: LivenessTimes = Field(default_factory=LivenessTimes, description="Whether it is restarted.")
 
 
 class Drain(Model):
@@ -50,6 +62,13 @@ class Drain(Model):
     timeout_seconds: int = Field(
         default=120, ge=0, le=86_400, description="Seconds that requests in flight get to finish after SIGTERM."
     )
+
+
+class RuntimeResources(ComputeResources):
+    """CPU and memory for each accelerator of a replica."""
+
+    cpu: Cpu = Field(default="4", description="CPU request, for example `8`; no limit is set.")
+    memory: Bytes = Field(default="32Gi", description="Memory request and limit, for example `64Gi`.")
 
 
 class AllowedArgs(Model):
@@ -81,9 +100,7 @@ class ServingRuntimeSpec(Model):
     engine: Literal["vllm", "triton"] = Field(
         description="The engine, which decides arguments, ports, probes, metrics."
     )
-    image: Annotated[str, Field(pattern=r"^[a-z0-9][-a-zA-Z0-9_./:@]*$", max_length=512)] | None = Field(
-        default=None, description="The engine's image; left out: the built-in one."
-    )
+    image: Image | None = Field(default=None, description="The engine's image; left out: the built-in one.")
     image_pull_secrets: list[ObjectName] = Field(
         default_factory=list, max_length=8, description="Secrets for pulling it, in the namespace of the service."
     )
@@ -94,16 +111,13 @@ class ServingRuntimeSpec(Model):
         default_factory=list, max_length=64, description="Arguments passed to every service, before the user's."
     )
     user_args: AllowedArgs = Field(default_factory=AllowedArgs, description="Which arguments users may pass.")
-    env: list[EnvVar] = Field(
-        default_factory=list, max_length=64, description="Environment variables of every service; the user's win."
-    )
+    env: EnvVars = Field(default_factory=list, description="Environment variables of every service; the user's win.")
     probes: Probes = Field(default_factory=Probes, description="How often probes run and when they give up.")
     drain: Drain = Field(default_factory=Drain, description="How a replica goes away.")
-    resources: ComputeResources = Field(
-        default_factory=lambda: ComputeResources(cpu="4", memory="32Gi"),
-        description="CPU and memory for each accelerator of a replica.",
+    resources: RuntimeResources = Field(
+        default_factory=RuntimeResources, description="CPU and memory for each accelerator of a replica."
     )
-    shared_memory: Quantity = Field(
+    shared_memory: Bytes = Field(
         default="16Gi", description="Size of /dev/shm, through which the processes of tensor parallelism talk."
     )
     run_as_user: Annotated[int, Field(ge=1)] | None = Field(

@@ -86,7 +86,8 @@ class IntOrString:
         )
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return {"x-kubernetes-int-or-string": True}
+        string = {word: value for word, value in handler(schema).items() if word != "type"}
+        return {**string, "x-kubernetes-int-or-string": True}
 
 
 def with_validation(schema: JsonSchemaValue, cel: str, message: str) -> JsonSchemaValue:

@@ -84,6 +84,7 @@ class Kind:
     columns: tuple[Column, ...]
     status: bool = False
     scale: bool = False
+    categories: tuple[str, ...] = ()  # beside the one of all our kinds
 
     @property
     def name(self) -> str:
@@ -119,6 +120,7 @@ KINDS: tuple[Kind, ...] = (
         ),
         status=True,
         scale=True,
+        categories=("all",),
     ),
     Kind(
         model=ServingRuntime,

@@ -56,9 +56,9 @@ class RevisionView:
     """A revision that exists: its record, its Deployment and its pods."""
 
     hash: str
-    spec: RevisionSpec
-    image: str
-    order: int  # counts up as revisions are made
+    spec: RevisionSpec | None = None  # None: somebody deleted its record
+    image: str = ""
+    order: int = 0  # counts up as revisions are made
     workload: WorkloadView | None = None
     pods: tuple[PodView, ...] = ()
 

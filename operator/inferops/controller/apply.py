@@ -1,0 +1,158 @@
+"""A Decision -> the cluster: the objects that differ are server-side applied, in an order that may end anywhere.
+
+The order: the record of a new revision, then its capacity; then the traffic; then the status; then what is left
+behind goes. Each step is harmless when repeated, and the next reconcile decides again from what there is, so
+the operator can be killed between any two writes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from inferops.api import API_VERSION
+from inferops.api.conditions import Reason
+from inferops.api.inferencecluster import InferenceClusterStatus
+from inferops.api.inferenceservice import InferenceServiceStatus
+from inferops.controller.observe import record_of
+from inferops.controller.store import PARENTS, Child, Key, Store
+from inferops.core.decide import Decision, RevisionPlan
+from inferops.core.engine import Obstacle
+from inferops.core.observation import Observation
+from inferops.core.revision import revision_name
+from inferops.kube.client import Kube, KubeError
+from inferops.kube.kinds import BUDGET, BY_KIND, DEPLOYMENT, RECORD, SERVICE, Kind
+from inferops.kube.owned import Object, digest, wanted_part
+from inferops.render.record import Record, render_record
+from inferops.render.revision import render_revision, with_replicas
+from inferops.render.stable import render_stable
+from inferops.runtimes import ENGINES
+
+Status = InferenceServiceStatus | InferenceClusterStatus
+PARENT_KINDS = {kind.kind: kind for kind in PARENTS}
+
+
+class Refused(Exception):
+    """The API server refuses an object for good; people must act."""
+
+    def __init__(self, obstacle: Obstacle, error: KubeError) -> None:
+        super().__init__(obstacle.message)
+        self.obstacle = obstacle
+        self.error = error
+
+
+@dataclass(slots=True)
+class Applier:
+    """Writes to one cluster what differs there."""
+
+    kube: Kube
+    store: Store
+    # What an apply of a digest led to, where webhooks or defaults made the live object differ from it.
+    accepted: dict[tuple[str, str], str]
+
+    async def apply(self, key: Key, seen: Observation, decision: Decision) -> None:
+        """Make it so. Raises Refused, KubeError or kube.client.Fenced; then the same call may be repeated."""
+        first = not seen.service.status.conditions
+        if first:  # a resource without conditions reads as done (kstatus), so they come before anything else
+            await self.write_status(key, seen.service.metadata.uid, seen.service.status, decision.status)
+        for plan in decision.revisions:
+            await self._apply_revision(key, seen, plan)
+        if decision.route_to:
+            await self._ensure(key, seen.service.metadata.uid, render_stable(seen.service, decision.route_to))
+        if not first:
+            await self.write_status(key, seen.service.metadata.uid, seen.service.status, decision.status)
+        for hash_ in decision.removed:
+            await self._remove_revision(key, seen.service.metadata.uid, hash_)
+
+    async def write_status(self, key: Key, uid: str, before: Status, after: Status) -> None:
+        """Write the status where it differs. The uid keeps it off a namesake that was created meanwhile."""
+        if before == after:
+            return
+        desired = {
+            "apiVersion": API_VERSION,
+            "kind": key.kind,
+            "metadata": {"name": key.name, "namespace": key.namespace, "uid": uid},
+            "status": after.dump(),
+        }
+        self.store.put(INFERENCE_SERVICE, await self.kube.apply(kind, desired, subresource="status", force=True))
+
+    async def _apply_revision(self, key: Key, seen: Observation, plan: RevisionPlan) -> None:
+        record = await self._record(key, seen, plan)
+        if record is None:
+            return  # its record is lost and the spec asks for another: what is left serves on until replaced
+        for name, object_ in record.objects.items():
+            wanted = with_replicas(object_, plan.replicas) if name == "deployment" else object_
+            await self._ensure(key, seen.service.metadata.uid, wanted)
+
+    async def _record(self, key: Key, seen: Observation, plan: RevisionPlan) -> Record | None:
+        if plan.new is None:
+            child = self.store.children(key, RECORD).get(revision_name(key.name, plan.hash))
+            known = record_of(child) if child is not None else None
+            return known[0] if known is not None else None
+        if seen.runtime is None:
+            return None
+        accelerator = seen.accelerators[plan.new.accelerator.type]
+        engine = ENGINES[seen.runtime.engine]
+        record = render_revision(seen.service, plan.new, seen.runtime, accelerator, engine)
+        await self._ensure(key, seen.service.metadata.uid, render_record(seen.service, plan.hash, plan.order, record))
+        return record
+
+    async def _ensure(self, key: Key, uid: str, desired: Object) -> None:
+        """Apply `desired` unless what is ours of the live object is just that."""
+        kind = BY_KIND[desired["kind"]]
+        name = desired["metadata"]["name"]
+        live = self.store.children(key, kind).get(name)
+        ours = live is not None and live.owner == uid
+        if live is not None and ours and (live.deleting or self._same(live, desired)):
+            return
+        answer = await self._write(kind, desired, uid, force=ours)
+        self.store.put(kind, answer)
+        self._remember(key, kind, name, desired)
+
+    def _same(self, live: Child, desired: Object) -> bool:
+        wanted = digest(wanted_part(desired))
+        return live.digest == wanted or self.accepted.get((live.uid, wanted)) == live.digest
+
+    def _remember(self, key: Key, kind: Kind, name: str, desired: Object) -> None:
+        live = self.store.children(key, kind).get(name)
+        wanted = digest(wanted_part(desired))
+        if live is not None and live.digest != wanted:
+            self.accepted[live.uid, wanted] = live.digest
+
+    async def _write(self, kind: Kind, desired: Object, uid: str, *, force: bool) -> Object:
+        try:
+            return await self.kube.apply(kind, desired, force=force)
+        except KubeError as error:
+            if error.status != 409 and not error.final:
+                raise
+            taken = await self._taken(kind, desired, uid)
+            if taken is not None:
+                raise Refused(taken, error) from error
+            if error.status == 409 and not force:  # ours, and edited by somebody before the cache saw it
+                return await self.kube.apply(kind, desired, force=True)
+            if error.status == 409:
+                raise
+            name = f"{kind.kind} {desired['metadata']['name']}"
+            reason = Reason.REJECTED_BY_API_SERVER
+            raise Refused(Obstacle(reason, f"the API server refuses {name}: {error.message}"), error) from error
+
+    async def _taken(self, kind: Kind, desired: Object, uid: str) -> Obstacle | None:
+        """Whether the name belongs to somebody else's object, which is never touched."""
+        meta: dict[str, Any] = desired["metadata"]
+        live = await self.kube.get(kind, meta["namespace"], meta["name"])
+        owners = [reference.get("uid") for reference in (live or {}).get("metadata", {}).get("ownerReferences") or ()]
+        if live is None or uid in owners:
+            return None
+        return Obstacle(
+            Reason.NAME_CONFLICT,
+            f"metadata.name: {kind.kind} {meta['name']} exists and is not of this service; it is left alone. "
+            "Delete it, or give the InferenceService another name",
+        )
+
+    async def _remove_revision(self, key: Key, uid: str, hash_: str) -> None:
+        """Remove a revision; its record goes last, so that an interrupted removal is taken up again."""
+        name = revision_name(key.name, hash_)
+        for kind in (SERVICE, BUDGET, DEPLOYMENT, RECORD):
+            child = self.store.children(key, kind).get(name)
+            if child is not None and child.owner == uid and not child.deleting:
+                await self.kube.delete(kind, key.namespace, name, child.uid)

@@ -1,0 +1,114 @@
+"""The store -> an Observation of one InferenceService."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pydantic import ValidationError
+
+from inferops.api.conditions import Reason
+from inferops.api.inferenceservice import InferenceServiceStatus
+from inferops.api.resources import InferenceService
+from inferops.controller.store import Child, Key, Store
+from inferops.core.engine import Obstacle
+from inferops.core.observation import Observation, PodView, RevisionView, WorkloadView
+from inferops.kube.kinds import DEPLOYMENT, RECORD, SERVICE
+from inferops.render.record import Record, read_record
+from inferops.runtimes import ENGINES
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """An InferenceService whose spec this version cannot read, though the API server accepted it."""
+
+    namespace: str
+    name: str
+    uid: str
+    generation: int
+    status: InferenceServiceStatus
+    obstacle: Obstacle
+
+
+def content(store: Store, key: Key) -> dict[str, Any] | None:
+    """The resource as the API server has it, or None where it is gone or going."""
+    parent = store.parent(key)
+    if parent is None:
+        return None
+    raw: dict[str, Any] = json.loads(zlib.decompress(parent.content))
+    return None if raw["metadata"].get("deletionTimestamp") else raw
+
+
+def observe(key: Key, store: Store, now: datetime) -> Observation | Unreadable | None:
+    """What a decision about `key` may depend on. None where the service is gone or being deleted."""
+    raw = content(store, key)
+    if raw is None:
+        return None
+    meta = raw["metadata"]
+    status = _status(raw)
+    try:
+        service = InferenceService.model_validate({**raw, "status": {}}).model_copy(update={"status": status})
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        field = ".".join(str(part) for part in first["loc"])
+        obstacle = Obstacle(Reason.INVALID_SPEC, f"{field}: {first['msg']}")
+        generation = int(meta.get("generation") or 0)
+        return Unreadable(key.namespace, key.name, str(meta.get("uid", "")), generation, status, obstacle)
+    runtimes = store.runtimes()
+    runtime = runtimes.get(service.spec.runtime.name)
+    stable = store.children(key, SERVICE).get(key.name)
+    return Observation(
+        service=service,
+        now=now,
+        runtime=runtime,
+        runtime_names=tuple(sorted(runtimes)),
+        engine=ENGINES.get(runtime.engine) if runtime is not None else None,
+        accelerators=store.accelerators(),
+        nodes=store.nodes(),
+        revisions=_revisions(store, key, service.metadata.uid),
+        routed_to=str(stable.view) if stable is not None and stable.owner == service.metadata.uid else "",
+    )
+
+
+def _status(raw: dict[str, Any]) -> InferenceServiceStatus:
+    """The status as last written; one that somebody made unreadable counts as none, and is written anew."""
+    try:
+        return InferenceServiceStatus.model_validate(raw.get("status") or {})
+    except ValidationError:
+        return InferenceServiceStatus()
+
+
+def record_of(child: Child) -> tuple[Record, int] | None:
+    """What a revision's record says, and its order. None where it is unreadable."""
+    try:
+        raw = json.loads(zlib.decompress(child.view)) if isinstance(child.view, bytes) else {}
+        return read_record(raw["data"]), int(raw.get("revision") or 0)
+    except (ValidationError, KeyError, TypeError, ValueError):
+        return None
+
+
+def _revisions(store: Store, key: Key, uid: str) -> tuple[RevisionView, ...]:
+    """The revisions that have a record or a Deployment, oldest first."""
+    records = {child.revision: child for child in store.children(key, RECORD).values() if child.owner == uid}
+    workloads = {child.revision: child for child in store.children(key, DEPLOYMENT).values() if child.owner == uid}
+    pods: dict[str, list[PodView]] = {}
+    for pod in store.pods(key):
+        pods.setdefault(pod.revision, []).append(pod)
+    views = []
+    for hash_ in {*records, *workloads}:
+        record = record_of(records[hash_]) if hash_ in records else None
+        workload = workloads[hash_].view if hash_ in workloads else None
+        views.append(
+            RevisionView(
+                hash=hash_,
+                spec=record[0].spec if record is not None else None,
+                image=record[0].image if record is not None else "",
+                order=record[1] if record is not None else 0,
+                workload=workload if isinstance(workload, WorkloadView) else None,
+                pods=tuple(pods.get(hash_, ())),
+            )
+        )
+    return tuple(sorted(views, key=lambda view: (view.order, view.hash)))

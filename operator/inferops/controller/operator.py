@@ -1,0 +1,172 @@
+"""The operator's process from start to end: prime, watch, wait for the lease, work, drain, release.
+
+Order matters at both ends. Tasks that are to outlive kopf's shutdown are started before it, since kopf cancels
+every task that is younger than itself; and the workers are drained before the lease is released, so that there
+are never two writers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import uuid
+from collections.abc import Coroutine
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import kopf
+
+from inferops.catalogue import accelerators, runtimes
+from inferops.controller import watch
+from inferops.controller.apply import Applier
+from inferops.controller.events import Recorder
+from inferops.controller.queue import Queue
+from inferops.controller.reconcile import Reconciler
+from inferops.controller.store import Key, Store
+from inferops.controller.telemetry import Metrics, serve
+from inferops.controller.workers import work
+from inferops.kube.client import Client, KubeError, load_configuration
+from inferops.kube.lease import Elector, LeaseLost
+
+log = logging.getLogger(__name__)
+
+DRAIN = 1.0  # seconds that reconciles under way get to finish at the end
+LEASE_NAME = "inferops-operator"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How the operator is run."""
+
+    namespace: str  # of the Lease
+    kubeconfig: str | None = None
+    workers: int = 16
+    address: str = "0.0.0.0"
+    port: int = 8080  # 0: no health and metrics server
+
+
+class Operator:
+    """One replica of the operator."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.metrics = Metrics()
+        self.store = Store(accelerators(), runtimes())
+        self.queue: Queue[Key] = Queue(asyncio.get_running_loop().time)
+        self.primed = False
+        self.stop = asyncio.Event()
+        self.failure: BaseException | None = None
+
+    async def run(self) -> None:
+        """Run until SIGTERM or SIGINT. Raises LeaseLost when the lease is lost: the process must end."""
+        configuration = await load_configuration(self.options.kubeconfig)
+        observer = self.metrics.observe_request
+        lease_client = Client(configuration, observer=observer)
+        identity = f"{socket.gethostname()}_{os.getpid()}_{uuid.uuid4().hex[:8]}"
+        elector = Elector(lease_client, self.options.namespace, LEASE_NAME, identity)
+        client = Client(configuration, may_write=elector.leads, observer=observer)
+        server = None
+        self._bind_gauges(elector)
+        try:
+            if self.options.port:
+                server = await serve(
+                    self.metrics, self.options.address, self.options.port, self._healthy, lambda: self.primed
+                )
+            await self._prime(client)
+            sweeper = watch.Sweeper(client, self.store, self.queue)
+            handlers = watch.registry(self.store, self.queue)
+            watch.log_in(handlers, configuration, sweeper.listed)
+            own = [self._task(self._lead(elector, client), "leader"), self._task(sweeper.run(), "sweeper")]
+            await self._watch(handlers, own, elector)
+        finally:
+            if server is not None:
+                await server.cleanup()
+            await client.close()
+            await lease_client.close()
+        if self.failure is not None:
+            raise self.failure
+
+    async def _prime(self, client: Client) -> None:
+        """Fill the caches; a server that is not there yet is waited for."""
+        wait = 0.5
+        while not self.primed:
+            try:
+                await watch.prime(client, self.store, self.queue)
+                self.primed = True
+            except KubeError as error:
+                log.warning("cannot fill the caches yet: %s", error)
+                await asyncio.sleep(wait)
+                wait = min(wait * 2, 10.0)
+
+    async def _watch(self, handlers: kopf.OperatorRegistry, own: list[asyncio.Task[None]], elector: Elector) -> None:
+        """Run kopf until we are told to stop, then end in order: workers, lease, watches."""
+        stop_kopf, kopf_ready = asyncio.Event(), asyncio.Event()
+        watches = self._task(
+            kopf.operator(
+                registry=handlers,
+                settings=watch.settings(),
+                clusterwide=True,
+                standalone=True,
+                stop_flag=stop_kopf,
+                ready_flag=kopf_ready,
+            ),
+            "kopf",
+        )
+        await kopf_ready.wait()
+        loop = asyncio.get_running_loop()
+        for name in (signal.SIGTERM, signal.SIGINT):  # after kopf set its own
+            loop.add_signal_handler(name, self.stop.set)
+        await self.stop.wait()
+        for task in own:
+            task.cancel()
+        await asyncio.wait(own, timeout=DRAIN + 1)
+        await elector.release()
+        stop_kopf.set()
+        with suppress(asyncio.CancelledError):
+            await watches
+
+    async def _lead(self, elector: Elector, client: Client) -> None:
+        """Wait for the lease, then work for as long as it is ours."""
+        await elector.acquire()
+        reconciler = Reconciler(self.store, Applier(client, self.store, {}), Recorder(client, _now), _now)
+        workers = [
+            asyncio.create_task(work(self.queue, reconciler, self.metrics), name=f"worker {number}")
+            for number in range(self.options.workers)
+        ]
+        try:
+            await elector.keep()
+        finally:
+            self.queue.close()
+            _, unfinished = await asyncio.wait(workers, timeout=DRAIN)
+            for worker in unfinished:
+                worker.cancel()
+
+    def _task(self, coroutine: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """A task whose end, expected or not, ends the operator."""
+        task = asyncio.create_task(coroutine, name=name)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None and self.failure is None:
+            if not isinstance(error, LeaseLost):
+                log.error("%s failed", task.get_name(), exc_info=error)
+            self.failure = error
+        self.stop.set()
+
+    def _healthy(self) -> bool:
+        return self.failure is None
+
+    def _bind_gauges(self, elector: Elector) -> None:
+        self.metrics.depth.set_function(lambda: float(len(self.queue)))
+        self.metrics.failing.set_function(lambda: float(self.queue.failing))
+        self.metrics.leader.set_function(lambda: float(elector.leads()))
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,136 @@
+"""One queue of keys: a key stands in it once, is worked on by one worker at a time, and backs off by itself.
+
+The same contract as client-go's workqueue, for asyncio. A key that fails waits longer each time and delays
+nobody else; an event for it meanwhile does not shorten the wait below what its failures earned.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import random
+from collections import deque
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+
+BASE = 0.2  # seconds
+CEILING = 300.0
+
+
+class Closed(Exception):
+    """The queue gives out no more keys."""
+
+
+class Queue(Generic[K]):
+    """Keys waiting to be reconciled."""
+
+    def __init__(self, clock: Callable[[], float], jitter: Callable[[], float] = random.random) -> None:
+        self._clock = clock
+        self._jitter = jitter
+        self._ready: deque[K] = deque()
+        self._queued: set[K] = set()  # in _ready
+        self._working: set[K] = set()
+        self._dirty: set[K] = set()  # added again while being worked on
+        self._due: dict[K, float] = {}  # delayed keys and their time
+        self._heap: list[tuple[float, int, K]] = []
+        self._count = 0
+        self._failures: dict[K, int] = {}
+        self._not_before: dict[K, float] = {}
+        self._changed = asyncio.Event()
+        self._closed = False
+
+    def __len__(self) -> int:
+        return len(self._queued) + len(self._due)
+
+    @property
+    def failing(self) -> int:
+        """Keys whose last run failed."""
+        return len(self._failures)
+
+    def add(self, key: K, delay: float = 0.0) -> None:
+        """Ask for a run of `key`, after `delay` seconds or after its back-off, whichever is later."""
+        due = max(self._clock() + delay, self._not_before.get(key, float("-inf")))
+        if key in self._queued:
+            return
+        if key in self._working and due <= self._clock():
+            self._dirty.add(key)
+            return
+        if due > self._clock():
+            if due < self._due.get(key, float("inf")):
+                self._due[key] = due
+                self._count += 1
+                heapq.heappush(self._heap, (due, self._count, key))
+                self._changed.set()
+            return
+        self._due.pop(key, None)
+        self._queued.add(key)
+        self._ready.append(key)
+        self._changed.set()
+
+    async def get(self) -> K:
+        """The next key. It must be given back with `done` or `failed`. Raises Closed after `close`."""
+        while True:
+            if self._closed:
+                raise Closed
+            self._promote()
+            if self._ready:
+                key = self._ready.popleft()
+                self._queued.discard(key)
+                self._working.add(key)
+                return key
+            self._changed.clear()
+            wait = self._heap[0][0] - self._clock() if self._heap else None
+            try:
+                async with asyncio.timeout(wait):
+                    await self._changed.wait()
+            except TimeoutError:
+                continue
+
+    def done(self, key: K) -> None:
+        """The run of `key` went well: its failures are forgotten."""
+        self._failures.pop(key, None)
+        self._not_before.pop(key, None)
+        self._release(key)
+
+    def failed(self, key: K, at_least: float = 0.0) -> float:
+        """The run of `key` failed: run it again after a back-off, at least `at_least` seconds. Returns the wait."""
+        failures = self._failures[key] = self._failures.get(key, 0) + 1
+        wait = max(at_least, min(BASE * 2 ** min(failures - 1, 20), CEILING) * (0.75 + self._jitter() / 2))
+        self._not_before[key] = self._clock() + wait
+        self._dirty.discard(key)
+        self._release(key)
+        self.add(key)
+        return wait
+
+    def close(self) -> None:
+        """Give out no more keys; those being worked on may finish."""
+        self._closed = True
+        self._changed.set()
+
+    def forget(self, key: K) -> None:
+        """The object of `key` is gone: nothing about it is remembered."""
+        self._failures.pop(key, None)
+        self._not_before.pop(key, None)
+        self._due.pop(key, None)
+
+    def _release(self, key: K) -> None:
+        self._working.discard(key)
+        if key in self._dirty:
+            self._dirty.discard(key)
+            self.add(key)
+
+    def _promote(self) -> None:
+        """Move delayed keys whose time has come to the ready ones."""
+        now = self._clock()
+        while self._heap and self._heap[0][0] <= now:
+            due, _, key = heapq.heappop(self._heap)
+            if self._due.get(key) != due:
+                continue  # superseded
+            del self._due[key]
+            if key in self._working:
+                self._dirty.add(key)
+            elif key not in self._queued:
+                self._queued.add(key)
+                self._ready.append(key)

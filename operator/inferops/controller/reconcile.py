@@ -1,0 +1,74 @@
+"""One reconcile of an InferenceService: observe, decide, apply.
+
+Nothing is decided in this module and nothing is read or written in `core`: the two halves meet here and only
+here, so that every decision can be replayed from an Observation in a test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from inferops.api.inferencecluster import InferenceClusterStatus
+from inferops.controller.apply import Applier, Refused
+from inferops.controller.events import Recorder
+from inferops.controller.observe import Unreadable, content, observe
+from inferops.controller.store import Key, Store
+from inferops.core.decide import decide
+from inferops.core.status import cluster_status, invalid
+from inferops.kube.kinds import INFERENCE_CLUSTER
+
+
+@dataclass(slots=True)
+class Reconciler:
+    """What a reconcile works with."""
+
+    store: Store
+    applier: Applier
+    recorder: Recorder
+    now: Callable[[], datetime]
+
+    async def reconcile(self, key: Key) -> bool:
+        """Bring what the cluster holds for `key` to what its InferenceService asks for.
+
+        Safe to call at any time and any number of times: a second call on the same world writes nothing.
+        Returns False where the service is gone: owner references take its children along. Raises Refused when
+        the API server refuses an object for good (the status says so by then), KubeError when it does not
+        answer; the queue retries both with back-off.
+        """
+        if key.kind == INFERENCE_CLUSTER.kind:
+            return await self._tell_cluster(key)
+        seen = observe(key, self.store, self.now())
+        if seen is None:
+            return False
+        if isinstance(seen, Unreadable):
+            await self._tell_unreadable(key, seen)
+            return True
+        decision = decide(seen)
+        try:
+            await self.applier.apply(key, seen, decision)
+        except Refused as refused:
+            seen = observe(key, self.store, self.now())
+            if seen is not None and not isinstance(seen, Unreadable):
+                told = decide(replace(seen, refused=refused.obstacle))
+                before, uid = seen.service.status, seen.service.metadata.uid
+                await self.applier.write_status(key, uid, before, told.status)
+                await self.recorder.record(key, uid, told.events)
+            raise
+        await self.recorder.record(key, seen.service.metadata.uid, decision.events)
+        return True
+
+    async def _tell_unreadable(self, key: Key, seen: Unreadable) -> None:
+        status = invalid(seen.status, seen.obstacle, seen.generation, self.now())
+        await self.applier.write_status(key, seen.uid, seen.status, status)
+
+    async def _tell_cluster(self, key: Key) -> bool:
+        raw = content(self.store, key)
+        if raw is None:
+            return False
+        meta = raw["metadata"]
+        before = InferenceClusterStatus.model_validate(raw.get("status") or {})
+        after = cluster_status(before, int(meta.get("generation") or 0), self.now())
+        await self.applier.write_status(key, str(meta.get("uid", "")), before, after)
+        return True

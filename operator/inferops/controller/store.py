@@ -1,0 +1,241 @@
+"""The cache: what the watches said last, kept small, and which service each object belongs to.
+
+An answer of an apply is put here too, so that the next reconcile sees its own writes; older versions that a
+watch still delivers are passed over (resource versions of one kind are ordered, KEP-5504).
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+
+from inferops.api.accelerator import AcceleratorSpec
+from inferops.api.servingruntime import ServingRuntimeSpec
+from inferops.controller.views import REVISION_LABEL, SERVICE_LABEL, node_view, pod_view, workload_view
+from inferops.core.observation import NodeView, PodView, WorkloadView
+from inferops.kube.kinds import (
+    ACCELERATOR,
+    BUDGET,
+    DEPLOYMENT,
+    INFERENCE_CLUSTER,
+    INFERENCE_SERVICE,
+    NODE,
+    POD,
+    RECORD,
+    SERVICE,
+    SERVING_RUNTIME,
+    Kind,
+)
+from inferops.kube.owned import digest, owned
+
+Raw = Mapping[str, Any]
+
+# The kinds that are watched; children only where they carry our label.
+PARENTS = (INFERENCE_SERVICE, INFERENCE_CLUSTER)
+CATALOGUE = (SERVING_RUNTIME, ACCELERATOR, NODE)
+CHILDREN = (RECORD, DEPLOYMENT, SERVICE, BUDGET, POD)
+WATCHED: tuple[Kind, ...] = (*CATALOGUE, *CHILDREN, *PARENTS)
+
+
+class Key(NamedTuple):
+    """What a reconcile is for: one InferenceService, or one InferenceCluster."""
+
+    kind: str
+    namespace: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """An object that we applied, as it is now."""
+
+    uid: str
+    owner: str  # uid of its controller
+    revision: str
+    digest: str  # of the fields that are ours
+    deleting: bool
+    view: WorkloadView | bytes | str | None = None  # a Deployment's view, a record's data, a Service's revision
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """A resource of a user, as compact JSON."""
+
+    uid: str
+    settled: bool  # Ready on its newest generation: nothing but its own children can change that
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    version: int
+    owner: Key | None
+    view: Any
+
+
+class Store:
+    """The objects by kind and name, and by the service that they belong to."""
+
+    def __init__(self, accelerators: Mapping[str, AcceleratorSpec], runtimes: Mapping[str, ServingRuntimeSpec]) -> None:
+        self._builtin_accelerators, self._builtin_runtimes = accelerators, runtimes
+        self._objects: dict[Kind, dict[tuple[str, str], Entry]] = {kind: {} for kind in WATCHED}
+        self._owned: defaultdict[Key, dict[tuple[Kind, str], Entry]] = defaultdict(dict)
+
+    def put(self, kind: Kind, raw: Raw) -> set[Key]:
+        """Take in an object. Returns the keys for which something that matters has changed."""
+        meta = raw["metadata"]
+        where = (meta.get("namespace", ""), meta["name"])
+        version = int(meta.get("resourceVersion") or 0)
+        before = self._objects[kind].get(where)
+        if before is not None and version < before.version:
+            return set()
+        owner = self._owner(kind, raw)
+        entry = Entry(version, owner, self._view(kind, raw))
+        moved = self._disown(kind, where[1], before) if before is not None and before.owner != owner else set()
+        self._objects[kind][where] = entry
+        if owner is not None and kind in CHILDREN:
+            self._owned[owner][kind, where[1]] = entry
+        if before is not None and before.view == entry.view:
+            return moved
+        return self._affected(kind, owner) | moved
+
+    def remove(self, kind: Kind, namespace: str, name: str, not_after: int | None = None) -> set[Key]:
+        """Forget an object, unless it is newer than `not_after`. Returns the keys that this concerns."""
+        entry = self._objects[kind].get((namespace, name))
+        if entry is None or (not_after is not None and entry.version > not_after):
+            return set()
+        del self._objects[kind][namespace, name]
+        self._disown(kind, name, entry)
+        return self._affected(kind, entry.owner)
+
+    def names(self, kind: Kind) -> Iterable[tuple[str, str]]:
+        """Namespaces and names of all objects of a kind."""
+        return tuple(self._objects[kind])
+
+    def parent(self, key: Key) -> Parent | None:
+        kind = INFERENCE_SERVICE if key.kind == INFERENCE_SERVICE.kind else INFERENCE_CLUSTER
+        entry = self._objects[kind].get((key.namespace, key.name))
+        return entry.view if entry is not None else None
+
+    def children(self, key: Key, kind: Kind) -> dict[str, Child]:
+        """The service's children of a kind, by name."""
+        return {name: entry.view for (of, name), entry in self._owned.get(key, {}).items() if of is kind}
+
+    def pods(self, key: Key) -> list[PodView]:
+        return sorted(
+            (entry.view for (of, _), entry in self._owned.get(key, {}).items() if of is POD), key=lambda pod: pod.name
+        )
+
+    def nodes(self) -> tuple[NodeView, ...]:
+        return tuple(entry.view for entry in self._objects[NODE].values())
+
+    def accelerators(self) -> dict[str, AcceleratorSpec]:
+        """The built-in ones and the admin's, which win."""
+        return {**self._builtin_accelerators, **self._valid(ACCELERATOR)}
+
+    def runtimes(self) -> dict[str, ServingRuntimeSpec]:
+        """The built-in ones and the admin's, which win."""
+        return {**self._builtin_runtimes, **self._valid(SERVING_RUNTIME)}
+
+    def all_keys(self) -> set[Key]:
+        """All that can be reconciled."""
+        return {Key(kind.kind, *where) for kind in PARENTS for where in self._objects[kind]}
+
+    def unsettled(self) -> set[Key]:
+        return {
+            Key(INFERENCE_SERVICE.kind, *where)
+            for where, entry in self._objects[INFERENCE_SERVICE].items()
+            if not entry.view.settled
+        }
+
+    def _disown(self, kind: Kind, name: str, entry: Entry) -> set[Key]:
+        if entry.owner is None or kind not in CHILDREN:
+            return set()
+        children = self._owned[entry.owner]
+        children.pop((kind, name), None)
+        if not children:
+            del self._owned[entry.owner]
+        return {entry.owner}
+
+    def _valid(self, kind: Kind) -> dict[str, Any]:
+        return {where[1]: entry.view for where, entry in self._objects[kind].items() if entry.view is not None}
+
+    def _affected(self, kind: Kind, owner: Key | None) -> set[Key]:
+        if kind is NODE:
+            return self.unsettled()
+        if kind in CATALOGUE:
+            return {key for key in self.all_keys() if key.kind == INFERENCE_SERVICE.kind}
+        return {owner} if owner is not None else set()
+
+    def _owner(self, kind: Kind, raw: Raw) -> Key | None:
+        meta = raw["metadata"]
+        if kind in PARENTS:
+            return Key(kind.kind, meta.get("namespace", ""), meta["name"])
+        service = (meta.get("labels") or {}).get(SERVICE_LABEL)
+        return Key(INFERENCE_SERVICE.kind, meta.get("namespace", ""), service) if service else None
+
+    def _view(self, kind: Kind, raw: Raw) -> Any:
+        if kind in PARENTS:
+            return _parent(raw)
+        if kind is POD:
+            return pod_view(raw)
+        if kind is NODE:
+            return node_view(raw)
+        if kind is ACCELERATOR:
+            return _spec(AcceleratorSpec, raw)
+        if kind is SERVING_RUNTIME:
+            return _spec(ServingRuntimeSpec, raw)
+        return _child(kind, raw)
+
+
+def _parent(raw: Raw) -> Parent:
+    meta = raw["metadata"]
+    kept = ("name", "namespace", "uid", "generation", "deletionTimestamp")
+    content = {
+        "metadata": {name: meta[name] for name in kept if name in meta},
+        "spec": raw.get("spec") or {},
+        "status": raw.get("status") or {},
+    }
+    conditions = content["status"].get("conditions") or ()
+    settled = any(
+        condition.get("type") == "Ready"
+        and condition.get("status") == "True"
+        and condition.get("observedGeneration") == meta.get("generation")
+        for condition in conditions
+    )
+    text = json.dumps(content, separators=(",", ":"), sort_keys=True).encode()
+    return Parent(str(meta.get("uid", "")), settled, zlib.compress(text, 1))
+
+
+def _child(kind: Kind, raw: Raw) -> Child:
+    meta = raw["metadata"]
+    owners = [reference["uid"] for reference in meta.get("ownerReferences") or () if reference.get("controller")]
+    view: WorkloadView | bytes | str | None = None
+    if kind is DEPLOYMENT:
+        view = workload_view(raw)
+    elif kind is RECORD:
+        view = zlib.compress(json.dumps({"revision": raw.get("revision"), "data": raw.get("data")}).encode())
+    elif kind is SERVICE:
+        view = str(((raw.get("spec") or {}).get("selector") or {}).get(REVISION_LABEL, ""))
+    return Child(
+        uid=str(meta.get("uid", "")),
+        owner=owners[0] if owners else "",
+        revision=(meta.get("labels") or {}).get(REVISION_LABEL, ""),
+        digest=digest(owned(raw)),
+        deleting=bool(meta.get("deletionTimestamp")),
+        view=view,
+    )
+
+
+def _spec(model: Any, raw: Raw) -> Any:
+    """The parsed spec, or None where it is not readable: then it counts as not there."""
+    try:
+        return model.model_validate(raw.get("spec") or {})
+    except ValidationError:
+        return None

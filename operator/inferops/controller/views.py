@@ -1,0 +1,75 @@
+"""Raw objects of the API server -> the small views that decisions are made from.
+
+Only what a decision reads is kept, so that a thousand services fit into little memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from inferops.core.observation import NodeView, PodView, WorkloadView
+
+SERVICE_LABEL = "inferops.dev/service"
+REVISION_LABEL = "inferops.dev/revision"
+MESSAGE_LIMIT = 512
+
+Raw = Mapping[str, Any]
+
+
+def _condition(raw: Raw, kind: str) -> Raw:
+    conditions = (raw.get("status") or {}).get("conditions") or ()
+    return next((condition for condition in conditions if condition.get("type") == kind), {})
+
+
+def pod_view(raw: Raw) -> PodView:
+    """What matters of a pod. `raw` is untrusted: whatever is missing reads as not there yet."""
+    meta, status = raw["metadata"], raw.get("status") or {}
+    container: Raw = next(iter(status.get("containerStatuses") or ()), {})
+    waiting = (container.get("state") or {}).get("waiting") or {}
+    ended = (container.get("lastState") or {}).get("terminated") or (container.get("state") or {}).get("terminated")
+    scheduled = _condition(raw, "PodScheduled")
+    return PodView(
+        name=meta["name"],
+        revision=(meta.get("labels") or {}).get(REVISION_LABEL, ""),
+        node=(raw.get("spec") or {}).get("nodeName") or "",
+        ready=_condition(raw, "Ready").get("status") == "True",
+        deleting=bool(meta.get("deletionTimestamp")) or status.get("phase") in ("Failed", "Succeeded"),
+        unschedulable=str(scheduled.get("message") or scheduled.get("reason") or "")[:MESSAGE_LIMIT]
+        if scheduled.get("status") == "False"
+        else "",
+        waiting=str(waiting.get("reason") or ""),
+        waiting_message=str(waiting.get("message") or "")[:MESSAGE_LIMIT],
+        restarts=int(container.get("restartCount") or 0),
+        exit=f"{ended.get('reason') or 'exit'} (exit code {ended.get('exitCode')})" if ended else "",
+    )
+
+
+def workload_view(raw: Raw) -> WorkloadView:
+    """What matters of a Deployment."""
+    meta, spec, status = raw["metadata"], raw.get("spec") or {}, raw.get("status") or {}
+    failure = _condition(raw, "ReplicaFailure")
+    return WorkloadView(
+        replicas=int(spec.get("replicas") or 0),
+        ready=int(status.get("readyReplicas") or 0),
+        settled=int(status.get("observedGeneration") or 0) >= int(meta.get("generation") or 0),
+        deleting=bool(meta.get("deletionTimestamp")),
+        failure=str(failure.get("message") or "")[:MESSAGE_LIMIT] if failure.get("status") == "True" else "",
+    )
+
+
+def node_view(raw: Raw) -> NodeView:
+    """What matters of a node: its labels and its extended resources."""
+    meta, spec, status = raw["metadata"], raw.get("spec") or {}, raw.get("status") or {}
+    extended = {
+        name: int(amount)
+        for name, amount in (status.get("allocatable") or {}).items()
+        if "/" in name and str(amount).isdigit()
+    }
+    return NodeView(
+        name=meta["name"],
+        labels=dict(meta.get("labels") or {}),
+        allocatable=extended,
+        ready=_condition(raw, "Ready").get("status") == "True",
+        cordoned=bool(spec.get("unschedulable")),
+    )

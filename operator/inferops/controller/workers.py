@@ -1,0 +1,53 @@
+"""The workers: they take keys off the queue, reconcile them, and give them back with their back-off."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+
+from inferops.controller.apply import Refused
+from inferops.controller.queue import Closed, Queue
+from inferops.controller.reconcile import Reconciler
+from inferops.controller.store import Key
+from inferops.controller.telemetry import Metrics
+from inferops.kube.client import Fenced, KubeError
+
+log = logging.getLogger(__name__)
+
+RECONCILE_TIMEOUT = 60.0  # seconds; one poisoned resource holds a worker no longer than this
+REFUSED_WAIT = 5.0  # at least so long until what the API server refused is tried again
+
+
+async def work(queue: Queue[Key], reconciler: Reconciler, metrics: Metrics) -> None:
+    """Reconcile one key after the other until the queue is closed. Whatever a key does, the next gets its turn."""
+    while True:
+        try:
+            key = await queue.get()
+        except Closed:
+            return
+        started = time.monotonic()
+        result = "ok"
+        try:
+            async with asyncio.timeout(RECONCILE_TIMEOUT):
+                if not await reconciler.reconcile(key):
+                    queue.forget(key)
+            queue.done(key)
+        except asyncio.CancelledError:
+            queue.done(key)
+            raise
+        except Refused as refused:
+            result = "refused"
+            wait = queue.failed(key, at_least=REFUSED_WAIT)
+            log.warning("%s %s/%s: %s; again in %.0f s", *key, refused, wait)
+        except (KubeError, Fenced, TimeoutError) as error:
+            result = "error"
+            wait = queue.failed(key, at_least=getattr(error, "retry_after", None) or 0.0)
+            log.warning("%s %s/%s: %s; again in %.1f s", *key, error or "timed out", wait)
+        except Exception:  # a resource that breaks our own code must not break the others'
+            result = "bug"
+            wait = queue.failed(key)
+            log.exception("%s %s/%s: unexpected error; again in %.1f s", *key, wait)
+        finally:
+            metrics.reconciles.labels(key.kind, result).inc()
+            metrics.duration.observe(time.monotonic() - started)

@@ -1,0 +1,178 @@
+"""Observation -> Decision: the one place where the parts meet. Pure: the same observation, the same decision."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from inferops.api.conditions import Condition, ConditionType
+from inferops.api.inferenceservice import AcceleratorChoice, InferenceServiceStatus, RevisionStatus, ScalingSpec
+from inferops.core import rollout, scheduling, status, validity
+from inferops.core.engine import Obstacle
+from inferops.core.notacted import not_acted_on
+from inferops.core.observation import Observation, RevisionView
+from inferops.core.revision import RevisionSpec, revision_name, revision_of
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened, for people."""
+
+    warning: bool
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionPlan:
+    """A revision that must exist."""
+
+    hash: str
+    replicas: int
+    new: RevisionSpec | None = None  # to be recorded; None where its record exists
+    order: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What must be so. Applying it twice changes nothing the second time."""
+
+    revisions: tuple[RevisionPlan, ...]
+    removed: tuple[str, ...]  # hashes of revisions that must go
+    route_to: str  # hash of the revision that the stable Service selects; empty: leave it as it is
+    status: InferenceServiceStatus
+    events: tuple[Event, ...] = field(default=())
+
+
+def replicas_wanted(scaling: ScalingSpec) -> int:
+    """Replicas of a revision: what a scaler set, else the minimum. Zero only where it was asked for by number."""
+    return scaling.replicas if scaling.replicas is not None else max(scaling.min_replicas, 1)
+
+
+def decide(seen: Observation) -> Decision:
+    """What must exist, where the traffic goes and what the status says.
+
+    Nothing is decided from memory: what a decision builds on stands in `seen`, so the operator may end
+    between any two writes and the next one decides the same.
+    """
+    obstacle = validity.obstacle(seen)
+    target = None if obstacle is not None else _target(seen)
+    replicas = replicas_wanted(seen.service.spec.scaling)
+    plan = rollout.plan(seen, target.hash if target is not None else "", replicas)
+    there = {revision.hash: revision for revision in seen.revisions}
+    order = 1 + max((revision.order for revision in seen.revisions), default=0)
+    revisions = tuple(
+        RevisionPlan(hash_, replicas, new=_unrecorded(hash_, there, target), order=order)
+        for hash_ in (*plan.wanted, *plan.retiring)
+    )
+    new_status = _status(seen, plan, target, replicas, obstacle)
+    return Decision(
+        revisions=revisions,
+        removed=plan.removed,
+        route_to=plan.stable,
+        status=new_status,
+        events=_events(seen.service.status.conditions, new_status.conditions),
+    )
+
+
+def _unrecorded(hash_: str, there: dict[str, RevisionView], target: RevisionSpec | None) -> RevisionSpec | None:
+    """The revision to record, where it is the one that the spec asks for and has no record yet."""
+    known = hash_ in there and there[hash_].spec is not None
+    return None if known or target is None or hash_ != target.hash else target
+
+
+def _target(seen: Observation) -> RevisionSpec:
+    latest = seen.service.status.latest_revision
+    current = next((revision for revision in seen.revisions if revision.hash == latest), None)
+    return revision_of(seen.service.spec, scheduling.choose(seen, current))
+
+
+def _status(
+    seen: Observation, plan: rollout.Plan, target: RevisionSpec | None, replicas: int, obstacle: Obstacle | None
+) -> InferenceServiceStatus:
+    there = {revision.hash: revision for revision in seen.revisions}
+    before = seen.service.status
+    meta = seen.service.metadata
+    stable = there.get(plan.stable)
+    scene = status.Scene(seen, replicas, obstacle, stable, there.get(plan.target))
+    latest = plan.target or before.latest_revision
+    found = status.findings(scene)
+    return InferenceServiceStatus(
+        observed_generation=meta.generation,
+        conditions=status.date(found, before.conditions, meta.generation, seen.now),
+        replicas=sum(not pod.deleting for revision in seen.revisions for pod in revision.pods),
+        ready_replicas=stable.ready if stable is not None else 0,
+        selector=f"inferops.dev/service={meta.name}",
+        url=f"http://{meta.name}.{meta.namespace}.svc",
+        stable_revision=plan.stable,
+        latest_revision=latest,
+        revisions=_revisions(meta.name, plan, there, replicas),
+        explain=_explain(seen, target, there.get(latest)),
+        not_acted_on=not_acted_on(seen.service.spec),
+    )
+
+
+def _revisions(service: str, plan: rollout.Plan, there: dict[str, RevisionView], replicas: int) -> list[RevisionStatus]:
+    told = []
+    for hash_ in (*plan.wanted, *plan.retiring):
+        revision = there.get(hash_)
+        if revision is None:
+            continue
+        is_stable = hash_ == plan.stable
+        stuck = status.broken(revision)
+        told.append(
+            RevisionStatus(
+                name=revision_name(service, hash_),
+                hash=hash_,
+                role="Stable" if is_stable else "Retiring" if hash_ in plan.retiring else "Candidate",
+                accelerator=describe(revision.spec.accelerator) if revision.spec is not None else "",
+                image=revision.image,
+                replicas=replicas,
+                ready_replicas=revision.ready,
+                weight=100 if is_stable else 0,
+                message=stuck.message[: status.MESSAGE_LIMIT] if stuck is not None else "",
+            )
+        )
+    return told
+
+
+def describe(choice: AcceleratorChoice) -> str:
+    """A choice of accelerator for people, for example `4x nvidia-l4 (spot)`."""
+    return f"{choice.count}x {choice.type}{' (spot)' if choice.spot else ''}"
+
+
+def _explain(seen: Observation, target: RevisionSpec | None, current: RevisionView | None) -> list[str]:
+    """Why this accelerator, and why the revision keeps an engine image that its runtime no longer names."""
+    told = []
+    choices = seen.service.spec.accelerators
+    if target is not None and target.accelerator != choices[0]:
+        first = choices[0]
+        accelerator = seen.accelerators[first.type]
+        if scheduling.match(first, accelerator, seen.nodes).usable:
+            why = "it runs there, and moving it would make a new revision"
+        else:
+            why = scheduling.missing(first, accelerator, seen.nodes, "").message
+        told.append(f"runs on {describe(target.accelerator)}, not on {describe(first)}: {why}")
+    image = seen.runtime.image if seen.runtime is not None else None
+    if current is not None and current.spec is not None and image is not None and current.image != image:
+        told.append(
+            f"revision {current.hash} keeps the image {current.image}; the runtime has {image} by now, "
+            "which the next revision takes"
+        )
+    return [sentence[: status.MESSAGE_LIMIT] for sentence in told]
+
+
+def _events(before: Sequence[Condition], after: Sequence[Condition]) -> tuple[Event, ...]:
+    """One event for each stage that came to stand differently, so that nothing is told twice."""
+    earlier = {condition.type: (condition.status, condition.reason) for condition in before}
+    told = (ConditionType.VALID, ConditionType.SCHEDULED, ConditionType.ROLLED_OUT, ConditionType.AVAILABLE)
+    quiet = {ConditionType.VALID: "True", ConditionType.AVAILABLE: "False"}
+    events = []
+    for condition in after:
+        kind = ConditionType(condition.type)
+        same = earlier.get(kind) == (condition.status, condition.reason)
+        expected = kind not in earlier and quiet.get(kind) == condition.status
+        if kind not in told or same or expected or condition.status == "Unknown":
+            continue
+        events.append(Event(condition.status == "False", condition.reason, condition.message or condition.reason))
+    return tuple(events)

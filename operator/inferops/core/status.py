@@ -1,0 +1,207 @@
+"""The status of an InferenceService: its conditions by kstatus' rules, its revisions, and why it is so.
+
+Ready is always present; Reconciling and Stalled are there only while true, and never together: Ready is False
+with Stalled, Unknown with Reconciling (kstatus; Flux's health checks). Available says whether requests are
+answered, whatever else is going on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from inferops.api.conditions import Condition, ConditionType, Reason
+from inferops.api.inferencecluster import InferenceClusterStatus
+from inferops.api.inferenceservice import InferenceServiceStatus
+from inferops.core.engine import Obstacle
+from inferops.core.observation import Observation, PodView, RevisionView
+from inferops.core.scheduling import missing
+
+MESSAGE_LIMIT = 1024
+
+# What a container waits for when somebody must act: the reason it gets, by kubelet's word.
+BROKEN: dict[str, Reason] = {
+    "CrashLoopBackOff": Reason.CRASH_LOOP,
+    "ImagePullBackOff": Reason.IMAGE_PULL_FAILED,
+    "ErrImagePull": Reason.IMAGE_PULL_FAILED,
+    "InvalidImageName": Reason.IMAGE_PULL_FAILED,
+    "CreateContainerConfigError": Reason.CONTAINER_CONFIG_INVALID,
+    "CreateContainerError": Reason.CONTAINER_CONFIG_INVALID,
+    "RunContainerError": Reason.CONTAINER_CONFIG_INVALID,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One condition before it is dated."""
+
+    type: ConditionType
+    status: bool | None  # None: unknown
+    reason: Reason
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What the conditions are told from."""
+
+    seen: Observation
+    replicas: int  # wanted of each revision
+    obstacle: Obstacle | None  # why the spec cannot be served at all
+    stable: RevisionView | None
+    target: RevisionView | None  # the revision that the spec asks for, once it exists
+
+
+def _pod_says(pod: PodView) -> str:
+    told = ": ".join(part for part in (pod.waiting, pod.waiting_message) if part)
+    ended = f"; ended last by {pod.exit}" if pod.exit else ""
+    return f"pod {pod.name}: {told}{ended}, {pod.restarts} restarts"
+
+
+def valid(scene: Scene) -> Finding:
+    if scene.obstacle is None:
+        return Finding(ConditionType.VALID, True, Reason.VALID)
+    return Finding(ConditionType.VALID, False, scene.obstacle.reason, scene.obstacle.message)
+
+
+def scheduled(scene: Scene) -> Finding:
+    """Whether every replica of the newest revision has found its node."""
+    kind = ConditionType.SCHEDULED
+    target = scene.target
+    if target is None or (target.workload is None and not target.pods):
+        return Finding(kind, None, Reason.CREATING, "the revision is being created")
+    if target.workload is not None and target.workload.failure:
+        return Finding(kind, False, Reason.PODS_REFUSED, target.workload.failure)
+    alive = [pod for pod in target.pods if not pod.deleting]
+    homeless = [pod for pod in alive if not pod.node]
+    waiting = [pod for pod in homeless if pod.unschedulable]
+    if waiting:
+        why = _homeless(scene.seen, target, waiting[0].unschedulable)
+        return Finding(kind, False, why.reason, f"{len(waiting)} of {scene.replicas} replicas pending: {why.message}")
+    if homeless or len(alive) < scene.replicas:
+        there = len(alive) - len(homeless)
+        return Finding(kind, None, Reason.CREATING, f"{there} of {scene.replicas} replicas have a node")
+    return Finding(kind, True, Reason.SCHEDULED)
+
+
+def _homeless(seen: Observation, revision: RevisionView, scheduler_says: str) -> Obstacle:
+    choice = revision.spec.accelerator if revision.spec is not None else None
+    accelerator = seen.accelerators.get(choice.type) if choice is not None else None
+    if choice is None or accelerator is None:
+        return Obstacle(Reason.UNSCHEDULABLE, f"the scheduler says: {scheduler_says}")
+    return missing(choice, accelerator, seen.nodes, scheduler_says)
+
+
+def broken(revision: RevisionView | None) -> Obstacle | None:
+    """What keeps a revision's pods from starting until somebody acts, or None."""
+    for pod in revision.pods if revision is not None else ():
+        if not pod.deleting and not pod.ready and pod.waiting in BROKEN:
+            return Obstacle(BROKEN[pod.waiting], _pod_says(pod))
+    return None
+
+
+def rolled_out(scene: Scene) -> Finding:
+    """Whether the newest revision is the one that serves, with all its replicas."""
+    kind = ConditionType.ROLLED_OUT
+    target = scene.target
+    if target is None:
+        return Finding(kind, None, Reason.CREATING, "the revision is being created")
+    if found := broken(target):
+        return Finding(kind, False, found.reason, found.message)
+    if scene.stable is not None and scene.stable.hash == target.hash and target.ready >= scene.replicas:
+        return Finding(kind, True, Reason.PROMOTED, f"revision {target.hash} serves")
+    told = f"revision {target.hash}: {target.ready} of {scene.replicas} replicas ready"
+    return Finding(kind, None, Reason.LOADING if target.scheduled else Reason.CREATING, told)
+
+
+def available(scene: Scene) -> Finding:
+    kind = ConditionType.AVAILABLE
+    ready = scene.stable.ready if scene.stable is not None else 0
+    if ready:
+        return Finding(kind, True, Reason.AVAILABLE, f"{ready} replicas answer")
+    return Finding(kind, False, Reason.UNAVAILABLE, "no replica answers")
+
+
+def routed(scene: Scene) -> Finding:
+    """Whether the Service selects the stable revision and finds a replica behind it."""
+    kind = ConditionType.ROUTED
+    stable = scene.stable
+    if stable is None or scene.seen.routed_to != stable.hash:
+        return Finding(kind, None, Reason.CREATING, "the Service does not select the stable revision yet")
+    if not stable.ready:
+        return Finding(kind, None, Reason.NO_ENDPOINTS, f"no replica of revision {stable.hash} is ready")
+    return Finding(kind, True, Reason.SERVICE_ROUTED, f"all requests go to revision {stable.hash}")
+
+
+def summary(scene: Scene, stages: list[Finding]) -> list[Finding]:
+    """Ready, and Reconciling or Stalled beside it, from the stages that lead there."""
+    stuck = scene.obstacle or broken(scene.target)
+    if stuck is not None:
+        return [
+            Finding(ConditionType.READY, False, stuck.reason, stuck.message),
+            Finding(ConditionType.STALLED, True, stuck.reason, stuck.message),
+        ]
+    if scene.replicas == 0 and scene.target is not None and scene.stable is scene.target:
+        return [Finding(ConditionType.READY, True, Reason.READY, "scaled to zero replicas as asked")]
+    open_stage = next((stage for stage in stages if stage.status is not True), None)
+    if open_stage is None:
+        return [Finding(ConditionType.READY, True, Reason.READY, stages[-1].message)]
+    return [
+        Finding(ConditionType.READY, None, open_stage.reason, open_stage.message),
+        Finding(ConditionType.RECONCILING, True, Reason.PROGRESSING, open_stage.message),
+    ]
+
+
+def findings(scene: Scene) -> list[Finding]:
+    """All conditions, the summary first."""
+    is_available = available(scene)
+    stages = [valid(scene), scheduled(scene), rolled_out(scene), routed(scene)]
+    return [*summary(scene, stages), is_available, *stages]
+
+
+def date(found: list[Finding], before: list[Condition], generation: int, now: datetime) -> list[Condition]:
+    """Turn findings into conditions; a condition whose status stays keeps its time of transition."""
+    earlier = {condition.type: condition for condition in before}
+    words = {True: "True", False: "False", None: "Unknown"}
+    stamp = now.strftime("%Y-%m-%dT%H:%M:%SZ")
+    dated = []
+    for finding in found:
+        old = earlier.get(finding.type)
+        status = words[finding.status]
+        dated.append(
+            Condition.model_validate(
+                {
+                    "type": finding.type.value,
+                    "status": status,
+                    "observedGeneration": generation,
+                    "lastTransitionTime": old.last_transition_time if old and old.status == status else stamp,
+                    "reason": finding.reason.value,
+                    "message": finding.message[:MESSAGE_LIMIT],
+                }
+            )
+        )
+    return dated
+
+
+def invalid(before: InferenceServiceStatus, why: Obstacle, generation: int, now: datetime) -> InferenceServiceStatus:
+    """The status of a service whose spec cannot be read: what serves goes on, and nothing else is touched."""
+    kept = [c for c in before.conditions if c.type in (ConditionType.AVAILABLE, ConditionType.ROUTED)]
+    told = [
+        Finding(ConditionType.READY, False, why.reason, why.message),
+        Finding(ConditionType.STALLED, True, why.reason, why.message),
+        Finding(ConditionType.VALID, False, why.reason, why.message),
+    ]
+    dated = date(told, before.conditions, generation, now)
+    return before.model_copy(update={"observed_generation": generation, "conditions": [*dated, *kept]})
+
+
+def cluster_status(before: InferenceClusterStatus, generation: int, now: datetime) -> InferenceClusterStatus:
+    """The status of a member cluster, which this version stores and does not act on."""
+    why = "member clusters are validated and stored; this version of the operator places nothing on them yet"
+    told = [
+        Finding(ConditionType.READY, False, Reason.NOT_ACTED_ON, why),
+        Finding(ConditionType.STALLED, True, Reason.NOT_ACTED_ON, why),
+    ]
+    return InferenceClusterStatus(
+        observed_generation=generation, conditions=date(told, before.conditions, generation, now)
+    )

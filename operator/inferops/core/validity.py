@@ -1,0 +1,88 @@
+"""Why a service cannot be served at all, whatever the cluster holds: a chain of checks, the first failure wins.
+
+Read the tuple at the end as the specification. Every message names the field and the remedy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from inferops.api.conditions import Reason
+from inferops.core.engine import Obstacle
+from inferops.core.observation import Observation
+from inferops.core.revision import revision_of
+
+Check = Callable[[Observation], Obstacle | None]
+
+
+def apply_was_accepted(seen: Observation) -> Obstacle | None:
+    return seen.refused
+
+
+def runtime_is_known(seen: Observation) -> Obstacle | None:
+    if seen.runtime is not None:
+        return None
+    name = seen.service.spec.runtime.name
+    there_are = ", ".join(sorted(seen.runtime_names)) or "none"
+    return Obstacle(
+        Reason.RUNTIME_NOT_FOUND,
+        f"spec.runtime.name: no ServingRuntime {name!r}; there are: {there_are}",
+    )
+
+
+def engine_is_known(seen: Observation) -> Obstacle | None:
+    if seen.engine is not None or seen.runtime is None:
+        return None
+    return Obstacle(
+        Reason.RUNTIME_INVALID,
+        f"ServingRuntime {seen.service.spec.runtime.name}: this operator has no engine {seen.runtime.engine!r}; "
+        "upgrade the operator or name another runtime in spec.runtime.name",
+    )
+
+
+def accelerators_are_given(seen: Observation) -> Obstacle | None:
+    if seen.service.spec.accelerators:
+        return None
+    known = ", ".join(sorted(seen.accelerators))
+    return Obstacle(
+        Reason.ACCELERATOR_REQUIRED,
+        "spec.accelerators: this version does not choose one by itself yet; name one, for example "
+        f"[{{type: nvidia-h100-80gb, count: 1}}]; known types: {known}",
+    )
+
+
+def accelerators_are_known(seen: Observation) -> Obstacle | None:
+    for index, choice in enumerate(seen.service.spec.accelerators):
+        if choice.type not in seen.accelerators:
+            known = ", ".join(sorted(seen.accelerators))
+            return Obstacle(
+                Reason.ACCELERATOR_NOT_FOUND,
+                f"spec.accelerators[{index}].type: no Accelerator {choice.type!r}; known types: {known}; "
+                "an admin adds one by applying an Accelerator",
+            )
+    return None
+
+
+def engine_takes_it(seen: Observation) -> Obstacle | None:
+    if seen.engine is None or seen.runtime is None:
+        return None
+    for choice in seen.service.spec.accelerators:
+        revision = revision_of(seen.service.spec, choice)
+        if found := seen.engine.obstacle(revision, seen.runtime, seen.accelerators[choice.type]):
+            return found
+    return None
+
+
+CHECKS: tuple[Check, ...] = (
+    runtime_is_known,
+    engine_is_known,
+    accelerators_are_given,
+    accelerators_are_known,
+    engine_takes_it,
+    apply_was_accepted,
+)
+
+
+def obstacle(seen: Observation) -> Obstacle | None:
+    """The first thing that stands in the way, or None."""
+    return next((found for check in CHECKS if (found := check(seen)) is not None), None)

@@ -1,0 +1,1 @@
+"""The Kubernetes side: a small client, server-side apply, leader election."""

@@ -1,0 +1,264 @@
+"""A client for one cluster: six calls with plain dicts, time-outs of its own, and a fence before every write.
+
+Authentication, TLS and contexts come from the official client's configuration; requests go over aiohttp.
+Errors carry the verb ("applying Deployment chat/llama-8b"). Nothing is retried here: the queue retries a whole
+reconcile, with back-off by key, and a second run of it is harmless.
+"""
+
+from __future__ import annotations
+
+import json
+import ssl
+from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import aiohttp
+from kubernetes.aio import config as kube_config
+from kubernetes.aio.client import Configuration
+
+from inferops.kube.kinds import Kind
+from inferops.kube.owned import FIELD_MANAGER, Object
+
+REQUEST_TIMEOUT = 10.0  # seconds
+WRITE_TIMEOUT = 5.0  # within the gap between a leader's last write and the next leader's first (kube.lease)
+LIST_TIMEOUT = 60.0
+CONNECT_TIMEOUT = 3.0
+PAGE = 500
+IN_CLUSTER = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
+APPLY_TYPE = "application/apply-patch+yaml"
+METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+
+Observer = Callable[[str, Kind, str], None]  # verb, kind, status code
+
+
+class KubeError(Exception):
+    """The API server refused a request, or did not answer (status 0)."""
+
+    def __init__(self, doing: str, status: int, reason: str, message: str, retry_after: float | None = None) -> None:
+        super().__init__(f"{doing}: {status or 'no answer'} {reason}: {message}")
+        self.doing = doing
+        self.status = status
+        self.reason = reason
+        self.message = message
+        self.retry_after = retry_after  # seconds
+
+    @property
+    def final(self) -> bool:
+        """Whether the same request would be refused again: the object itself is at fault."""
+        return self.status in (400, 403, 404, 405, 413, 422)
+
+
+class Fenced(Exception):
+    """This process may not write: it does not hold the lease (any more)."""
+
+
+class Kube(Protocol):
+    """What the operator does to a cluster."""
+
+    async def get(self, kind: Kind, namespace: str, name: str) -> Object | None: ...
+
+    async def list(
+        self, kind: Kind, selector: str = "", *, namespace: str = "", metadata_only: bool = False
+    ) -> tuple[list[Object], int]: ...
+
+    async def create(self, kind: Kind, desired: Object) -> Object: ...
+
+    async def apply(self, kind: Kind, desired: Object, *, force: bool, subresource: str = "") -> Object: ...
+
+    async def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> None: ...
+
+    def watch(self, kind: Kind, namespace: str, name: str, timeout: float) -> AsyncIterator[Object]: ...
+
+
+async def load_configuration(kubeconfig: str | None = None, context: str | None = None) -> Configuration:
+    """Where the cluster is and how to log in: a kubeconfig, else the pod's own ServiceAccount.
+
+    Raises `kubernetes.aio.config.ConfigException` where there is neither.
+    """
+    configuration = Configuration()
+    if kubeconfig is None and IN_CLUSTER.exists():
+        kube_config.load_incluster_config(client_configuration=configuration)
+    else:
+        await kube_config.load_kube_config(
+            config_file=kubeconfig, context=context, client_configuration=configuration, persist_config=False
+        )
+    return configuration
+
+
+async def bearer(configuration: Configuration) -> dict[str, str]:
+    """The authorization header, refreshed where the credentials expire."""
+    token = await configuration.get_api_key_with_prefix("BearerToken")
+    return {"Authorization": token} if token else {}
+
+
+def new_session(
+    configuration: Configuration,
+    headers: Mapping[str, str] | None = None,
+    trace_configs: list[aiohttp.TraceConfig] | None = None,
+) -> aiohttp.ClientSession:
+    """An HTTP session with the cluster's TLS. Call inside a running event loop; close it when done."""
+    context = ssl.create_default_context(cafile=configuration.ssl_ca_cert, cadata=configuration.ca_cert_data)
+    if configuration.cert_file:
+        context.load_cert_chain(configuration.cert_file, keyfile=configuration.key_file)
+    if not configuration.verify_ssl:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if configuration.disable_strict_ssl_verification:
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, ssl=context),
+        headers=headers,
+        trace_configs=trace_configs,
+        read_bufsize=2**21,  # an event of a watch is one line
+    )
+
+
+class Client:
+    """`Kube` over HTTP. `may_write` is asked before each write."""
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        *,
+        may_write: Callable[[], bool] = lambda: True,
+        observer: Observer | None = None,
+        timeout: float = REQUEST_TIMEOUT,
+    ) -> None:
+        self._configuration = configuration
+        self._host = str(configuration.host).rstrip("/")
+        self._session = new_session(configuration)
+        self._observer = observer or (lambda verb, kind, code: None)
+        self._timeout = timeout
+        self.may_write = may_write
+
+    async def close(self) -> None:
+        await self._session.close()
+
+    async def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
+        """The object, or None where there is none."""
+        try:
+            return await self._request("GET", kind, "get", kind.path(namespace, name), f"{namespace}/{name}")
+        except KubeError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    async def list(
+        self, kind: Kind, selector: str = "", *, namespace: str = "", metadata_only: bool = False
+    ) -> tuple[list[Object], int]:
+        """All objects of a kind, page by page, and the resource version at which that was true."""
+        headers = {"Accept": METADATA_ONLY} if metadata_only else {}
+        params = {"limit": str(PAGE), **({"labelSelector": selector} if selector else {})}
+        items: list[Object] = []
+        while True:
+            page = await self._request(
+                "GET", kind, "list", kind.path(namespace), "all", params=params, headers=headers, timeout=LIST_TIMEOUT
+            )
+            items.extend(page.get("items") or ())
+            meta = page.get("metadata") or {}
+            if not meta.get("continue"):
+                return items, int(meta.get("resourceVersion") or 0)
+            params["continue"] = meta["continue"]
+
+    async def create(self, kind: Kind, desired: Object) -> Object:
+        """Create the object; 409 where the name is taken."""
+        meta = desired["metadata"]
+        namespace, name = meta.get("namespace", ""), meta["name"]
+        params = {"fieldManager": FIELD_MANAGER}
+        what = f"{namespace}/{name}"
+        return await self._write("POST", kind, "create", kind.path(namespace), what, desired, params=params)
+
+    async def apply(self, kind: Kind, desired: Object, *, force: bool, subresource: str = "") -> Object:
+        """Server-side apply. Without `force` a field that another manager set otherwise is a conflict (409)."""
+        meta = desired["metadata"]
+        namespace, name = meta.get("namespace", ""), meta["name"]
+        return await self._write(
+            "PATCH",
+            kind,
+            "apply",
+            kind.path(namespace, name, subresource),
+            f"{namespace}/{name}",
+            desired,
+            params={"fieldManager": FIELD_MANAGER, "force": "true" if force else "false"},
+            headers={"Content-Type": APPLY_TYPE},
+        )
+
+    async def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> None:
+        """Delete the object that has this uid, and what it owns in the background. Gone already is fine."""
+        body = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
+        try:
+            await self._write("DELETE", kind, "delete", kind.path(namespace, name), f"{namespace}/{name}", body)
+        except KubeError as error:
+            if error.status not in (404, 409):  # 409: another object has the name by now
+                raise
+
+    async def watch(self, kind: Kind, namespace: str, name: str, timeout: float) -> AsyncIterator[Object]:
+        """The states of one object from now on, for at most `timeout` seconds."""
+        params = {
+            "watch": "true",
+            "fieldSelector": f"metadata.name={name}",
+            "timeoutSeconds": str(max(1, int(timeout))),
+        }
+        limit = aiohttp.ClientTimeout(total=timeout + 1, sock_connect=CONNECT_TIMEOUT)
+        url, headers = self._host + kind.path(namespace), await bearer(self._configuration)
+        try:
+            async with self._session.get(url, params=params, headers=headers, timeout=limit) as response:
+                async for line in response.content:
+                    event = json.loads(line)
+                    if event.get("type") in ("ADDED", "MODIFIED"):
+                        yield event["object"]
+        except (aiohttp.ClientError, TimeoutError, ValueError):
+            return  # the caller reads the object again and watches anew
+
+    async def _write(
+        self, method: str, kind: Kind, verb: str, path: str, what: str, body: Object, **options: Any
+    ) -> Object:
+        if not self.may_write():
+            raise Fenced(f"{verb} {kind.kind} {what}: this replica does not hold the lease")
+        return await self._request(method, kind, verb, path, what, body=body, timeout=WRITE_TIMEOUT, **options)
+
+    async def _request(
+        self,
+        method: str,
+        kind: Kind,
+        verb: str,
+        path: str,
+        what: str,
+        *,
+        body: Object | None = None,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+    ) -> Object:
+        doing = f"{verb} {kind.kind} {what}"
+        limit = aiohttp.ClientTimeout(total=timeout or self._timeout, sock_connect=CONNECT_TIMEOUT)
+        all_headers = {"Content-Type": "application/json", **await bearer(self._configuration), **(headers or {})}
+        data = json.dumps(body) if body is not None else None
+        try:
+            async with self._session.request(
+                method, self._host + path, params=params, data=data, headers=all_headers, timeout=limit
+            ) as response:
+                content = await response.read()
+                self._observer(verb, kind, str(response.status))
+                if response.status >= 400:
+                    raise _refusal(doing, response, content)
+                parsed = json.loads(content)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            self._observer(verb, kind, "0")
+            raise KubeError(doing, 0, type(error).__name__, str(error) or "timed out") from error
+        except ValueError as error:
+            raise KubeError(doing, 0, "InvalidAnswer", f"the answer is not JSON: {error}") from error
+        return parsed if isinstance(parsed, dict) else {}
+
+
+def _refusal(doing: str, response: aiohttp.ClientResponse, content: bytes) -> KubeError:
+    try:
+        status = json.loads(content)
+        reason, message = str(status.get("reason") or ""), str(status.get("message") or "")
+    except (ValueError, AttributeError):
+        reason, message = "", content[:200].decode(errors="replace")
+    wait = response.headers.get("Retry-After", "")
+    return KubeError(
+        doing, response.status, reason or str(response.reason), message, float(wait) if wait.isdigit() else None
+    )

@@ -1,0 +1,39 @@
+"""The kinds that the operator reads or writes, and where the API server has them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from inferops.api import API_VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of object and its place in the API."""
+
+    api_version: str
+    kind: str
+    plural: str
+    namespaced: bool = True
+
+    def path(self, namespace: str = "", name: str = "", subresource: str = "") -> str:
+        """URL path of the collection, one object or its subresource. An empty namespace means all of them."""
+        root = f"/api/{self.api_version}" if "/" not in self.api_version else f"/apis/{self.api_version}"
+        scope = f"/namespaces/{namespace}" if self.namespaced and namespace else ""
+        return "/".join(part for part in (f"{root}{scope}/{self.plural}", name, subresource) if part)
+
+
+INFERENCE_SERVICE = Kind(API_VERSION, "InferenceService", "inferenceservices")
+INFERENCE_CLUSTER = Kind(API_VERSION, "InferenceCluster", "inferenceclusters")
+SERVING_RUNTIME = Kind(API_VERSION, "ServingRuntime", "servingruntimes", namespaced=False)
+ACCELERATOR = Kind(API_VERSION, "Accelerator", "accelerators", namespaced=False)
+DEPLOYMENT = Kind("apps/v1", "Deployment", "deployments")
+RECORD = Kind("apps/v1", "ControllerRevision", "controllerrevisions")
+SERVICE = Kind("v1", "Service", "services")
+BUDGET = Kind("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets")
+POD = Kind("v1", "Pod", "pods")
+NODE = Kind("v1", "Node", "nodes", namespaced=False)
+EVENT = Kind("v1", "Event", "events")
+LEASE = Kind("coordination.k8s.io/v1", "Lease", "leases")
+
+BY_KIND: dict[str, Kind] = {kind.kind: kind for kind in (DEPLOYMENT, RECORD, SERVICE, BUDGET, POD, NODE, EVENT, LEASE)}

@@ -74,7 +74,8 @@ class Applier:
             "metadata": {"name": key.name, "namespace": key.namespace, "uid": uid},
             "status": after.dump(),
         }
-        self.store.put(INFERENCE_SERVICE, await self.kube.apply(kind, desired, subresource="status", force=True))
+        kind = PARENT_KINDS[key.kind]
+        self.store.put(kind, await self.kube.apply(kind, desired, subresource="status", force=True))
 
     async def _apply_revision(self, key: Key, seen: Observation, plan: RevisionPlan) -> None:
         record = await self._record(key, seen, plan)

@@ -47,13 +47,9 @@ def pod_view(raw: Raw) -> PodView:
 
 def workload_view(raw: Raw) -> WorkloadView:
     """What matters of a Deployment."""
-    meta, spec, status = raw["metadata"], raw.get("spec") or {}, raw.get("status") or {}
     failure = _condition(raw, "ReplicaFailure")
     return WorkloadView(
-        replicas=int(spec.get("replicas") or 0),
-        ready=int(status.get("readyReplicas") or 0),
-        settled=int(status.get("observedGeneration") or 0) >= int(meta.get("generation") or 0),
-        deleting=bool(meta.get("deletionTimestamp")),
+        deleting=bool(raw["metadata"].get("deletionTimestamp")),
         failure=str(failure.get("message") or "")[:MESSAGE_LIMIT] if failure.get("status") == "True" else "",
     )
 

@@ -69,7 +69,7 @@ def decide(seen: Observation) -> Decision:
     return Decision(
         revisions=revisions,
         removed=plan.removed,
-        route_to=plan.stable,
+        route_to=plan.route,
         status=new_status,
         events=_events(seen.service.status.conditions, new_status.conditions),
     )
@@ -93,7 +93,7 @@ def _status(
     there = {revision.hash: revision for revision in seen.revisions}
     before = seen.service.status
     meta = seen.service.metadata
-    stable = there.get(plan.stable)
+    stable = there.get(plan.route)
     scene = status.Scene(seen, replicas, obstacle, stable, there.get(plan.target))
     latest = plan.target or before.latest_revision
     found = status.findings(scene)
@@ -118,7 +118,7 @@ def _revisions(service: str, plan: rollout.Plan, there: dict[str, RevisionView],
         revision = there.get(hash_)
         if revision is None:
             continue
-        is_stable = hash_ == plan.stable
+        is_stable = hash_ == plan.route
         stuck = status.broken(revision)
         told.append(
             RevisionStatus(

@@ -33,9 +33,6 @@ class PodView:
 class WorkloadView:
     """The Deployment of a revision."""
 
-    replicas: int  # in its spec
-    ready: int = 0
-    settled: bool = True  # its controller has seen the newest spec
     deleting: bool = False
     failure: str = ""  # why its pods are refused: quota, pod security, a webhook
 

@@ -2,7 +2,8 @@
 
 The new revision is brought up beside the one that serves; once all its replicas are ready the traffic moves,
 and when the move is on record the old one is removed. A spec that changes again meanwhile replaces the
-newcomer, never the one that serves.
+newcomer, never the one that serves. A revision that has never served is not held on to: it would keep the
+GPUs that its correction needs.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from inferops.core.observation import Observation, RevisionView
 class Plan:
     """The revisions by hash."""
 
-    stable: str  # gets the traffic; empty where nothing can be served
+    route: str  # gets the traffic; empty where nothing can be served
+    stable: str  # to be recorded as the one that serves; empty until one has
     target: str  # the one that the spec asks for; empty where the spec is invalid
     wanted: tuple[str, ...]  # exist, with all their replicas
     retiring: tuple[str, ...]  # exist until the traffic has left them, then are removed
@@ -27,15 +29,25 @@ class Plan:
 def plan(seen: Observation, target: str, replicas: int) -> Plan:
     """Move the traffic to `target` once it is ready, and remove what is left behind."""
     there: Mapping[str, RevisionView] = {revision.hash: revision for revision in seen.revisions}
-    recorded = seen.service.status.stable_revision
-    stable = recorded if recorded in there else (seen.routed_to if seen.routed_to in there else "")
+    stable = _serving(seen, there)
     if not target:  # an invalid spec changes nothing about what runs
-        return Plan(stable, "", tuple(there), (), ())
-    if stable in ("", target) or (target in there and there[target].ready >= replicas):
+        return Plan(seen.routed_to if seen.routed_to in there else stable, stable, "", tuple(there), (), ())
+    candidate = there.get(target)
+    if candidate is not None and candidate.ready >= (replicas if stable else 1):
         stable = target
-    wanted = tuple(dict.fromkeys((stable, target)))
+    route = stable or target
+    wanted = tuple(dict.fromkeys((route, target)))
     others = [hash_ for hash_ in there if hash_ not in wanted]
     # The traffic has left a revision when both the record and the Service point elsewhere.
-    carrying = {recorded, seen.routed_to}
+    carrying = {seen.service.status.stable_revision, seen.routed_to}
     retiring = tuple(hash_ for hash_ in others if hash_ in carrying)
-    return Plan(stable, target, wanted, retiring, tuple(hash_ for hash_ in others if hash_ not in carrying))
+    return Plan(route, stable, target, wanted, retiring, tuple(hash_ for hash_ in others if hash_ not in carrying))
+
+
+def _serving(seen: Observation, there: Mapping[str, RevisionView]) -> str:
+    """The revision on record as serving; where the record is lost, the one that the Service selects and that answers."""
+    recorded = seen.service.status.stable_revision
+    if recorded in there:
+        return recorded
+    routed = there.get(seen.routed_to)
+    return routed.hash if routed is not None and routed.ready else ""

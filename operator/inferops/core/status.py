@@ -48,7 +48,7 @@ class Scene:
     seen: Observation
     replicas: int  # wanted of each revision
     obstacle: Obstacle | None  # why the spec cannot be served at all
-    stable: RevisionView | None
+    stable: RevisionView | None  # the revision that gets the traffic
     target: RevisionView | None  # the revision that the spec asks for, once it exists
 
 

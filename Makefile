@@ -1,0 +1,57 @@
+# The two that matter: `make demo` and `make test`. Each sets up all that it needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUN := PYTHONPATH=hack $(BIN)/python
+
+.DEFAULT_GOAL := help
+.PHONY: help setup binaries demo test test-unit test-cluster lint crds bench cluster clean
+
+help: ## Show this help.
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+setup: $(VENV)/ready ## Install the Python packages into .venv.
+
+$(VENV)/ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit("inferops needs Python 3.11 or later; this is " + sys.version) if sys.version_info < (3, 11) else None'
+	@echo "==> installing the Python packages into $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -q -c constraints.txt -e '.[dev]'
+	@touch $@
+
+binaries: $(VENV)/ready
+	@$(RUN) -m controlplane build
+
+demo: binaries ## Real control plane, operator, kubectl apply, traffic. KEEP=1 leaves it running.
+	@$(RUN) hack/demo.py $(if $(KEEP),--keep)
+
+test: lint test-unit test-cluster ## Lint and all tests.
+
+test-unit: $(VENV)/ready ## Pure tests, in seconds.
+	@echo "==> unit tests"
+	@$(BIN)/python -m pytest tests/unit -q
+
+test-cluster: binaries ## Tests against real API servers.
+	@echo "==> cluster tests (a real control plane in a network namespace)"
+	@$(BIN)/python -m pytest tests/cluster -v --durations=10
+
+lint: $(VENV)/ready ## ruff, mypy, import contracts, generated files.
+	@echo "==> lint"
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@MYPYPATH=operator:hack $(BIN)/mypy --strict hack/controlplane hack/nodeagent hack/*.py
+	@PYTHONPATH=operator $(BIN)/lint-imports
+	@$(BIN)/python hack/crds.py --check
+
+crds: $(VENV)/ready ## Generate crds/ and docs/reference from the models.
+	@$(BIN)/python hack/crds.py
+
+bench: binaries ## 1000 InferenceServices: speed, memory, silence. Prints figures.
+	@$(RUN) hack/bench_scale.py
+
+cluster: binaries ## A shell with kubectl in a running control plane.
+	@$(RUN) -m controlplane shell
+
+clean: ## Remove what the build made here.
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist

@@ -1,0 +1,5 @@
+"""`python -m inferops`: the command line."""
+
+from inferops.cli.main import app
+
+app()

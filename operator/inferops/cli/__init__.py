@@ -1,0 +1,1 @@
+"""The command line: `inferops …`, also as `kubectl inferops …`."""

@@ -1,0 +1,73 @@
+"""The commands of `inferops`, each in a module of its own, imported only when it is called."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="inferops",
+    help="inferops: inference on Kubernetes, by one resource.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Kubeconfig = Annotated[str | None, typer.Option(envvar="KUBECONFIG", help="Kubeconfig; in a pod: its ServiceAccount.")]
+Namespace = Annotated[str, typer.Option("--namespace", "-n", help="Namespace of the service.")]
+
+
+@app.command()
+def run(
+    kubeconfig: Kubeconfig = None,
+    lease_namespace: Annotated[
+        str, typer.Option(envvar="POD_NAMESPACE", help="Namespace of the Lease: that of the operator.")
+    ] = "inferops-system",
+    workers: Annotated[int, typer.Option(min=1, max=256, help="Reconciles at a time.")] = 16,
+    address: Annotated[str, typer.Option(help="Address of /healthz, /readyz and /metrics.")] = "0.0.0.0",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Their port; 0 for none.")] = 8080,
+    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+) -> None:
+    """Run the operator, until SIGTERM."""
+    from inferops.cli.run import run as run_operator
+    from inferops.controller.operator import Options
+
+    options = Options(namespace=lease_namespace, kubeconfig=kubeconfig, workers=workers, address=address, port=port)
+    raise typer.Exit(run_operator(options, log_level))
+
+
+@app.command()
+def render(
+    file: Annotated[Path, typer.Argument(help="Resources in YAML; - for standard input.")],
+    namespace: Annotated[str, typer.Option("--namespace", "-n", help="For resources that name none.")] = "default",
+) -> None:
+    """Print the objects that applying FILE would create, as YAML. Needs no cluster."""
+    from inferops.cli.render import render as render_file
+
+    raise typer.Exit(render_file(file, namespace))
+
+
+@app.command()
+def status(
+    name: Annotated[str, typer.Argument(help="Name of the InferenceService.")],
+    namespace: Namespace = "default",
+    kubeconfig: Kubeconfig = None,
+) -> None:
+    """Show one service: its conditions, revisions and pods, and what it waits for."""
+    from inferops.cli.status import status as show_status
+
+    raise typer.Exit(show_status(name, namespace, kubeconfig))
+
+
+def _register_engine() -> None:
+    from inferops.cli.engine import engine
+
+    app.command("engine", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(engine)
+
+
+_register_engine()
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,36 @@
+"""`inferops run`: the operator's process, its logs and its exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+
+from inferops.controller.operator import Operator, Options
+from inferops.kube.lease import LeaseLost
+
+log = logging.getLogger("inferops")
+
+
+def run(options: Options, log_level: str) -> int:
+    """Run until told to stop. Returns 0 after SIGTERM, 1 when the lease was lost or something broke."""
+    level = logging.getLevelNamesMapping().get(log_level.upper())
+    if level is None:
+        print(f"--log-level: {log_level!r} is none of debug, info, warning, error", file=sys.stderr)
+        return 2
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname).1s %(name)s: %(message)s")
+    if level > logging.DEBUG:  # kopf tells every watch and every event
+        logging.getLogger("kopf").setLevel(logging.WARNING)
+
+    async def main() -> None:
+        await Operator(options).run()
+
+    try:
+        asyncio.run(main())
+    except LeaseLost as error:
+        log.error("%s; ending, so that only one replica writes", error)
+        return 1
+    except Exception:
+        log.exception("the operator ends")
+        return 1
+    return 0

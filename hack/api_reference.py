@@ -96,7 +96,7 @@ def _constraints(field: Schema) -> Iterator[str]:
         yield "no value twice"
     for key in field.get("x-kubernetes-list-map-keys", ()):
         yield f"no `{key}` twice"
-    values = field.get("items", field.get("additionalProperties", {}))
+    values: Schema = field.get("items") or field.get("additionalProperties") or {}
     yield from (rule["message"] for rule in [*field.get(VALIDATIONS, []), *values.get(VALIDATIONS, [])])
 
 

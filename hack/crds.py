@@ -40,11 +40,11 @@ def generated() -> dict[Path, str]:
 
 
 def differing() -> list[Path]:
-    """The files that are missing, out of date, or in crds/ without a kind that they belong to."""
+    """The files that are missing, out of date, or were generated for a kind that is gone."""
     files = generated()
     stale = [path for path, text in files.items() if not (ROOT / path).is_file() or (ROOT / path).read_text() != text]
-    left_over = [path.relative_to(ROOT) for path in (ROOT / "crds").glob("*.yaml")]
-    return sorted({*stale, *(path for path in left_over if path not in files)})
+    made = (path for path in (ROOT / "crds").glob("*.yaml") if path.read_text().startswith(HEADER))
+    return sorted({*stale, *(path.relative_to(ROOT) for path in made)} - (files.keys() - set(stale)))
 
 
 def main() -> int:

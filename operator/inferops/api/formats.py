@@ -89,7 +89,14 @@ Image = Annotated[
     Field(max_length=512),
     Matching("^[a-z0-9][-a-zA-Z0-9_./:@]*$", "must be an image, for example vllm/vllm-openai:v0.32.0"),
 ]
-Argument = Annotated[str, Field(min_length=1, max_length=1024)]
+Argument = Annotated[
+    str,
+    Field(min_length=1, max_length=1024),
+    Matching(
+        "(?s)^(-?[^-].*|-|--[^= ]*(=.*)?)$",
+        "must be one word: write '--max-num-seqs', '64' as two items, or '--max-num-seqs=64' as one",
+    ),
+]
 Flag = Annotated[
     str,
     Field(max_length=128),

@@ -45,7 +45,7 @@ def plan(seen: Observation, target: str, replicas: int) -> Plan:
 
 
 def _serving(seen: Observation, there: Mapping[str, RevisionView]) -> str:
-    """The revision on record as serving; where the record is lost, the one that the Service selects and that answers."""
+    """The revision on record as serving; where that is lost, the one that the Service selects and that answers."""
     recorded = seen.service.status.stable_revision
     if recorded in there:
         return recorded

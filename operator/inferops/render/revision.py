@@ -1,0 +1,102 @@
+"""The objects of one revision: its Deployment, its Service and its PodDisruptionBudget."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from inferops.api.accelerator import AcceleratorSpec
+from inferops.api.resources import InferenceService
+from inferops.api.servingruntime import ServingRuntimeSpec
+from inferops.core.revision import RevisionSpec, revision_name
+from inferops.render import labels, pod
+from inferops.render.record import Record
+from inferops.runtimes.base import Launch, ServingEngine
+
+PULL_SECONDS = 3600  # an image of 10 GB and more over a slow line
+
+
+def render_revision(
+    service: InferenceService,
+    revision: RevisionSpec,
+    runtime: ServingRuntimeSpec,
+    accelerator: AcceleratorSpec,
+    engine: ServingEngine,
+) -> Record:
+    """`revision` with its objects. Requires that the engine has no obstacle to it and that `service` has a uid.
+
+    The same input gives the same objects, key by key. Raises ValueError where `service` has no uid.
+    """
+    launch = Launch(service.metadata.name, revision, runtime, accelerator)
+    return Record(
+        spec=revision,
+        image=pod.image(launch, engine),
+        objects={
+            "deployment": _deployment(service, launch, engine),
+            "service": _service(service, launch, engine),
+            "pdb": _disruption_budget(service, launch),
+        },
+    )
+
+
+def with_replicas(deployment: dict[str, Any], replicas: int) -> dict[str, Any]:
+    """A copy of `deployment` that asks for `replicas`."""
+    return {**deployment, "spec": {**deployment["spec"], "replicas": replicas}}
+
+
+def _metadata(service: InferenceService, launch: Launch) -> dict[str, Any]:
+    hash_ = launch.revision.hash
+    return labels.metadata(service, revision_name(service.metadata.name, hash_), hash_)
+
+
+def _deployment(service: InferenceService, launch: Launch, engine: ServingEngine) -> dict[str, Any]:
+    startup = launch.runtime.probes.startup
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": _metadata(service, launch),
+        "spec": {
+            "selector": {"matchLabels": labels.selector(launch.service, launch.revision.hash)},
+            # Where all GPUs are in use a surge would wait for ever.
+            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}},
+            "progressDeadlineSeconds": startup.period_seconds * startup.failure_threshold + PULL_SECONDS,
+            "revisionHistoryLimit": 1,
+            "template": pod.template(launch, engine),
+        },
+    }
+
+
+def _service(service: InferenceService, launch: Launch, engine: ServingEngine) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": _metadata(service, launch),
+        "spec": {
+            "type": "ClusterIP",
+            "selector": labels.selector(launch.service, launch.revision.hash),
+            "ports": [
+                {
+                    "name": port.name,
+                    "port": 80 if port.name == "http" else port.number,
+                    "protocol": "TCP",
+                    "targetPort": port.name,
+                }
+                for port in engine.ports
+                if port.name != "metrics"
+            ],
+        },
+    }
+
+
+def _disruption_budget(service: InferenceService, launch: Launch) -> dict[str, Any]:
+    return {
+        "apiVersion": "policy/v1",
+        "kind": "PodDisruptionBudget",
+        "metadata": _metadata(service, launch),
+        "spec": {
+            # One at a time also where there is only one: a node must be drainable.
+            "maxUnavailable": 1,
+            "selector": {"matchLabels": labels.selector(launch.service, launch.revision.hash)},
+            # A pod that does not serve may always go.
+            "unhealthyPodEvictionPolicy": "AlwaysAllow",
+        },
+    }

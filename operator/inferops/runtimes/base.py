@@ -1,0 +1,210 @@
+"""The contract of a serving engine: everything that rendering, scaling and analysis need to know of one.
+
+An engine is data and three functions (arguments, environment, own checks); the pod around it is the same for all.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from inferops.api.accelerator import AcceleratorSpec
+from inferops.api.conditions import Reason
+from inferops.api.servingruntime import ServingRuntimeSpec
+from inferops.core.engine import Obstacle
+from inferops.core.revision import RevisionSpec
+from inferops.runtimes import arguments, environment
+from inferops.runtimes.arguments import BadArgument, Rules
+from inferops.runtimes.sources import Source, source_of
+
+CACHE_PATH = "/cache"
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """A port of the container, by the name that Services and probes use."""
+
+    name: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A path on one of the container's ports."""
+
+    port: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """Where an engine's metrics are and what they are called. None: the engine has no such metric.
+
+    Gauges count requests, `kv_cache_usage` is a share from 0 to 1, histograms are in seconds.
+    """
+
+    endpoint: Endpoint
+    running: str | None = None
+    waiting: str | None = None
+    kv_cache_usage: str | None = None
+    ttft: str | None = None
+    tpot: str | None = None
+    itl: str | None = None
+    e2e: str | None = None
+    queue_time: str | None = None
+    succeeded: str | None = None  # counters
+    failed: str | None = None
+    prompt_tokens: str | None = None
+    generated_tokens: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """One replica to start: everything that an engine's command line depends on."""
+
+    service: str  # name of the InferenceService
+    revision: RevisionSpec
+    runtime: ServingRuntimeSpec
+    accelerator: AcceleratorSpec
+
+    @property
+    def source(self) -> Source:
+        return source_of(self.revision.model)
+
+    @property
+    def given_args(self) -> list[str]:
+        """The admin's arguments and then the user's, of which the later win."""
+        return [*self.runtime.args, *self.revision.runtime.args]
+
+
+class ServingEngine(ABC):
+    """One serving engine. Its subclasses hold the facts."""
+
+    name: str
+    image: str  # by version, never latest
+    command: tuple[str, ...]
+    user: int  # uid and gid of the container
+    ports: tuple[Port, ...]
+    startup: Endpoint
+    readiness: Endpoint
+    liveness: Endpoint
+    metrics: Metrics
+    sources: tuple[str, ...]
+    rules: Rules
+    denied_env: tuple[str, ...]
+
+    @abstractmethod
+    def operator_args(self, launch: Launch) -> list[str]:
+        """The arguments that the operator sets; they stand last, where the last of two wins."""
+
+    @abstractmethod
+    def operator_env(self, launch: Launch) -> list[dict[str, Any]]:
+        """The engine's environment: caches, home."""
+
+    def positional(self, launch: Launch) -> list[str]:
+        """Arguments without a flag, which stand first."""
+        return []
+
+    def own_obstacle(self, launch: Launch) -> Obstacle | None:
+        """What else keeps this engine from serving."""
+        return None
+
+    def args(self, launch: Launch) -> list[str]:
+        """The container's arguments as Kubernetes takes them."""
+        words = [*self.positional(launch), *launch.given_args, *self.operator_args(launch)]
+        return [arguments.literal(word) for word in words]
+
+    def env(self, launch: Launch) -> list[dict[str, Any]]:
+        """The container's environment, each name once. The admin's win over the engine's, the user's over both."""
+        return environment.merged(
+            self.operator_env(launch),
+            launch.source.env,
+            environment.rendered(launch.runtime.env),
+            environment.rendered(launch.revision.runtime.env),
+        )
+
+    def obstacle(
+        self, revision: RevisionSpec, runtime: ServingRuntimeSpec, accelerator: AcceleratorSpec
+    ) -> Obstacle | None:
+        """Why this engine cannot serve `revision`, or None: the first failure of the checks below."""
+        launch = Launch("", revision, runtime, accelerator)
+        return next((found for check in CHECKS if (found := check(self, launch)) is not None), None)
+
+
+def source_is_supported(engine: ServingEngine, launch: Launch) -> Obstacle | None:
+    scheme = launch.source.scheme
+    if scheme in engine.sources:
+        return None
+    there_are = ", ".join(f"{source}://" for source in engine.sources)
+    return Obstacle(
+        Reason.SOURCE_NOT_SUPPORTED,
+        f"spec.model.uri: {engine.name} cannot load {scheme}://; it takes {there_are}: "
+        "put the model there, or name another runtime in spec.runtime.name",
+    )
+
+
+def credentials_are_used(engine: ServingEngine, launch: Launch) -> Obstacle | None:
+    if launch.source.scheme != "pvc" or launch.revision.model.credentials_secret is None:
+        return None
+    return Obstacle(
+        Reason.INVALID_SPEC, "spec.model.credentialsSecret: a pvc:// model is mounted and needs none; remove it"
+    )
+
+
+def slices_are_alone(engine: ServingEngine, launch: Launch) -> Obstacle | None:
+    choice = launch.revision.accelerator
+    if not launch.accelerator.slice or choice.count == 1:
+        return None
+    return Obstacle(
+        Reason.TENSOR_PARALLEL_INVALID,
+        f"spec.accelerators: {choice.count}x {choice.type}: a process sees one slice of a GPU, and slices have no "
+        "link among them; set count to 1, or name a larger slice or a whole GPU",
+    )
+
+
+def admins_args_are_sound(engine: ServingEngine, launch: Launch) -> Obstacle | None:
+    try:
+        arguments.check_reserved(launch.runtime.args, engine.rules)
+    except BadArgument as bad:
+        where = f"ServingRuntime {launch.revision.runtime.name}: spec.args[{bad.index}]"
+        return Obstacle(Reason.RUNTIME_INVALID, f"{where}: {bad.message}")
+    return None
+
+
+def users_args_are_allowed(engine: ServingEngine, launch: Launch) -> Obstacle | None:
+    args = launch.revision.runtime.args
+    allowed = launch.runtime.user_args
+    deny = engine.rules.denied if allowed.deny is None else allowed.deny
+    try:
+        arguments.check_reserved(args, engine.rules)
+        arguments.check_allowed(args, allowed.allow, deny, engine.rules, launch.revision.runtime.name)
+    except BadArgument as bad:
+        return Obstacle(Reason.ARGUMENT_NOT_ALLOWED, f"spec.runtime.args[{bad.index}]: {bad.message}")
+    return None
+
+
+def users_env_is_allowed(engine: ServingEngine, launch: Launch) -> Obstacle | None:
+    operators = [entry["name"] for entry in (*engine.operator_env(launch), *launch.source.env)]
+    found = environment.refused(launch.revision.runtime.env, operators, engine.denied_env)
+    if found is None:
+        return None
+    return Obstacle(Reason.ARGUMENT_NOT_ALLOWED, f"spec.runtime.env[{found[0]}]: {found[1]}")
+
+
+def engine_agrees(engine: ServingEngine, launch: Launch) -> Obstacle | None:
+    return engine.own_obstacle(launch)
+
+
+Check = Callable[[ServingEngine, Launch], Obstacle | None]
+
+CHECKS: tuple[Check, ...] = (
+    source_is_supported,
+    credentials_are_used,
+    slices_are_alone,
+    admins_args_are_sound,
+    users_args_are_allowed,
+    users_env_is_allowed,
+    engine_agrees,
+)

@@ -1,0 +1,184 @@
+"""vLLM: `vllm serve MODEL`, the OpenAI API on port 8000. Facts as of vLLM 0.32."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from inferops.api.conditions import Reason
+from inferops.core.engine import Obstacle
+from inferops.runtimes.arguments import Rules, flags_of
+from inferops.runtimes.base import CACHE_PATH, Endpoint, Launch, Metrics, Port, ServingEngine
+from inferops.runtimes.environment import variable
+
+PIPELINE = "--pipeline-parallel-size"
+
+RESERVED = {
+    "--model": "spec.model.uri",
+    "--model-tag": "spec.model.uri",
+    "--revision": "spec.model.revision",
+    "--served-model-name": "spec.model.name",
+    "--max-model-len": "spec.model.maxModelLen",
+    "--quantization": "spec.model.quantization",
+    "--hf-token": "spec.model.credentialsSecret",
+    "--tensor-parallel-size": "count of spec.accelerators",
+    # A replica is one process group on one node; more of them are more replicas.
+    "--data-parallel-*": "spec.scaling.minReplicas",
+    "--nnodes": "count of spec.accelerators",
+    "--node-rank": "",
+    "--master-addr": "",
+    "--master-port": "",
+    "--headless": "",
+    "--host": "",
+    "--port": "",
+    "--uds": "",
+    "--grpc": "",
+    "--root-path": "",
+    "--download-dir": "",
+    "--load-format": "",
+    "--shutdown-timeout": "drain of the ServingRuntime",
+    # Scaling and rollouts read the metrics.
+    "--disable-log-stats": "",
+}
+
+# --hf-overrides is not among them: whoever chooses the model's repository chooses its config.json anyway.
+DENIED = (
+    # load code
+    "--trust-remote-code",
+    "--middleware",
+    "--tool-parser-plugin",
+    "--reasoning-parser-plugin",
+    "--structured-outputs-config",  # holds reasoning_parser_plugin
+    "--io-processor-plugin",
+    "--logits-processors",
+    "--logits-processor-pattern",
+    "--worker-cls",
+    "--worker-extension-cls",
+    "--scheduler-cls",
+    "--distributed-executor-backend",
+    "--compilation-config",  # names a backend to import
+    "--kv-transfer-config",  # names a module to import and opens ports
+    "--ec-transfer-config",
+    "--weight-transfer-config",
+    "--tool-server",
+    # read or write files
+    "--config",
+    "--log-config-file",  # names classes to make, too
+    "--chat-template",
+    "--allowed-local-media-path",
+    "--profiler-config",
+    # weaken security
+    "--trust-request-chat-template",
+    "--enable-prompt-embeds",
+    "--enable-mm-embeds",
+    "--api-key",  # would stand in the process list: set VLLM_API_KEY from a Secret
+    "--ssl-*",
+    "--enable-ssl-refresh",
+)
+
+DENIED_ENV = (
+    "VLLM_PLUGINS",
+    "VLLM_ALLOW_*",
+    "VLLM_SERVER_DEV_MODE",
+    "VLLM_LOGGING_CONFIG_PATH",
+    "VLLM_NCCL_SO_PATH",
+    "VLLM_CUDART_SO_PATH",
+    "VLLM_CONFIG_ROOT",
+    "VLLM_ASSETS_CACHE",
+    "VLLM_RPC_BASE_PATH",
+    "VLLM_HOST_IP",
+    "VLLM_PORT",
+    "TRITON_*",
+    "TORCHINDUCTOR_*",
+    "TORCH_EXTENSIONS_DIR",
+)
+
+
+class VLLM(ServingEngine):
+    """vLLM, the OpenAI-compatible server."""
+
+    name = "vllm"
+    image = "vllm/vllm-openai:v0.32.0"
+    command = ("vllm", "serve")
+    user = 2000
+    ports = (Port("http", 8000),)
+    # The port opens when the model is loaded; from then on /health fails only when the engine is dead.
+    startup = readiness = liveness = Endpoint("http", "/health")
+    metrics = Metrics(
+        endpoint=Endpoint("http", "/metrics"),
+        running="vllm:num_requests_running",
+        waiting="vllm:num_requests_waiting",
+        kv_cache_usage="vllm:kv_cache_usage_perc",
+        ttft="vllm:time_to_first_token_seconds",
+        tpot="vllm:request_time_per_output_token_seconds",
+        itl="vllm:inter_token_latency_seconds",
+        e2e="vllm:e2e_request_latency_seconds",
+        queue_time="vllm:request_queue_time_seconds",
+        succeeded="vllm:request_success_total",
+        prompt_tokens="vllm:prompt_tokens_total",
+        generated_tokens="vllm:generation_tokens_total",
+    )
+    sources = ("hf", "s3", "gs", "pvc", "oci")
+    rules = Rules(RESERVED, DENIED, in_full=frozenset({"--reasoning-parser"}))
+    denied_env = DENIED_ENV
+
+    def positional(self, launch: Launch) -> list[str]:
+        return [launch.source.location]
+
+    def operator_args(self, launch: Launch) -> list[str]:
+        model = launch.revision.model
+        pipeline = pipeline_parallel(launch)
+        args = [
+            "--host=0.0.0.0",
+            "--port=8000",
+            f"--served-model-name={model.name or launch.service}",
+            f"--tensor-parallel-size={launch.revision.accelerator.count // pipeline}",
+            # With its default of 0 vLLM answers the requests in flight with 500 at SIGTERM.
+            f"--shutdown-timeout={launch.runtime.drain.timeout_seconds}",
+        ]
+        if model.revision is not None:
+            args.append(f"--revision={model.revision}")
+        if model.max_model_len is not None:
+            args.append(f"--max-model-len={model.max_model_len}")
+        if model.quantization == "fp8":
+            # Quantizes a 16-bit checkpoint while loading. The other methods are properties of a checkpoint, which
+            # names them itself; a flag would only keep vLLM from taking its fastest kernels for them.
+            args.append("--quantization=fp8")
+        if launch.source.scheme in ("s3", "gs"):
+            args.append("--load-format=runai_streamer")
+        return args
+
+    def operator_env(self, launch: Launch) -> list[dict[str, Any]]:
+        return [
+            variable("HOME", CACHE_PATH),
+            # The user id need not stand in the image's passwd; torch asks for a name.
+            variable("USER", "vllm"),
+            variable("HF_HOME", f"{CACHE_PATH}/huggingface"),
+            variable("XDG_CACHE_HOME", f"{CACHE_PATH}/xdg"),
+            variable("VLLM_CACHE_ROOT", f"{CACHE_PATH}/vllm"),
+            variable("VLLM_CONFIG_ROOT", f"{CACHE_PATH}/vllm-config"),
+            variable("VLLM_NO_USAGE_STATS", "1"),
+            variable("TRITON_CACHE_DIR", f"{CACHE_PATH}/triton"),
+            variable("TORCHINDUCTOR_CACHE_DIR", f"{CACHE_PATH}/torchinductor"),
+            variable("CUDA_CACHE_PATH", f"{CACHE_PATH}/cuda"),
+        ]
+
+    def own_obstacle(self, launch: Launch) -> Obstacle | None:
+        count = launch.revision.accelerator.count
+        pipeline = pipeline_parallel(launch)
+        if pipeline >= 1 and count % pipeline == 0:
+            return None
+        return Obstacle(
+            Reason.TENSOR_PARALLEL_INVALID,
+            f"spec.runtime.args: {PIPELINE} must be a whole number that divides the {count} accelerators of a replica; "
+            "change it or the count in spec.accelerators",
+        )
+
+
+def pipeline_parallel(launch: Launch) -> int:
+    """Stages of pipeline parallelism that were asked for; 0 where it is no number. TP is count divided by it."""
+    stages = 1
+    for flag in flags_of(launch.given_args):
+        if flag.name == PIPELINE:
+            value = flag.values[0] if len(flag.values) == 1 else ""
+            stages = int(value) if value.isascii() and value.isdigit() and len(value) < 4 else 0
+    return stages

@@ -101,4 +101,4 @@ def _objects(
     for part, rendered_object in record.objects.items():
         replicas = replicas_wanted(spec.scaling)
         yield with_replicas(rendered_object, replicas) if part == "deployment" else rendered_object
-    yield render_stable(service, revision.hash)
+    yield render_stable(service, revision.hash, record)

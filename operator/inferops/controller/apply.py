@@ -55,10 +55,11 @@ class Applier:
         first = not seen.service.status.conditions
         if first:  # a resource without conditions reads as done (kstatus), so they come before anything else
             await self.write_status(key, seen.service.metadata.uid, seen.service.status, decision.status)
-        for plan in decision.revisions:
-            await self._apply_revision(key, seen, plan)
-        if decision.route_to:
-            await self._ensure(key, seen.service.metadata.uid, render_stable(seen.service, decision.route_to))
+        records = {plan.hash: await self._apply_revision(key, seen, plan) for plan in decision.revisions}
+        routed = records.get(decision.route_to)
+        if routed is not None:
+            stable = render_stable(seen.service, decision.route_to, routed)
+            await self._ensure(key, seen.service.metadata.uid, stable)
         if not first:
             await self.write_status(key, seen.service.metadata.uid, seen.service.status, decision.status)
         for hash_ in decision.removed:
@@ -77,13 +78,15 @@ class Applier:
         kind = PARENT_KINDS[key.kind]
         self.store.put(kind, await self.kube.apply(kind, desired, subresource="status", force=True))
 
-    async def _apply_revision(self, key: Key, seen: Observation, plan: RevisionPlan) -> None:
+    async def _apply_revision(self, key: Key, seen: Observation, plan: RevisionPlan) -> Record | None:
+        """Bring the revision's objects to what its record says. Returns the record."""
         record = await self._record(key, seen, plan)
         if record is None:
-            return  # its record is lost and the spec asks for another: what is left serves on until replaced
+            return None  # its record is lost and the spec asks for another: what is left serves on until replaced
         for name, object_ in record.objects.items():
             wanted = with_replicas(object_, plan.replicas) if name == "deployment" else object_
             await self._ensure(key, seen.service.metadata.uid, wanted)
+        return record
 
     async def _record(self, key: Key, seen: Observation, plan: RevisionPlan) -> Record | None:
         if plan.new is None:

@@ -97,7 +97,7 @@ class Queue(Generic[K]):
     def failed(self, key: K, at_least: float = 0.0) -> float:
         """The run of `key` failed: run it again after a back-off, at least `at_least` seconds. Returns the wait."""
         failures = self._failures[key] = self._failures.get(key, 0) + 1
-        wait = max(at_least, min(BASE * 2 ** min(failures - 1, 20), CEILING) * (0.75 + self._jitter() / 2))
+        wait: float = max(at_least, min(BASE * 2 ** min(failures - 1, 20), CEILING) * (0.75 + self._jitter() / 2))
         self._not_before[key] = self._clock() + wait
         self._dirty.discard(key)
         self._release(key)

@@ -1,0 +1,165 @@
+"""`make bench`: a thousand InferenceServices at once: how fast, with how much memory, and how silent afterwards.
+
+Prints figures; judges nothing. Run on a machine that does nothing else. Writes are the API server's own count of
+mutating requests, Leases left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+from controlplane import Cluster, enter, write_counts
+from harness import ROOT, OperatorProcess, install, wait_until
+from rich.console import Console
+
+console = Console(highlight=False, soft_wrap=True)
+NAMESPACE = "bench"
+GPUS_A_NODE = 8
+MIB = 1024 * 1024
+# What the operator creates for each service, and how many of each.
+CHILDREN = {"deployments": 1, "services": 2, "poddisruptionbudgets": 1, "controllerrevisions": 1}
+# Written by the operator, or because of it; Leases and the nodes' heartbeats are not.
+QUIET = ("leases", "nodes")
+
+
+def service(number: int) -> dict[str, object]:
+    return {
+        "apiVersion": "serving.inferops.dev/v1alpha1",
+        "kind": "InferenceService",
+        "metadata": {"name": f"model-{number:04}", "namespace": NAMESPACE},
+        "spec": {
+            "model": {"uri": "hf://meta-llama/Llama-3.1-8B-Instruct"},
+            "accelerators": [{"type": "nvidia-h100-80gb", "count": 1}],
+        },
+    }
+
+
+def writes(cluster: Cluster) -> Counter[str]:
+    """Mutating requests so far by resource and verb, but for those of heartbeats."""
+    counts: Counter[str] = Counter()
+    for (resource, verb), number in write_counts(cluster.metrics()).items():
+        if resource not in QUIET:
+            counts[f"{verb} {resource}"] += int(number)
+    return counts
+
+
+def count(cluster: Cluster, resource: str) -> int:
+    """How many objects of ours there are, by the API server."""
+    answer = cluster.kubectl(
+        "get", resource, "-n", NAMESPACE, "-l", "app.kubernetes.io/managed-by=inferops", "-o", "name"
+    )
+    return len(answer.split())
+
+
+def ready(cluster: Cluster) -> int:
+    path = '{.items[*].status.conditions[?(@.type=="Ready")].status}'
+    answer = cluster.kubectl("get", "infs", "-n", NAMESPACE, "-o", f"jsonpath={path}")
+    return answer.split().count("True")
+
+
+def agent(cluster: Cluster, services: int) -> subprocess.Popen[bytes]:
+    """Nodes enough for all, in a process of their own that only reports pods ready."""
+    nodes = -(-services // GPUS_A_NODE) + 1
+    log = (Path(cluster.workdir) / "nodeagent.log").open("wb")
+    command = [sys.executable, "-m", "nodeagent", "--kubeconfig", str(cluster.kubeconfig)]
+    command += ["--nodes", f"{nodes}x8xnvidia-h100-80gb", "--mode", "report"]
+    with log:
+        return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+
+
+def figure(name: str, value: str) -> None:
+    console.print(f"  {name:<58} {value}")
+
+
+def apply_all(cluster: Cluster, operator: OperatorProcess, services: int) -> None:
+    """Create everything at once and time the way to all children and to all Ready."""
+    items = {"apiVersion": "v1", "kind": "List", "items": [service(number) for number in range(services)]}
+    file = Path(cluster.workdir) / "services.json"
+    file.write_text(json.dumps(items))
+    started, cpu = time.monotonic(), operator.cpu_seconds()
+    applying = subprocess.Popen(
+        [cluster.kubectl_path, "--kubeconfig", str(cluster.kubeconfig), "create", "-f", str(file)],
+        stdout=subprocess.DEVNULL,
+    )
+    peak = 0
+    missing = {resource: number * services for resource, number in CHILDREN.items()}
+    while missing and time.monotonic() - started < 600:
+        time.sleep(1)
+        peak = max(peak, operator.rss())
+        missing = {resource: wanted for resource, wanted in missing.items() if count(cluster, resource) < wanted}
+    figure("all children created after", f"{time.monotonic() - started:.1f} s")
+    applying.wait(600)
+    while ready(cluster) < services and time.monotonic() - started < 900:
+        time.sleep(2)
+        peak = max(peak, operator.rss())
+    figure(f"Ready: {ready(cluster)} of {services} after", f"{time.monotonic() - started:.1f} s")
+    figure("operator, resident memory at most", f"{peak / MIB:.0f} MiB")
+    figure("operator, CPU", f"{operator.cpu_seconds() - cpu:.1f} s")
+
+
+def silence(cluster: Cluster, operator: OperatorProcess, seconds: float, what: str) -> None:
+    """Count writes for a while."""
+    before, cpu, started = writes(cluster), operator.cpu_seconds(), time.monotonic()
+    while time.monotonic() - started < seconds:
+        time.sleep(min(10.0, seconds))
+        console.print(f"  … {what}: {time.monotonic() - started:.0f} of {seconds:.0f} s", style="dim")
+    during = writes(cluster) - before
+    figure(f"{what}: writes besides Leases in {seconds:.0f} s", str(sum(during.values())))
+    for name, number in during.items():
+        figure(f"    {name}", str(number))
+    figure(f"{what}: operator, CPU", f"{operator.cpu_seconds() - cpu:.2f} s")
+    figure(f"{what}: operator, resident memory", f"{operator.rss() / MIB:.0f} MiB")
+
+
+def settle(cluster: Cluster, timeout: float = 120) -> None:
+    """Until the cluster's own controllers have written their last."""
+    last = writes(cluster)
+
+    def still() -> bool:
+        nonlocal last
+        now = writes(cluster)
+        same, last = now == last, now
+        return same
+
+    wait_until("the cluster at rest", still, timeout, every=10)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--services", type=int, default=1000)
+    parser.add_argument("--silence", type=float, default=300, help="seconds")
+    options = parser.parse_args()
+    enter()
+    with Cluster(name="bench", index=0) as cluster:
+        install(cluster)
+        cluster.kubectl("create", "namespace", NAMESPACE)
+        nodes = agent(cluster, options.services)
+        try:
+            console.print(f"[bold]{options.services} InferenceServices applied at once[/]")
+            with OperatorProcess(cluster) as operator:
+                wait_until("leading", operator.leads, 30)
+                figure("operator, resident memory before", f"{operator.rss() / MIB:.0f} MiB")
+                apply_all(cluster, operator, options.services)
+                settle(cluster)
+                silence(cluster, operator, options.silence, "at rest")
+            console.print("[bold]the operator restarted[/]")
+            before = writes(cluster)
+            with OperatorProcess(cluster) as operator:
+                took = wait_until("leading", operator.leads, 60)
+                figure("leading after", f"{took:.1f} s")
+                silence(cluster, operator, 30, "after the restart")
+                figure("writes since before the restart", str(sum((writes(cluster) - before).values())))
+        finally:
+            nodes.terminate()
+            nodes.wait(30)
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT / "hack"))
+    main()

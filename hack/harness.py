@@ -1,0 +1,132 @@
+"""The product installed on a bench cluster: CRDs and RBAC as users install them, the operator as a child process.
+
+The operator logs in as its own ServiceAccount, so a permission that is missing shows here first. Used by the demo,
+the benchmarks and the cluster tests.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from controlplane import Cluster
+
+ROOT = Path(__file__).resolve().parent.parent
+NAMESPACE = "inferops-system"
+ACCOUNT = "inferops-operator"
+INSTALLED = ("namespace.yaml", "rbac.yaml")
+
+
+def install(cluster: Cluster) -> None:
+    """Apply CRDs, namespace and RBAC, and wait until the API serves the new kinds."""
+    cluster.kubectl("apply", "--server-side", "-k", str(ROOT / "crds"))
+    for name in INSTALLED:
+        cluster.kubectl("apply", "--server-side", "-f", str(ROOT / "manifests" / "install" / name))
+    cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+
+
+def free_port() -> int:
+    """A port of the loopback interface that is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def wait_until(what: str, true: Callable[[], bool], timeout: float, every: float = 0.05) -> float:
+    """Wait until `true()`; returns the seconds that took. Raises TimeoutError that names `what`."""
+    started = time.monotonic()
+    while not true():
+        if time.monotonic() - started > timeout:
+            raise TimeoutError(f"{what}: not within {timeout:.0f} s")
+        time.sleep(every)
+    return time.monotonic() - started
+
+
+class OperatorProcess:
+    """One replica of the operator. As a context manager it is stopped at the end."""
+
+    def __init__(
+        self, cluster: Cluster, name: str = "operator", kubeconfig: Path | None = None, args: tuple[str, ...] = ()
+    ) -> None:
+        self.port = free_port()
+        self.log = Path(cluster.workdir) / f"{name}-{self.port}.log"
+        kubeconfig = kubeconfig or cluster.kubeconfig_for(NAMESPACE, ACCOUNT)
+        command = [sys.executable, "-m", "inferops", "run", "--kubeconfig", str(kubeconfig)]
+        command += ["--lease-namespace", NAMESPACE, "--address", "127.0.0.1", "--port", str(self.port), *args]
+        environ = {**os.environ, "PYTHONPATH": str(ROOT / "operator"), "PYTHONUNBUFFERED": "1"}
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environ)
+
+    def __enter__(self) -> Self:
+        self.wait_ready()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def get(self, path: str) -> tuple[int, str]:
+        """Status and body of the operator's own HTTP server; status 0 where it does not answer."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as response:
+                return response.status, response.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+        except OSError:
+            return 0, ""
+
+    def wait_ready(self, timeout: float = 30) -> None:
+        """Until its caches are primed. Raises RuntimeError with the end of its log where it ends instead."""
+
+        def ready() -> bool:
+            if self.process.poll() is not None:
+                raise RuntimeError(f"the operator ended:\n{self.tail()}")
+            return self.get("/readyz")[0] == 200
+
+        wait_until("operator ready", ready, timeout)
+
+    def leads(self) -> bool:
+        """Whether this replica holds the lease."""
+        return "inferops_leader 1.0" in self.get("/metrics")[1]
+
+    def rss(self) -> int:
+        """Resident memory in bytes."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        line = next(line for line in status.splitlines() if line.startswith("VmRSS"))
+        return int(line.split()[1]) * 1024
+
+    def cpu_seconds(self) -> float:
+        """User and system time so far."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def tail(self, lines: int = 30) -> str:
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+    def kill(self) -> None:
+        """SIGKILL, as a node that dies."""
+        self.process.kill()
+        self.process.wait(10)
+
+    def stop(self, timeout: float = 15) -> int:
+        """SIGTERM, and wait. Returns the exit code; a replica that hangs is killed and counts as -9."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(timeout)
+            except subprocess.TimeoutExpired:
+                self.kill()
+        return self.process.returncode

@@ -97,12 +97,17 @@ def _constraints(field: Schema) -> Iterator[str]:
     for key in field.get("x-kubernetes-list-map-keys", ()):
         yield f"no `{key}` twice"
     values: Schema = field.get("items") or field.get("additionalProperties") or {}
-    yield from (rule["message"] for rule in [*field.get(VALIDATIONS, []), *values.get(VALIDATIONS, [])])
+    yield from (_said(rule) for rule in [*field.get(VALIDATIONS, []), *values.get(VALIDATIONS, [])])
 
 
 def _rules(schema: Schema) -> list[str]:
-    rules = [f"- {_cell(rule['message'])}" for rule in schema.get(VALIDATIONS, [])]
+    rules = [f"- {_cell(_said(rule))}" for rule in schema.get(VALIDATIONS, [])]
     return [*rules, ""] if rules else []
+
+
+def _said(rule: dict[str, str]) -> str:
+    field = rule.get("fieldPath", "").removeprefix(".")
+    return f"`{field}`: {rule['message']}" if field else rule["message"]
 
 
 def _cell(text: str) -> str:

@@ -25,7 +25,7 @@ class Bad:
 
     @property
     def resource(self) -> dict[str, Any]:
-        return resource(self.kind, re.sub("[^a-z0-9]+", "-", self.case), self.changes)
+        return resource(self.kind, re.sub("[^a-z0-9]+", "-", self.case.lower()), self.changes)
 
 
 def _service(case: str, field: str, value: Any, remedy: str) -> Bad:
@@ -45,7 +45,7 @@ BAD: tuple[Bad, ...] = (
         "uri out of its folder",
         SERVICE_KIND,
         {"spec.model.uri": "pvc://claim/a/../../etc"},
-        "model.uri",
+        "spec.model.uri",
         "name the folder itself",
     ),
     _service("uri too long", "spec.model.uri", "s3://models/" + "a" * 512, "512"),
@@ -53,7 +53,7 @@ BAD: tuple[Bad, ...] = (
         "revision of a folder",
         SERVICE_KIND,
         {"spec.model.uri": "s3://models/llama", "spec.model.revision": "main"},
-        "model.revision",
+        "spec.model.revision",
         "only an hf:// model has revisions",
     ),
     _service("revision with a blank", "spec.model.revision", "my branch", "must be a commit, branch or tag"),
@@ -112,7 +112,7 @@ BAD: tuple[Bad, ...] = (
         "the same accelerators twice",
         SERVICE_KIND,
         {"spec.accelerators": [{"type": A}, {"type": A, "count": 1}]},
-        "accelerators",
+        "spec.accelerators",
         "the same choice stands twice; remove one of them",
     ),
     _service(
@@ -127,14 +127,14 @@ BAD: tuple[Bad, ...] = (
         "fewer at most than at least",
         SERVICE_KIND,
         {"spec.scaling": {"minReplicas": 4, "maxReplicas": 2}},
-        "scaling.maxReplicas",
+        "spec.scaling.maxReplicas",
         "raise maxReplicas or lower minReplicas",
     ),
     Bad(
         "more replicas than at most",
         SERVICE_KIND,
         {"spec.scaling": {"replicas": 4, "maxReplicas": 2}},
-        "scaling.replicas",
+        "spec.scaling.replicas",
         "lower replicas or raise maxReplicas",
     ),
     _service("unknown mode of scaling", "spec.scaling.mode", "hpa", "external"),
@@ -145,14 +145,14 @@ BAD: tuple[Bad, ...] = (
         "steps that go down",
         SERVICE_KIND,
         {"spec.rollout.steps": [{"weight": 50}, {"weight": 5}]},
-        "rollout.steps",
+        "spec.rollout.steps",
         "weights must increase from step to step; sort them",
     ),
     Bad(
         "steps that stand still",
         SERVICE_KIND,
         {"spec.rollout.steps": [{"weight": 5}, {"weight": 5}]},
-        "rollout.steps",
+        "spec.rollout.steps",
         "weights must increase",
     ),
     Bad(
@@ -177,14 +177,14 @@ BAD: tuple[Bad, ...] = (
         "several clusters of one",
         SERVICE_KIND,
         {"spec.placement.minClusters": 2},
-        "placement.minClusters",
+        "spec.placement.minClusters",
         "needs placement.clusters",
     ),
     Bad(
         "In without values",
         SERVICE_KIND,
         {"spec.placement.clusters": {"matchExpressions": [{"key": "tier", "operator": "In"}]}},
-        "spec.placement.clusters.matchExpressions[0]",
+        "spec.placement.clusters.matchExpressions[0].values",
         "In and NotIn need at least one value",
     ),
     Bad(
@@ -197,11 +197,15 @@ BAD: tuple[Bad, ...] = (
     _service("a hostname twice", "spec.traffic.hostnames", ["a.example.com", "a.example.com"], "Duplicate value"),
     _service("a queue below nothing", "spec.traffic.maxQueue", -1, "greater than or equal to 0"),
     Bad("a name too long", SERVICE_KIND, {"metadata.name": "a" * 51}, "metadata.name", "at most 50 characters"),
-    Bad("a name from a digit", SERVICE_KIND, {"metadata.name": "7b"}, "metadata.name", "starting with a letter"),
+    Bad("a name from a digit", SERVICE_KIND, {"metadata.name": "7b"}, "metadata.name", "a letter at its start"),
     Bad("a name with a dot", SERVICE_KIND, {"metadata.name": "llama-3.3"}, "metadata.name", "digits and '-'"),
     Bad("an unknown engine", RUNTIME_KIND, {"spec.engine": "tgi"}, "spec.engine", "triton"),
     Bad(
-        "the tag latest", RUNTIME_KIND, {"spec.image": "vllm/vllm-openai:latest"}, "image", "name a version or a digest"
+        "the tag latest",
+        RUNTIME_KIND,
+        {"spec.image": "vllm/vllm-openai:latest"},
+        "spec.image",
+        "name a version or a digest",
     ),
     Bad("an image with a scheme", RUNTIME_KIND, {"spec.image": "docker:// x"}, "spec.image", "must be an image"),
     Bad(

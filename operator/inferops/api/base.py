@@ -15,7 +15,12 @@ class Model(BaseModel):
     """A part of a resource: camelCase outside, frozen, tolerant of fields of a newer version."""
 
     model_config = ConfigDict(
-        alias_generator=to_camel, validate_by_name=True, validate_by_alias=True, frozen=True, extra="ignore"
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=True,
+        frozen=True,
+        extra="ignore",
+        strict=True,
     )
     rules: ClassVar[tuple[Rule, ...]] = ()
 
@@ -28,8 +33,7 @@ class Model(BaseModel):
     @model_validator(mode="after")
     def _rules_hold(self) -> Self:
         for rule in self.rules:
-            if not rule.holds(self):
-                raise ValueError(rule.message)
+            rule.require(self)
         return self
 
     def dump(self) -> dict[str, Any]:
@@ -56,7 +60,8 @@ class LabelRequirement(Model):
         Rule(
             cel="self.operator in ['Exists', 'DoesNotExist'] ? size(self.values) == 0 : size(self.values) > 0",
             holds=lambda self: (self.operator in ("Exists", "DoesNotExist")) == (not self.values),
-            message="values: In and NotIn need at least one value, Exists and DoesNotExist take none",
+            field="values",
+            message="In and NotIn need at least one value, Exists and DoesNotExist take none",
         ),
     )
     key: LabelKey = Field(description="The label's key.")
@@ -91,7 +96,7 @@ class EnvVar(Model):
         Rule(
             cel="has(self.value) != has(self.valueFromSecret)",
             holds=lambda self: (self.value is None) != (self.value_from_secret is None),
-            message="env: give exactly one of value and valueFromSecret",
+            message="give exactly one of value and valueFromSecret",
         ),
     )
     name: EnvName = Field(description="The variable's name.")

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, core_schema
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 VALIDATIONS = "x-kubernetes-validations"
 
@@ -18,13 +18,23 @@ VALIDATIONS = "x-kubernetes-validations"
 class Rule:
     """A rule over several fields, said twice: as CEL for the API server and as Python for everybody else.
 
-    `cel` sees the object as `self`; `holds` gets the parsed model. The message names the field and the
-    remedy. A table of bad resources in the tests is refused by both, which holds the two sayings equal.
+    `cel` sees the object as `self`; `holds` gets the parsed model. The message names the remedy, and `field`
+    is the field that it speaks of, as users write it; left out: the object itself. A table of bad resources
+    in the tests is refused by both, which holds the two sayings equal.
     """
 
     cel: str
     holds: Callable[[Any], bool]
     message: str
+    field: str = ""
+
+    def require(self, model: Any) -> None:
+        """Raises PydanticCustomError where the rule does not hold; `problems` finds the field in its context."""
+        if not self.holds(model):
+            raise PydanticCustomError("rule", "{message}", {"message": self.message, "field": self.field})
+
+    def add_to(self, schema: JsonSchemaValue) -> JsonSchemaValue:
+        return with_validation(schema, self.cel, self.message, self.field)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +100,7 @@ class IntOrString:
         return {**string, "x-kubernetes-int-or-string": True}
 
 
-def with_validation(schema: JsonSchemaValue, cel: str, message: str) -> JsonSchemaValue:
+def with_validation(schema: JsonSchemaValue, cel: str, message: str, field: str = "") -> JsonSchemaValue:
     """`schema` with one CEL rule more."""
-    return {**schema, VALIDATIONS: [*schema.get(VALIDATIONS, []), {"rule": cel, "message": message}]}
+    rule = {"rule": cel, "message": message, **({"fieldPath": f".{field}"} if field else {})}
+    return {**schema, VALIDATIONS: [*schema.get(VALIDATIONS, []), rule]}

@@ -34,9 +34,9 @@ def custom_resource_definition(kind: Kind) -> dict[str, Any]:
 
 
 def root_schema(kind: Kind) -> Schema:
-    """The schema of the whole object. Of the metadata, rules may read the name and no more."""
+    """The schema of the whole object. Of the metadata it declares the name alone, for refusals that point at it."""
     schema = structural_schema(kind.model)
-    schema["properties"]["metadata"] = {"type": "object"}
+    schema["properties"]["metadata"] = {"type": "object", "properties": {"name": {"type": "string"}}}
     schema["required"] = [name for name in schema["required"] if name != "metadata"]
     return schema
 

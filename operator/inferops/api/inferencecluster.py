@@ -21,7 +21,7 @@ class ClusterAccess(Model):
             holds=lambda self: (
                 (self.kubeconfig_secret is not None) + (self.cluster_profile is not None) + bool(self.hub) == 1
             ),
-            message="access: give exactly one of kubeconfigSecret, clusterProfile and hub: true",
+            message="give exactly one of kubeconfigSecret, clusterProfile and hub: true",
         ),
     )
     kubeconfig_secret: SecretKey | None = Field(

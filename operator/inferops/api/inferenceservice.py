@@ -30,12 +30,14 @@ class ModelSpec(Model):
         Rule(
             cel="!self.uri.contains('/../') && !self.uri.endsWith('/..')",
             holds=lambda self: ".." not in self.uri.split("/"),
-            message="model.uri: '..' is not allowed in a path; name the folder itself",
+            field="uri",
+            message="'..' is not allowed in a path; name the folder itself",
         ),
         Rule(
             cel="!has(self.revision) || self.uri.startsWith('hf://')",
             holds=lambda self: self.revision is None or self.uri.startswith("hf://"),
-            message="model.revision: only an hf:// model has revisions; for s3, gs and pvc name the folder, "
+            field="revision",
+            message="only an hf:// model has revisions; for s3, gs and pvc name the folder, "
             "for oci the tag or digest, in model.uri",
         ),
     )
@@ -113,12 +115,14 @@ class ScalingSpec(Model):
         Rule(
             cel="!has(self.maxReplicas) || self.minReplicas <= self.maxReplicas",
             holds=lambda self: self.max_replicas is None or self.min_replicas <= self.max_replicas,
-            message="scaling.maxReplicas: must be at least scaling.minReplicas; raise maxReplicas or lower minReplicas",
+            field="maxReplicas",
+            message="must be at least scaling.minReplicas; raise maxReplicas or lower minReplicas",
         ),
         Rule(
             cel="!has(self.replicas) || !has(self.maxReplicas) || self.replicas <= self.maxReplicas",
             holds=lambda self: self.replicas is None or self.max_replicas is None or self.replicas <= self.max_replicas,
-            message="scaling.replicas: must not exceed scaling.maxReplicas; lower replicas or raise maxReplicas",
+            field="replicas",
+            message="must not exceed scaling.maxReplicas; lower replicas or raise maxReplicas",
         ),
     )
     mode: Literal["auto", "queueDepth", "latency", "fixed", "schedule", "external"] = Field(
@@ -129,7 +133,7 @@ class ScalingSpec(Model):
     replicas: Annotated[int, Field(ge=0, le=1000)] | None = Field(
         default=None,
         description="Replicas wanted now. Set through the scale subresource (kubectl scale, an HPA, KEDA); "
-        "left out: minReplicas.",
+        "left out: minReplicas. An HPA rests until it has a first value above 0.",
     )
     min_replicas: int = Field(default=1, ge=0, le=1000, description="Never fewer replicas than this.")
     max_replicas: Annotated[int, Field(ge=1, le=1000)] | None = Field(
@@ -180,7 +184,8 @@ class RolloutSpec(Model):
             cel="self.steps.map(s, s.weight).isSorted() && "
             "self.steps.all(a, self.steps.exists_one(b, a.weight == b.weight))",
             holds=lambda self: _increasing([step.weight for step in self.steps]),
-            message="rollout.steps: weights must increase from step to step; sort them",
+            field="steps",
+            message="weights must increase from step to step; sort them",
         ),
     )
     strategy: Literal["auto", "surge", "swap", "recreate"] = Field(
@@ -210,7 +215,8 @@ class PlacementSpec(Model):
         Rule(
             cel="has(self.clusters) || self.minClusters == 1",
             holds=lambda self: self.clusters is not None or self.min_clusters == 1,
-            message="placement.minClusters: more than one cluster needs placement.clusters, for example "
+            field="minClusters",
+            message="more than one cluster needs placement.clusters, for example "
             "{matchLabels: {tier: prod}}; without it everything runs in the operator's own cluster",
         ),
     )
@@ -251,7 +257,8 @@ class InferenceServiceSpec(Model):
             cel="self.accelerators.all(a, self.accelerators.exists_one(b, "
             "a.type == b.type && a.count == b.count && a.spot == b.spot))",
             holds=lambda self: len({(a.type, a.count, a.spot) for a in self.accelerators}) == len(self.accelerators),
-            message="accelerators: the same choice stands twice; remove one of them",
+            field="accelerators",
+            message="the same choice stands twice; remove one of them",
         ),
     )
     model: ModelSpec = Field(description="The model to serve.")

@@ -27,8 +27,9 @@ class InferenceService(Model):
             holds=lambda self: (
                 len(self.metadata.name) <= NAME_LIMIT and re.search(NAME_START, self.metadata.name) is not None
             ),
-            message=f"metadata.name: at most {NAME_LIMIT} characters, lower-case letters, digits and '-', "
-            "starting with a letter; Services are named after it",
+            field="metadata.name",
+            message=f"must be at most {NAME_LIMIT} characters: lower-case letters, digits and '-', a letter at its "
+            "start and no '-' at its end; Services are named after it",
         ),
     )
 

@@ -10,7 +10,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, NoDefault
 from pydantic_core import core_schema, to_jsonable_python
 
 from inferops.api.base import Model
-from inferops.api.checks import VALIDATIONS, with_validation
+from inferops.api.checks import VALIDATIONS
 
 Schema = dict[str, Any]
 
@@ -72,7 +72,7 @@ class _Generator(GenerateJsonSchema):
         found = super().model_schema(schema)
         if issubclass(schema["cls"], Model):
             for rule in schema["cls"].rules:
-                found = with_validation(found, rule.cel, rule.message)
+                found = rule.add_to(found)
         return found
 
 

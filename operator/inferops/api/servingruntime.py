@@ -94,7 +94,8 @@ class ServingRuntimeSpec(Model):
         Rule(
             cel="!has(self.image) || !self.image.endsWith(':latest')",
             holds=lambda self: self.image is None or not self.image.endswith(":latest"),
-            message="image: the tag latest changes under running services; name a version or a digest",
+            field="image",
+            message="the tag latest changes under running services; name a version or a digest",
         ),
     )
     engine: Literal["vllm", "triton"] = Field(

@@ -128,13 +128,14 @@ class Batch:
         self._advance(iterations)
         blocks = self.kv.used
         finished = self._finish_decodes()
-        first_tokens = self._finish_prefills(finished)
+        joined, first_tokens = self._finish_prefills(finished)
         return Step(
             start=now,
             end=self._end,
             iterations=iterations,
             prefilled=prefilled,
             decoded=decoded,
+            produced=decoded + joined,
             running=running,
             kv_blocks=blocks,
             admitted=admitted,
@@ -238,10 +239,14 @@ class Batch:
             finished.append(seq)
         return finished
 
-    def _finish_prefills(self, finished: list[Sequence]) -> tuple[Sequence, ...]:
-        """Requests whose prefill is complete produce a token and join the decodes. Returns those with their first."""
+    def _finish_prefills(self, finished: list[Sequence]) -> tuple[int, tuple[Sequence, ...]]:
+        """Requests whose prefill is complete produce a token and join the decodes, or end.
+
+        Returns how many, and those for which it was the first token: the others had been preempted.
+        """
+        complete = [seq for seq in self._prefilling if seq._computed == self._total(seq)]
         first: list[Sequence] = []
-        for seq in [seq for seq in self._prefilling if seq._computed == self._total(seq)]:
+        for seq in complete:
             self._prefilling.remove(seq)
             seq._shared += self.kv.publish(seq.prefix[len(seq._shared) :])
             self._join(seq)
@@ -251,7 +256,7 @@ class Batch:
             if seq._produced == seq.output:
                 self._finish(seq)
                 finished.append(seq)
-        return tuple(first)
+        return len(complete), tuple(first)
 
     def _join(self, seq: Sequence) -> None:
         """Move `seq` from prefill to the decodes, with the token that the prefill produced."""

@@ -49,7 +49,8 @@ class Step:
     end: float
     iterations: int
     prefilled: int  # prompt tokens computed
-    decoded: int  # tokens produced by requests that had produced one before
+    decoded: int  # tokens produced by decodes
+    produced: int  # tokens produced, those at the end of a prefill included
     running: int  # requests in the batch
     kv_blocks: int  # blocks held during the last iteration
     admitted: tuple[Sequence, ...]  # began to run for the first time

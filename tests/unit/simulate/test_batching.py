@@ -74,7 +74,8 @@ def test_a_full_cache_preempts_the_newest_which_finishes_later():
     assert [step.preempted for step in steps if step.preempted] == [(new,)]
     assert (old.preemptions, new.preemptions) == (0, 1)
     assert old.finished < new.finished
-    assert sum(step.decoded + len(step.first_tokens) for step in steps) == 120 - 1, "a recomputed prefill gives one"
+    assert sum(step.produced for step in steps) == 120
+    assert sum(step.decoded + len(step.first_tokens) for step in steps) == 120 - 1, "a recomputed prefill gave one"
 
 
 def test_a_request_larger_than_the_cache_is_refused():

@@ -15,9 +15,9 @@ INTRODUCTION = f"""# API reference
 
 <!-- Generated from operator/inferops/api by `python hack/crds.py`. Do not edit. -->
 
-The custom resources of `{API_VERSION}`. A field without a default may be left out unless it is marked as required.
-An object's default is that of its fields. What a constraint refuses, the API server refuses at admission, with the
-sentence given here.
+The custom resources of `{API_VERSION}`. What is not required may be left out. An object's default is that of its
+fields. What a constraint refuses, the API server refuses at admission, with the sentence given here; the keys of maps
+are checked by the operator.
 """
 BOUNDS = (
     ("minLength", "at least {} characters"),

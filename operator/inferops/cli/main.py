@@ -61,13 +61,5 @@ def status(
     raise typer.Exit(show_status(name, namespace, kubeconfig))
 
 
-def _register_engine() -> None:
-    from inferops.cli.engine import engine
-
-    app.command("engine", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(engine)
-
-
-_register_engine()
-
 if __name__ == "__main__":
     app()

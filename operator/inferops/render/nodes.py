@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from inferops.api.accelerator import AcceleratorSpec, NodeLabel
+from inferops.api.accelerator import AcceleratorSpec
 from inferops.core.scheduling import SPOT_LABELS
 
-# GKE labels a node with the type of its GPUs also where each GPU is cut into partitions or shared among pods.
-GKE_ACCELERATOR = "cloud.google.com/gke-accelerator"
-GKE_NOT_WHOLE = ("cloud.google.com/gke-gpu-partition-size", "cloud.google.com/gke-gpu-sharing-strategy")
+# How nodes are marked whose GPUs are cut into partitions or shared among pods: by GKE and by GPU feature discovery.
+# The labels of the clouds tell the type of such a GPU as if it were a whole one.
+NOT_WHOLE: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("cloud.google.com/gke-gpu-partition-size", ()),
+    ("cloud.google.com/gke-gpu-sharing-strategy", ()),
+    ("nvidia.com/gpu.sharing-strategy", ("mps", "time-slicing")),
+)
 
 Expression = dict[str, Any]
 
@@ -43,7 +47,7 @@ def _terms(accelerator: AcceleratorSpec, spot: bool) -> list[list[Expression]]:
     return [
         [
             *([] if selected else [_expression(label.key, "In", *label.values)]),
-            *_whole(accelerator, label),
+            *([] if accelerator.slice else _whole()),
             *(_expression(key, operator, value) for key, value in marks),
         ]
         for label in accelerator.node_labels
@@ -56,10 +60,8 @@ def _spot_rules(spot: bool) -> list[tuple[str, tuple[tuple[str, str], ...]]]:
     return [("In", (mark,)) for mark in SPOT_LABELS] if spot else [("NotIn", SPOT_LABELS)]
 
 
-def _whole(accelerator: AcceleratorSpec, label: NodeLabel) -> list[Expression]:
-    if accelerator.slice or label.key != GKE_ACCELERATOR:
-        return []
-    return [_expression(key, "DoesNotExist") for key in GKE_NOT_WHOLE]
+def _whole() -> list[Expression]:
+    return [_expression(key, "NotIn" if values else "DoesNotExist", *values) for key, values in NOT_WHOLE]
 
 
 def _expression(key: str, operator: str, *values: str) -> Expression:

@@ -61,7 +61,6 @@ def _spec(launch: Launch, engine: ServingEngine) -> dict[str, Any]:
         "volumes": [
             {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": canonical(runtime.shared_memory)}},
             {"name": "cache", "emptyDir": {}},
-            {"name": "tmp", "emptyDir": {}},
             *source.volumes,
         ],
     }
@@ -92,7 +91,6 @@ def _container(launch: Launch, engine: ServingEngine) -> dict[str, Any]:
         "volumeMounts": [
             {"name": "shm", "mountPath": "/dev/shm"},
             {"name": "cache", "mountPath": CACHE_PATH},
-            {"name": "tmp", "mountPath": "/tmp"},
             *launch.source.mounts,
         ],
     }

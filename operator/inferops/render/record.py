@@ -14,6 +14,7 @@ from typing import Any
 from inferops.api.resources import InferenceService
 from inferops.core.revision import RevisionSpec, revision_name
 from inferops.render import labels
+from inferops.render.restricted import violations
 
 KINDS = {"deployment": "Deployment", "service": "Service", "pdb": "PodDisruptionBudget"}
 
@@ -42,13 +43,26 @@ def render_record(service: InferenceService, revision: str, order: int, record: 
     }
 
 
-def read_record(data: Mapping[str, Any]) -> Record:
-    """The record in the `data` of a ControllerRevision. Raises ValueError where it is none of ours."""
+def read_record(data: Mapping[str, Any], name: str = "", namespace: str = "") -> Record:
+    """The record in the `data` of the ControllerRevision `namespace`/`name`; a name left out is not compared.
+
+    Raises ValueError where the data is none of ours: whoever may write ControllerRevisions must not get the operator
+    to write elsewhere, or to start pods that he may not start himself.
+    """
     try:
-        objects = {name: copy.deepcopy(dict(data["objects"][name])) for name in KINDS}
-        for name, kind in KINDS.items():
-            if objects[name]["kind"] != kind:
-                raise ValueError(f"data.objects.{name}: {objects[name]['kind']!r} is no {kind}")
+        objects = {key: copy.deepcopy(dict(data["objects"][key])) for key in KINDS}
+        for key, kind in KINDS.items():
+            _check_identity(key, objects[key], kind, name, namespace)
+        if beyond := violations(objects["deployment"]["spec"]["template"]["spec"]):
+            raise ValueError(f"data.objects.deployment: its pod has {', '.join(beyond)}, which the operator never sets")
         return Record(spec=RevisionSpec.model_validate(data["spec"]), image=str(data["image"]), objects=objects)
-    except (KeyError, TypeError) as wrong:
+    except (AttributeError, KeyError, TypeError) as wrong:
         raise ValueError(f"data: no record of a revision, {wrong!r} is missing or of another kind") from wrong
+
+
+def _check_identity(key: str, found: Mapping[str, Any], kind: str, name: str, namespace: str) -> None:
+    meta = found["metadata"]
+    expected = (kind, name or meta["name"], namespace or meta["namespace"])
+    is_ = (found["kind"], meta["name"], meta["namespace"])
+    if is_ != expected:
+        raise ValueError(f"data.objects.{key}: is {' '.join(map(str, is_))}, and not {' '.join(expected)}")

@@ -68,14 +68,17 @@ def _normal(spelled: str) -> str:
 
 
 def could_be(flag: str, forbidden: str, in_full: AbstractSet[str] = frozenset()) -> bool:
-    """Whether an engine could take `flag` for `forbidden`, which may end in *."""
-    if flag in in_full and flag != forbidden:
-        return False
+    """Whether an engine could take `flag` for `forbidden`, which may end in *.
+
+    The beginning of a flag counts as that flag, unless it is `in_full` a flag of its own.
+    """
     stem, any_ending = forbidden.removesuffix("*"), forbidden.endswith("*")
-    spellings = {flag, "--" + flag.removeprefix("--no-")} if flag.startswith("--no-") else {flag}
-    if "--no-".startswith(flag):
+    spellings = (flag, "--" + flag.removeprefix("--no-")) if flag.startswith("--no-") else (flag,)
+    if any(spelling == stem or (any_ending and spelling.startswith(stem)) for spelling in spellings):
         return True
-    return any(stem.startswith(spelling) or (any_ending and spelling.startswith(stem)) for spelling in spellings)
+    if flag in in_full:
+        return False
+    return "--no-".startswith(flag) or any(stem.startswith(spelling) for spelling in spellings)
 
 
 def first_match(flag: str, forbidden: Iterable[str], in_full: AbstractSet[str] = frozenset()) -> str | None:

@@ -42,7 +42,8 @@ class Endpoint:
 class Metrics:
     """Where an engine's metrics are and what they are called. None: the engine has no such metric.
 
-    Gauges count requests, `kv_cache_usage` is a share from 0 to 1, histograms are in seconds.
+    Gauges count requests, `kv_cache_usage` is a share from 0 to 1. Histograms are in seconds; an engine without
+    them may have counters of microseconds, from which no more than a mean can be told.
     """
 
     endpoint: Endpoint
@@ -54,9 +55,12 @@ class Metrics:
     itl: str | None = None
     e2e: str | None = None
     queue_time: str | None = None
-    succeeded: str | None = None  # counters
+    e2e_microseconds: str | None = None
+    queue_microseconds: str | None = None
+    succeeded: str | None = None  # counters of requests
     failed: str | None = None
-    prompt_tokens: str | None = None
+    rejected: str | None = None  # for want of room in the queue
+    prompt_tokens: str | None = None  # counters of tokens
     generated_tokens: str | None = None
 
 

@@ -39,9 +39,10 @@ DENIED = (
     "--grpc-server-key",
     "--grpc-root-cert",
     "--grpc-use-ssl*",
-    # let callers load, unload and overwrite models
+    # let callers load, unload and overwrite models, or reach into the server's shared memory
     "--model-control-mode",
     "--load-model",
+    "--allow-client-shm",
     # open further doors
     "--allow-sagemaker",
     "--sagemaker-*",
@@ -51,8 +52,8 @@ DENIED = (
 
 DENIED_ENV = ("TRITON_*", "TRITONSERVER_*", "AIP_*", "SAGEMAKER_*")
 
-# What Triton takes from the model repository and not from a command line, by field of spec.model.
-FROM_REPOSITORY = ("name", "quantization", "max_model_len")
+# Fields of spec.model that Triton reads from the model repository and from no command line.
+FROM_REPOSITORY = ("name", "quantization", "maxModelLen")
 
 
 class Triton(ServingEngine):
@@ -60,15 +61,18 @@ class Triton(ServingEngine):
 
     name = "triton"
     image = "nvcr.io/nvidia/tritonserver:25.10-py3"
-    command = ("tritonserver",)
+    # The image's entry point brings in the CUDA compatibility libraries that an older driver needs.
+    command = ("/opt/nvidia/nvidia_entrypoint.sh", "tritonserver")
     user = 1000
     ports = (Port("http", 8000), Port("grpc", 8001), Port("metrics", 8002))
     startup = readiness = Endpoint("http", "/v2/health/ready")
     liveness = Endpoint("http", "/v2/health/live")
-    # Latencies are cumulative microseconds, no histograms; requests in execution are not counted.
+    # No histograms; pending are the requests that no model instance has taken up yet.
     metrics = Metrics(
         endpoint=Endpoint("metrics", "/metrics"),
         waiting="nv_inference_pending_request_count",
+        e2e_microseconds="nv_inference_request_duration_us",
+        queue_microseconds="nv_inference_queue_duration_us",
         succeeded="nv_inference_request_success",
         failed="nv_inference_request_failure",
     )
@@ -94,19 +98,15 @@ class Triton(ServingEngine):
             variable("HOME", CACHE_PATH),
             variable("HF_HOME", f"{CACHE_PATH}/huggingface"),
             variable("XDG_CACHE_HOME", f"{CACHE_PATH}/xdg"),
-            # Where it copies a repository from s3 or gs to.
-            variable("TRITON_AWS_MOUNT_DIRECTORY", CACHE_PATH),
-            variable("TRITON_GCS_MOUNT_DIRECTORY", CACHE_PATH),
             variable("CUDA_CACHE_PATH", f"{CACHE_PATH}/cuda"),
         ]
 
     def own_obstacle(self, launch: Launch) -> Obstacle | None:
-        model = launch.revision.model
-        given = model.dump()
-        for field, key in (("name", "name"), ("quantization", "quantization"), ("max_model_len", "maxModelLen")):
-            if getattr(model, field) is not None and key in given:
-                return Obstacle(
-                    Reason.INVALID_SPEC,
-                    f"spec.model.{key}: triton takes it from the model repository; remove it and set it there",
-                )
-        return None
+        given = launch.revision.model.dump()
+        field = next((field for field in FROM_REPOSITORY if field in given), None)
+        if field is None:
+            return None
+        return Obstacle(
+            Reason.INVALID_SPEC,
+            f"spec.model.{field}: triton takes it from the model repository; remove it and set it there",
+        )

@@ -21,6 +21,7 @@ RESERVED = {
     "--quantization": "spec.model.quantization",
     "--hf-token": "spec.model.credentialsSecret",
     "--tensor-parallel-size": "count of spec.accelerators",
+    "--prefill-context-parallel-size": "",
     # A replica is one process group on one node; more of them are more replicas.
     "--data-parallel-*": "spec.scaling.minReplicas",
     "--nnodes": "count of spec.accelerators",
@@ -113,7 +114,9 @@ class VLLM(ServingEngine):
         itl="vllm:inter_token_latency_seconds",
         e2e="vllm:e2e_request_latency_seconds",
         queue_time="vllm:request_queue_time_seconds",
+        # Failed requests are among them, with finished_reason="error"; refused ones only in http_requests_total.
         succeeded="vllm:request_success_total",
+        rejected="vllm:admission_rejections_total",
         prompt_tokens="vllm:prompt_tokens_total",
         generated_tokens="vllm:generation_tokens_total",
     )

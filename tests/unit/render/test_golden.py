@@ -1,0 +1,57 @@
+"""The samples, rendered and held against files: a change of what runs in clusters shows in review.
+
+`UPDATE_GOLDEN=1 pytest tests/unit/render/test_golden.py` writes the files anew.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from inferops.api.resources import InferenceService
+from inferops.core.decide import replicas_wanted
+from inferops.render.record import render_record
+from inferops.render.revision import with_replicas
+from inferops.render.stable import render_stable
+from unit.render.building import rendered, sampled_accelerators, sampled_runtimes, samples
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def cases() -> Iterator[tuple[str, InferenceService, int]]:
+    for name, service in samples():
+        for choice, accelerator in enumerate(service.spec.accelerators):
+            yield f"{name}.{accelerator.type}", service, choice
+
+
+CASES = list(cases())
+
+
+def as_yaml(service: InferenceService, choice: int) -> str:
+    runtime = sampled_runtimes()[service.spec.runtime.name]
+    accelerator = sampled_accelerators()[service.spec.accelerators[choice].type]
+    record = rendered(service, runtime, accelerator, choice)
+    kept = render_record(service, record.spec.hash, 1, record)
+    assert kept["data"].pop("objects") == record.objects
+    replicas = replicas_wanted(service.spec.scaling)
+    objects = {**record.objects, "deployment": with_replicas(record.objects["deployment"], replicas)}
+    stable = render_stable(service, record.spec.hash, record)
+    return yaml.safe_dump_all([kept, *objects.values(), stable], sort_keys=False, width=120)
+
+
+@pytest.mark.parametrize(("name", "service", "choice"), CASES, ids=[name for name, _, _ in CASES])
+def test_rendered_sample(name: str, service: InferenceService, choice: int) -> None:
+    path = GOLDEN / f"{name}.yaml"
+    text = as_yaml(service, choice)
+    if os.environ.get("UPDATE_GOLDEN") == "1":
+        path.write_text(text)
+    assert path.exists(), f"{path.name} is missing; write it with UPDATE_GOLDEN=1"
+    assert text == path.read_text()
+
+
+def test_no_golden_file_is_left_over() -> None:
+    assert {path.stem for path in GOLDEN.glob("*.yaml")} == {name for name, _, _ in CASES}

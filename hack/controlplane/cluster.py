@@ -1,0 +1,264 @@
+"""A Kubernetes cluster without nodes: its control plane as child processes of this one."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from controlplane.addresses import addresses_of
+from controlplane.api import Api, ApiError
+from controlplane.binaries import Binaries, find_binaries
+from controlplane.commands import Layout, lay_out
+from controlplane.counts import AuditEvent, parse_audit_log, write_counts
+from controlplane.errors import BenchError
+from controlplane.kubeconfig import certificate_user, token_user, write_kubeconfig
+from controlplane.namespace import require_local
+from controlplane.plane import Plane
+from controlplane.workdir import Workdir, make_workdir
+
+KUBECTL_DEADLINE = 120.0  # seconds
+YEAR = 365 * 24 * 3600  # seconds
+PROXIES = frozenset({"http_proxy", "https_proxy", "all_proxy", "no_proxy"})
+
+
+class Cluster:
+    """One cluster of the namespace that this process is in; up to four stand side by side, by their index.
+
+    A context manager; or call `start` and `stop`. `name` goes into kubeconfigs and folder names. With `audit`
+    every request is logged, to be read by `audit_events`. `binaries` are found where left out.
+    """
+
+    def __init__(
+        self, name: str = "hub", index: int = 0, *, audit: bool = False, binaries: Binaries | None = None
+    ) -> None:
+        if not re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", name):
+            raise BenchError(f"name: {name!r} must be lower-case letters, digits and hyphens, such as hub or member-1")
+        self.name = name
+        self.index = index
+        self.addresses = addresses_of(index)
+        self._audit = audit
+        self._binaries = binaries
+        self._running: _Running | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start the components and wait until the cluster serves: about 4 s.
+
+        Raises `BenchError`, and leaves nothing behind, when a component ends or is not ready within two minutes,
+        when this process is not inside a namespace, and when the index is taken in it.
+        """
+        if self._running is not None:
+            raise BenchError(f"the cluster {self.name} runs already")
+        require_local(str(self.addresses.host))
+        binaries = self._binaries or find_binaries()
+        claim = _claim(self.index)
+        workdir = make_workdir(self.name)
+        layout = lay_out(workdir.path, self.name, self.addresses, audit=self._audit)
+        self._running = _Running(claim, workdir, layout, binaries)
+        try:
+            self._running.start()
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Stop the components, the last started first, and remove all files. Again: does nothing."""
+        if self._running is not None:
+            running, self._running = self._running, None
+            running.stop()
+
+    @property
+    def server(self) -> str:
+        """The URL of the API server: https://10.244.0.1:6443."""
+        return self.addresses.server
+
+    @property
+    def host(self) -> str:
+        """The address of the control plane: 10.244.0.1."""
+        return str(self.addresses.host)
+
+    @property
+    def pod_cidr(self) -> str:
+        """Addresses for pods, each of which can be bound: 10.244.128.0/17."""
+        return str(self.addresses.pods)
+
+    @property
+    def node_cidr(self) -> str:
+        """Addresses for nodes, each of which can be bound: 10.244.64.0/18."""
+        return str(self.addresses.nodes)
+
+    @property
+    def kubeconfig(self) -> Path:
+        """The admin's kubeconfig, with the certificates inside it."""
+        return self._now.layout.kubeconfigs["admin"]
+
+    @property
+    def workdir(self) -> Path:
+        """Where logs, keys and kubeconfigs are, until the cluster stops."""
+        return self._now.workdir.path
+
+    @property
+    def ca(self) -> Path:
+        """The certificate of the cluster's authority, a PEM file."""
+        return self._now.layout.ca
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """The environment for child processes: this one's, with KUBECONFIG, kubectl on PATH, and no proxies."""
+        return self._environ(self.kubeconfig)
+
+    def kubectl(
+        self, *arguments: str, input: str | None = None, kubeconfig: Path | None = None, check: bool = True
+    ) -> str:
+        """What kubectl prints, as the admin or as the user of `kubeconfig`; `input` is its standard input.
+
+        Raises `BenchError` with what it says when it fails. Without `check`, that is returned instead.
+        """
+        done = subprocess.run(
+            ["kubectl", *arguments],
+            executable=self._now.binaries.path("kubectl"),
+            env=self._environ(kubeconfig or self.kubeconfig),
+            input=input if input is not None else "",
+            capture_output=True,
+            text=True,
+            timeout=KUBECTL_DEADLINE,
+        )
+        if done.returncode == 0:
+            return done.stdout
+        if check:
+            raise BenchError(f"kubectl {' '.join(arguments)}: {done.stderr.strip()}")
+        return done.stdout + done.stderr
+
+    def kubeconfig_for(self, namespace: str, serviceaccount: str) -> Path:
+        """A kubeconfig with a token of that ServiceAccount, good for a year.
+
+        Raises `ApiError` with status 404 when there is no such ServiceAccount.
+        """
+        path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{serviceaccount}/token"
+        body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": YEAR}}
+        token = self._now.api.post(self.server + path, body)["status"]["token"]
+        file = self.workdir / f"{namespace}.{serviceaccount}.kubeconfig"
+        return write_kubeconfig(file, self.name, self.server, self.ca, token_user(token), namespace=namespace)
+
+    def kubeconfig_for_user(self, user: str, groups: Iterable[str] = ()) -> Path:
+        """A kubeconfig with a client certificate: of system:node:NAME in system:nodes, say, or of any other user."""
+        name = "user-" + re.sub(r"[^A-Za-z0-9._-]", "-", user)
+        pair = self._now.layout.authority.client(name, user, groups)
+        return write_kubeconfig(
+            self.workdir / f"{name}.kubeconfig", self.name, self.server, self.ca, certificate_user(pair)
+        )
+
+    def metrics(self) -> str:
+        """The text of the API server's /metrics."""
+        return self._now.api.get(f"{self.server}/metrics")
+
+    def write_counts(self) -> Counter[tuple[str, str]]:
+        """`counts.write_counts` of the API server now; starts anew when the API server does."""
+        return write_counts(self.metrics())
+
+    def audit_events(self) -> list[AuditEvent]:
+        """All requests so far, oldest first.
+
+        Raises `BenchError` for a cluster that was made without `audit=True`.
+        """
+        log = self._now.layout.audit_log
+        if log is None:
+            raise BenchError(
+                f"audit: the cluster {self.name} keeps no audit log; make it with Cluster(..., audit=True)"
+            )
+        with log.open() as lines:
+            return parse_audit_log(lines)
+
+    def start_component(self, name: str, *, wait: bool = True) -> None:
+        """Start etcd, kube-apiserver, kube-controller-manager or kube-scheduler after `stop_component`.
+
+        Call it from the main thread, whose end the component would not outlive; it waits until the component is
+        ready, unless told not to.
+        """
+        self._now.plane.start_component(name, wait=wait)
+
+    def stop_component(self, name: str, *, kill: bool = False) -> None:
+        """Stop one component in good order, or with `kill` at once, as a crash would; the others go on."""
+        self._now.plane.stop_component(name, kill=kill)
+
+    def wait_ready(self, name: str) -> None:
+        """Wait until a component that was started is ready. Can be called from any thread.
+
+        Raises `BenchError` with the end of its log when it ends, or is not ready within two minutes.
+        """
+        self._now.plane.wait_ready(name)
+
+    def pids(self) -> dict[str, int]:
+        """The process ids of the components that run, by name."""
+        return self._now.plane.pids()
+
+    @property
+    def _now(self) -> _Running:
+        if self._running is None:
+            raise BenchError(f"the cluster {self.name} does not run: use it inside `with`, or call start()")
+        return self._running
+
+    def _environ(self, kubeconfig: Path) -> dict[str, str]:
+        machine = {key: value for key, value in os.environ.items() if key.lower() not in PROXIES}
+        return {
+            **machine,
+            "PATH": os.pathsep.join([str(self._now.binaries.folder), machine.get("PATH", os.defpath)]),
+            "KUBECONFIG": str(kubeconfig),
+            "KUBECACHEDIR": str(self.workdir / "kubectl-cache"),
+            "KUBERC": "off",  # a person's kubectl preferences are no part of a test
+        }
+
+
+class _Running:
+    """What a cluster holds while it runs."""
+
+    def __init__(self, claim: socket.socket, workdir: Workdir, layout: Layout, binaries: Binaries) -> None:
+        self.claim = claim
+        self.workdir = workdir
+        self.layout = layout
+        self.binaries = binaries
+        self.api = Api(layout.ca, layout.admin)
+        self.plane = Plane(binaries, layout, self.api)
+
+    def start(self) -> None:
+        account = f"{self.layout.addresses.server}/api/v1/namespaces/default/serviceaccounts/default"
+        self.plane.start()
+        self.plane.wait("the service account default of the namespace default", lambda: self._has(account))
+
+    def stop(self) -> None:
+        self.plane.stop()
+        self.workdir.remove()
+        self.claim.close()
+
+    def _has(self, url: str) -> bool:
+        try:
+            self.api.get(url)
+        except ApiError as error:
+            if error.status != 404:
+                raise
+            return False
+        return True
+
+
+def _claim(index: int) -> socket.socket:
+    """Hold the index for this process: a name in the network namespace, gone with whoever holds it."""
+    claim = socket.socket(socket.AF_UNIX)
+    try:
+        claim.bind(f"\0controlplane-cluster-{index}")
+    except OSError as error:
+        claim.close()
+        raise BenchError(f"index: a cluster {index} runs already in this namespace; take another index") from error
+    return claim

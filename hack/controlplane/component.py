@@ -1,0 +1,82 @@
+"""One component of a cluster as a child process: started, watched, stopped, its log in a file."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from controlplane.errors import BenchError
+
+TETHER = Path(__file__).with_name("tether.py")
+LOG_TAIL = 15  # lines
+
+
+@dataclass
+class Component:
+    """A component and the process that runs it, if one does."""
+
+    name: str
+    command: Sequence[str]
+    log: Path
+    process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+
+    @property
+    def pid(self) -> int | None:
+        return self.process.pid if self.running and self.process else None
+
+    @property
+    def running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def start(self) -> None:
+        """Start the process, which will be killed with this one.
+
+        Raises `BenchError` when it runs already, or when called from another than the main thread: the kernel kills
+        a child with the very thread that started it.
+        """
+        if self.running:
+            raise BenchError(f"{self.name} runs already")
+        if threading.current_thread() is not threading.main_thread():
+            raise BenchError(
+                f"{self.name} must be started from the main thread: it dies with the thread that starts it"
+            )
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-I", "-S", str(TETHER), str(os.getpid()), *self.command],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # an interrupt in the terminal is for us, and we stop it in order
+            )
+
+    def stop(self, grace: float) -> None:
+        """Ask it to end, and kill it when it has not within `grace` seconds; 0 kills at once."""
+        if self.process is None:
+            return
+        if grace > 0 and self.running:
+            self.process.terminate()
+            try:
+                self.process.wait(grace)
+            except subprocess.TimeoutExpired:
+                pass
+        if self.running:
+            self.process.kill()
+        self.process.wait()
+
+    def require_running(self) -> None:
+        """Raises `BenchError` with the end of its log when it has ended."""
+        if self.process is not None and not self.running:
+            raise BenchError(f"{self.name} ended with status {self.process.returncode}:\n{self.tail()}")
+
+    def tail(self) -> str:
+        """The last lines of its log, and where the rest is."""
+        try:
+            lines = self.log.read_text(errors="replace").splitlines()
+        except FileNotFoundError:
+            lines = []
+        return "\n".join([*lines[-LOG_TAIL:], f"({self.log})"])

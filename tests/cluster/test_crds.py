@@ -12,8 +12,7 @@ import pytest
 
 from cluster.bad_resources import BAD, Bad
 from cluster.good_resources import CLUSTER, FULL, GOOD, MINIMAL, RUNTIME, SERVICE_KIND, resource
-from controlplane.cluster import Cluster
-from controlplane.errors import BenchError
+from controlplane import BenchError, Cluster
 from inferops.api import GROUP
 from inferops.api.resources import KINDS, InferenceService
 

@@ -41,6 +41,7 @@ class Access:
 
     server: str
     tls: ssl.SSLContext | None = None
+    identity: bytes | None = None  # the client certificate and its key, as PEM
     headers: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -60,8 +61,18 @@ def load_kubeconfig(path: str | Path, context: str | None = None) -> Access:
     user = _entry(config, "users", chosen["user"], path)["user"]
     token = user.get("token")
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    server = cluster["server"]
-    return Access(server, _tls(cluster, user) if server.startswith("https") else None, headers)
+    server, identity = cluster["server"], _identity(user)
+    tls = _tls(cluster, identity) if server.startswith("https") else None
+    return Access(server, tls, identity, headers)
+
+
+def server_context(access: Access) -> ssl.SSLContext | None:
+    """TLS for a server that shows the client certificate of `access`; None when there is none."""
+    if access.identity is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    _load(context, access.identity)
+    return context
 
 
 def _entry(config: Json, kind: str, name: str, path: str | Path) -> Json:
@@ -71,16 +82,24 @@ def _entry(config: Json, kind: str, name: str, path: str | Path) -> Json:
     raise ValueError(f"{path}: {kind}: no entry {name!r}; add it or choose another context")
 
 
-def _tls(cluster: Json, user: Json) -> ssl.SSLContext:
+def _tls(cluster: Json, identity: bytes | None) -> ssl.SSLContext:
     authority = _material(cluster, "certificate-authority")
     context = ssl.create_default_context(cadata=authority.decode() if authority else None)
-    certificate, key = _material(user, "client-certificate"), _material(user, "client-key")
-    if certificate and key:
-        with tempfile.NamedTemporaryFile() as chain:  # the ssl module reads a certificate from a file only
-            chain.write(certificate + b"\n" + key)
-            chain.flush()
-            context.load_cert_chain(chain.name)
+    if identity:
+        _load(context, identity)
     return context
+
+
+def _identity(user: Json) -> bytes | None:
+    certificate, key = _material(user, "client-certificate"), _material(user, "client-key")
+    return certificate + b"\n" + key if certificate and key else None
+
+
+def _load(context: ssl.SSLContext, identity: bytes) -> None:
+    with tempfile.NamedTemporaryFile() as chain:  # the ssl module reads a certificate from a file only
+        chain.write(identity)
+        chain.flush()
+        context.load_cert_chain(chain.name)
 
 
 def _material(entry: Json, name: str) -> bytes | None:

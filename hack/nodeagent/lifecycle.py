@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Protocol
 
@@ -50,6 +51,7 @@ class ContainerLife:
         self.spec = spec
         self.shown = shown
         self.process: Process | None = None
+        self.previous_log: Sequence[str] = ()  # of the process before
         self.up = asyncio.Event()  # set when it has started for the first time, its startup probe included
         self._home = home
         self._policy = policy
@@ -67,6 +69,11 @@ class ContainerLife:
     def runs(self) -> bool:
         """Whether its process lives."""
         return self.process is not None and not self.process.exited.done()
+
+    @property
+    def log(self) -> Sequence[str]:
+        """The lines that its process wrote; the same object as long as it is the same process."""
+        return self.process.log if self.process else ()
 
     async def run(self) -> None:
         """Run it until it is not to be started again."""
@@ -162,6 +169,7 @@ class ContainerLife:
         begun, since = clock(), timestamp()
         self._killed = False
         try:
+            self.previous_log = self.log
             self.process = self._home.kubelet.launch(command)
             await self.process.start(self._home.address)
         except (OSError, ValueError) as error:

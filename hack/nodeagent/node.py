@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 
 from nodeagent.client import Json
 from nodeagent.kubelet import Kubelet, Place
+from nodeagent.logs import LogServer
 from nodeagent.pod import ServedPod
 from nodeagent.registration import Registration
 from nodeagent.report import ReportedPod
@@ -28,6 +29,7 @@ class Node:
         self._kubelet = kubelet
         self._make_pod = make_pod
         self._registration = Registration(kubelet.client, place)
+        self._logs = LogServer(kubelet.client.access, place.addresses.node, self._served)
 
     @property
     def name(self) -> str:
@@ -36,17 +38,20 @@ class Node:
 
     async def join(self) -> None:
         """Register it, and keep it alive from now on."""
+        await self._logs.start()
         await self._registration.register()
 
     async def lose(self) -> None:
         """Cut its power: no heart beat, no process, and nobody is told. The control plane finds out by itself."""
         self.lost = True
         await self._registration.stop_beating()
+        await self._logs.stop()
         await self._end(list(self.pods))
 
     async def recover(self) -> None:
         """Boot it again: Ready at once, and the pods that still belong to it start once more."""
         self.lost = False
+        await self._logs.start()
         await self._registration.beat_again()
         query = {"fieldSelector": f"spec.nodeName={self.name}"}
         for pod in (await self._kubelet.client.get("/api/v1/pods", **query))["items"]:
@@ -55,6 +60,7 @@ class Node:
     async def leave(self) -> None:
         """End everything on it and take it out of the cluster. The pods' objects stay, as after a power cut."""
         self.lost = True
+        await self._logs.stop()
         await self._end(list(self.pods))
         await self._registration.remove()
 
@@ -74,6 +80,10 @@ class Node:
     async def keep_only(self, uids: Iterable[str]) -> None:
         """End the pods that are not among `uids`: their objects are gone."""
         await self._end(list(self.pods.keys() - set(uids)))
+
+    def _served(self, namespace: str, name: str) -> ServedPod | None:
+        pods = (pod for pod in self.pods.values() if (pod.namespace, pod.name) == (namespace, name))
+        return next((pod for pod in pods if isinstance(pod, ServedPod)), None)
 
     async def _end(self, uids: list[str]) -> None:
         pods = [self.pods.pop(uid) for uid in uids if uid in self.pods]

@@ -59,8 +59,7 @@ class ServedPod:
 
     def log(self, container: str | None = None) -> Sequence[str]:
         """The lines that a container's process wrote since its last start."""
-        process = self.life(container).process
-        return process.log if process else []
+        return self.life(container).log
 
     def update(self, pod: Json) -> None:
         """The pod object changed."""

@@ -15,6 +15,7 @@ from nodeagent.pace import micro_timestamp, timestamp
 logger = logging.getLogger(__name__)
 
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
+KUBELET_PORT = 10250  # where logs are asked for
 LEASE_SECONDS = 40  # how long the control plane believes in a lease, as kubelet asks
 RENEW_EVERY = 10.0  # seconds
 STATUS_EVERY = 300.0  # seconds
@@ -142,6 +143,7 @@ class Registration:
                 {"type": "InternalIP", "address": self._place.addresses.node},
                 {"type": "Hostname", "address": self._place.name},
             ],
+            "daemonEndpoints": {"kubeletEndpoint": {"Port": KUBELET_PORT}},
             "capacity": self._place.profile.capacity(),
             "allocatable": self._place.profile.allocatable(),
             "conditions": conditions,

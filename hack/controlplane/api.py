@@ -57,9 +57,8 @@ class Api:
         except urllib.error.HTTPError as error:
             with error:
                 said = error.read().decode(errors="replace")
-            raise ApiError(
-                error.code, f"{request.get_method()} {request.full_url}: {error.code} {_message(said)}"
-            ) from None
+            asked = f"{request.get_method()} {request.full_url}"
+            raise ApiError(error.code, f"{asked}: {error.code} {_message(said)}") from None
         return content.decode()
 
 

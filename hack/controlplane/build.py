@@ -45,12 +45,9 @@ def link_flags(kubernetes: str) -> str:
     """No debug tables, and the version that the components and kubectl report."""
     match = re.fullmatch(r"v(\d+)\.(\d+)\.\d+\S*", kubernetes)
     assert match is not None, f"go.mod: {kubernetes} is not a version of k8s.io/kubernetes"
-    variables = {
-        "gitVersion": kubernetes, "gitMajor": match[1], "gitMinor": match[2], "gitTreeState": "clean"
-    }  # fmt: skip
-    return " ".join(
-        ["-s -w", *(f"-X {at}.{key}={value}" for at in VERSION_PACKAGES for key, value in variables.items())]
-    )
+    variables = {"gitVersion": kubernetes, "gitMajor": match[1], "gitMinor": match[2], "gitTreeState": "clean"}
+    settings = [f"-X {package}.{key}={value}" for package in VERSION_PACKAGES for key, value in variables.items()]
+    return " ".join(["-s -w", *settings])
 
 
 def environment() -> dict[str, str]:

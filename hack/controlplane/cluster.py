@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-import os
 import re
 import socket
 import subprocess
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from controlplane.addresses import addresses_of
-from controlplane.api import Api, ApiError
+from controlplane.api import Api
 from controlplane.binaries import Binaries, find_binaries
 from controlplane.commands import Layout, lay_out
 from controlplane.counts import AuditEvent, parse_audit_log, write_counts
+from controlplane.environment import environment_for
 from controlplane.errors import BenchError
 from controlplane.kubeconfig import certificate_user, token_user, write_kubeconfig
 from controlplane.namespace import require_local
 from controlplane.plane import Plane
-from controlplane.workdir import Workdir, make_workdir
+from controlplane.workdir import make_workdir
 
 KUBECTL_DEADLINE = 120.0  # seconds
 YEAR = 365 * 24 * 3600  # seconds
-PROXIES = frozenset({"http_proxy", "https_proxy", "all_proxy", "no_proxy"})
 
 
 class Cluster:
@@ -62,23 +63,24 @@ class Cluster:
         """
         if self._running is not None:
             raise BenchError(f"the cluster {self.name} runs already")
-        require_local(str(self.addresses.host))
+        require_local(self.host)
         binaries = self._binaries or find_binaries()
-        claim = _claim(self.index)
-        workdir = make_workdir(self.name)
-        layout = lay_out(workdir.path, self.name, self.addresses, audit=self._audit)
-        self._running = _Running(claim, workdir, layout, binaries)
-        try:
-            self._running.start()
-        except BaseException:
-            self.stop()
-            raise
+        with ExitStack() as undo:
+            undo.enter_context(_claim(self.index))
+            workdir = make_workdir(self.name)
+            undo.callback(workdir.remove)
+            layout = lay_out(workdir.path, self.name, self.addresses, audit=self._audit)
+            api = Api(layout.ca, layout.admin)
+            plane = Plane(binaries, layout, api)
+            undo.callback(plane.stop)
+            plane.start()
+            self._running = _Running(layout, binaries, api, plane, undo.pop_all())
 
     def stop(self) -> None:
         """Stop the components, the last started first, and remove all files. Again: does nothing."""
         if self._running is not None:
             running, self._running = self._running, None
-            running.stop()
+            running.undo.close()
 
     @property
     def server(self) -> str:
@@ -108,7 +110,7 @@ class Cluster:
     @property
     def workdir(self) -> Path:
         """Where logs, keys and kubeconfigs are, until the cluster stops."""
-        return self._now.workdir.path
+        return self._now.layout.folder
 
     @property
     def ca(self) -> Path:
@@ -118,7 +120,7 @@ class Cluster:
     @property
     def environ(self) -> dict[str, str]:
         """The environment for child processes: this one's, with KUBECONFIG, kubectl on PATH, and no proxies."""
-        return self._environ(self.kubeconfig)
+        return environment_for(self._now.binaries, self.workdir, [self.kubeconfig])
 
     def kubectl(
         self, *arguments: str, input: str | None = None, kubeconfig: Path | None = None, check: bool = True
@@ -130,7 +132,7 @@ class Cluster:
         done = subprocess.run(
             ["kubectl", *arguments],
             executable=self._now.binaries.path("kubectl"),
-            env=self._environ(kubeconfig or self.kubeconfig),
+            env=environment_for(self._now.binaries, self.workdir, [kubeconfig or self.kubeconfig]),
             input=input if input is not None else "",
             capture_output=True,
             text=True,
@@ -211,46 +213,16 @@ class Cluster:
             raise BenchError(f"the cluster {self.name} does not run: use it inside `with`, or call start()")
         return self._running
 
-    def _environ(self, kubeconfig: Path) -> dict[str, str]:
-        machine = {key: value for key, value in os.environ.items() if key.lower() not in PROXIES}
-        return {
-            **machine,
-            "PATH": os.pathsep.join([str(self._now.binaries.folder), machine.get("PATH", os.defpath)]),
-            "KUBECONFIG": str(kubeconfig),
-            "KUBECACHEDIR": str(self.workdir / "kubectl-cache"),
-            "KUBERC": "off",  # a person's kubectl preferences are no part of a test
-        }
 
-
+@dataclass(frozen=True, slots=True)
 class _Running:
     """What a cluster holds while it runs."""
 
-    def __init__(self, claim: socket.socket, workdir: Workdir, layout: Layout, binaries: Binaries) -> None:
-        self.claim = claim
-        self.workdir = workdir
-        self.layout = layout
-        self.binaries = binaries
-        self.api = Api(layout.ca, layout.admin)
-        self.plane = Plane(binaries, layout, self.api)
-
-    def start(self) -> None:
-        account = f"{self.layout.addresses.server}/api/v1/namespaces/default/serviceaccounts/default"
-        self.plane.start()
-        self.plane.wait("the service account default of the namespace default", lambda: self._has(account))
-
-    def stop(self) -> None:
-        self.plane.stop()
-        self.workdir.remove()
-        self.claim.close()
-
-    def _has(self, url: str) -> bool:
-        try:
-            self.api.get(url)
-        except ApiError as error:
-            if error.status != 404:
-                raise
-            return False
-        return True
+    layout: Layout
+    binaries: Binaries
+    api: Api
+    plane: Plane
+    undo: ExitStack  # stops the components, removes the files and frees the index
 
 
 def _claim(index: int) -> socket.socket:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -42,9 +43,7 @@ class Component:
         if self.running:
             raise BenchError(f"{self.name} runs already")
         if threading.current_thread() is not threading.main_thread():
-            raise BenchError(
-                f"{self.name} must be started from the main thread: it dies with the thread that starts it"
-            )
+            raise BenchError(f"{self.name}: start it from the main thread: it dies with the thread that starts it")
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-I", "-S", str(TETHER), str(os.getpid()), *self.command],
@@ -60,16 +59,15 @@ class Component:
             return
         if grace > 0 and self.running:
             self.process.terminate()
-            try:
+            with suppress(subprocess.TimeoutExpired):
                 self.process.wait(grace)
-            except subprocess.TimeoutExpired:
-                pass
         if self.running:
             self.process.kill()
         self.process.wait()
+        self.process = None
 
     def require_running(self) -> None:
-        """Raises `BenchError` with the end of its log when it has ended."""
+        """Raises `BenchError` with the end of its log when it has ended of itself."""
         if self.process is not None and not self.running:
             raise BenchError(f"{self.name} ended with status {self.process.returncode}:\n{self.tail()}")
 

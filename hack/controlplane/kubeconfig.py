@@ -25,13 +25,14 @@ def write_kubeconfig(
     file: Path, cluster: str, server: str, ca: Path, user: User, *, namespace: str = "default"
 ) -> Path:
     """Write a kubeconfig with one context, named for the cluster, that only this user can read; returns `file`."""
+    user_name = f"{cluster}-{file.stem}"  # kubectl may merge the kubeconfigs of several clusters
     content = {
         "apiVersion": "v1",
         "kind": "Config",
         "clusters": [{"name": cluster, "cluster": {"server": server, "certificate-authority-data": _base64(ca)}}],
-        "users": [{"name": file.stem, "user": user}],
+        "users": [{"name": user_name, "user": user}],
         "contexts": [
-            {"name": cluster, "context": {"cluster": cluster, "user": file.stem, "namespace": namespace}},
+            {"name": cluster, "context": {"cluster": cluster, "user": user_name, "namespace": namespace}},
         ],
         "current-context": cluster,
     }

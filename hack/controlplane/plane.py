@@ -22,18 +22,21 @@ class Plane:
 
     def __init__(self, binaries: Binaries, layout: Layout, api: Api) -> None:
         self._api = api
+        self._server = layout.addresses.server
         self._health = _health_urls(layout)
         self._components = {
             name: Component(name, command_of(name, binaries, layout), layout.folder / f"{name}.log") for name in SERVERS
         }
 
     def start(self) -> None:
+        """Raises `BenchError` when one of them ends, or is not ready within two minutes."""
         for name in SERVERS[:2]:
             self.start_component(name, wait=True)
         for name in SERVERS[2:]:
             self.start_component(name, wait=False)
         for name in SERVERS[2:]:
             self.wait_ready(name)
+        self.wait("the service account default of the namespace default", self._has_default_account)
 
     def stop(self) -> None:
         for name in reversed(SERVERS):
@@ -65,6 +68,10 @@ class Plane:
 
     def pids(self) -> dict[str, int]:
         return {name: component.pid for name, component in self._components.items() if component.pid is not None}
+
+    def _has_default_account(self) -> bool:
+        """Without it the namespace default takes no pods."""
+        return self._api.answers(f"{self._server}/api/v1/namespaces/default/serviceaccounts/default")
 
     def _component(self, name: str) -> Component:
         if name not in self._components:

@@ -12,8 +12,12 @@ CPU_NODE_CPUS, CPU_NODE_GIB = 32, 128
 EPHEMERAL_STORAGE_GIB = 2048
 CLOUDS = ("gke", "eks", "aks", "karpenter", "none")
 GPU_TAINT = {"key": "nvidia.com/gpu", "value": "present", "effect": "NoSchedule"}
-SHAPE = re.compile(r"(?P<nodes>[0-9]+)x(?:(?P<gpus>[0-9]+)x)?(?P<name>[a-z0-9][a-z0-9.-]*)")
-HOW = "write [COUNTx][GPUSx]NAME[:cloud=gke][:spot][:region=R][:zone=Z], for example 2x8xnvidia-h100-80gb:spot"
+SHAPE = re.compile(r"(?:(?P<nodes>[0-9]+)x)?(?P<number>[0-9]+)x(?P<name>[a-z][a-z0-9.-]*)")
+KINDS = {"mig": "nvidia-h100-80gb-mig-1g.10gb", "cpu": None}  # of nodes, as against GPUs
+HOW = (
+    "write [NODESx]GPUSxGPU, NODESxmig or NODESxcpu, then [:cloud=gke][:spot][:region=R][:zone=Z], "
+    "for example 2x8xnvidia-h100-80gb:spot"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,10 +171,11 @@ def _cloud_labels(profile: NodeProfile) -> dict[str, str]:
 
 
 def parse_nodes(text: str) -> list[NodeProfile]:
-    """Profiles of the nodes that `text` asks for, one for each: `2x8xnvidia-h100-80gb,1xcpu`.
+    """Profiles of the nodes that `text` asks for, one for each: `2x8xnvidia-h100-80gb,4xnvidia-l4,1xmig,1xcpu`.
 
-    NAME is a GPU of `GPUS`, `GPU-mig-PROFILE` for one cut into slices, `mig` for nvidia-h100-80gb-mig-1g.10gb or `cpu`.
-    GPUs left out: 8. Raises ValueError that says what is wrong and what to write.
+    That is two nodes with 8 H100, one with 4 L4, one with 8 H100 cut into 56 slices of 1g.10gb, and one without
+    GPUs. A GPU is one of `GPUS`, or `GPU-mig-PROFILE` for one cut into slices. Raises ValueError that says what is
+    wrong and what to write.
     """
     return [profile for part in text.split(",") if part.strip() for profile in _parse_part(part.strip())]
 
@@ -180,20 +185,25 @@ def _parse_part(part: str) -> list[NodeProfile]:
     match = SHAPE.fullmatch(shape)
     if not match:
         raise ValueError(f"nodes: {part!r} is not understood; {HOW}")
-    profile = named(match["name"], int(match["gpus"] or 8))
+    name, number = match["name"], int(match["number"])
+    nodes = int(match["nodes"] or 1)
+    if name in KINDS:
+        nodes, number = nodes * number, 8
+    profile = named(name, number)
     for option in options:
         profile = _with_option(profile, option)
-    return [profile] * int(match["nodes"])
+    return [profile] * nodes
 
 
 def named(name: str, gpus: int = 8) -> NodeProfile:
     """The profile of a node with `gpus` GPUs of the type `name`. Raises ValueError for an unknown one."""
     if name == "cpu":
         return NodeProfile(short="cpu")
-    name = "nvidia-h100-80gb-mig-1g.10gb" if name == "mig" else name
-    gpu, _, cut = name.partition("-mig-")
+    gpu, _, cut = (KINDS.get(name) or name).partition("-mig-")
     if gpu not in GPUS:
-        raise ValueError(f"nodes: no GPU {gpu!r}; there are {', '.join(GPUS)}, and mig and cpu")
+        raise ValueError(f"nodes: no GPU {gpu!r}; there are {', '.join((*GPUS, *KINDS))}")
+    if gpus < 1:
+        raise ValueError(f"nodes: {gpus} GPUs of {gpu!r}; a node has at least one")
     short = gpu.removeprefix("nvidia-")
     if not cut:
         return NodeProfile(short, gpu, gpus)

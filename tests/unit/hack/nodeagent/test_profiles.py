@@ -48,9 +48,7 @@ def test_a_cloud_s_own_labels_do_not_contradict(gpu, cloud):
 
 
 def test_nodes_are_read_from_a_text():
-    nodes = parse_nodes(
-        "2x8xnvidia-h100-80gb, 1x8xnvidia-h200:spot,1x4xnvidia-l4:zone=b:region=eu:zone=eu-c,1xmig,1xcpu"
-    )
+    nodes = parse_nodes("2x8xnvidia-h100-80gb, 8xnvidia-h200:spot,1x4xnvidia-l4:zone=b:region=eu:zone=eu-c,1xmig,1xcpu")
     assert [node.devices.get("nvidia.com/gpu", 0) for node in nodes] == [8, 8, 8, 4, 0, 0]
     assert [node.short for node in nodes] == [
         "h100-80gb",
@@ -95,7 +93,8 @@ def test_less_can_be_allocated_than_there_is_but_every_device_can(name):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("nvidia-h100-80gb", "COUNTx"),
+        ("nvidia-h100-80gb", "write [NODESx]GPUSxGPU"),
+        ("0xnvidia-h200", "a node has at least one"),
         ("2x8xnvidia-h1000", "no GPU 'nvidia-h1000'; there are nvidia-l4"),
         ("1x8xnvidia-l4-mig-1g.10gb", "nvidia-l4 has no MIG profile '1g.10gb'"),
         ("1x8xnvidia-h200-mig-1g.10gb", "there are 1g.18gb"),

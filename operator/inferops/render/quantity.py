@@ -11,7 +11,7 @@ import re
 from fractions import Fraction
 from math import ceil
 
-PATTERN = re.compile(r"([0-9]+(?:\.[0-9]{1,3})?)(m|k|M|G|T|Ki|Mi|Gi|Ti|)")
+PATTERN = re.compile(r"([0-9]+(?:\.[0-9]{1,3})?)(m|[kMGTPE]|[KMGTPE]i|)")
 BINARY = ("", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei")
 DECIMAL = {"m": -1, "": 0, "k": 1, "M": 2, "G": 3, "T": 4, "P": 5, "E": 6}
 LARGEST = 2**63 - 1  # the API server stores a larger one as this

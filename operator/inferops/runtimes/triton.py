@@ -6,7 +6,7 @@ from typing import Any
 
 from inferops.api.conditions import Reason
 from inferops.core.engine import Obstacle
-from inferops.runtimes.arguments import Rules
+from inferops.runtimes.arguments import Rules, flags_of
 from inferops.runtimes.base import CACHE_PATH, Endpoint, Launch, Metrics, Port, ServingEngine
 from inferops.runtimes.environment import variable
 
@@ -54,6 +54,7 @@ DENIED_ENV = ("TRITON_*", "TRITONSERVER_*", "AIP_*", "SAGEMAKER_*")
 
 # Fields of spec.model that Triton reads from the model repository and from no command line.
 FROM_REPOSITORY = ("name", "quantization", "maxModelLen")
+WITHOUT_VALUE = "--disable-auto-complete-config"
 
 
 class Triton(ServingEngine):
@@ -103,10 +104,17 @@ class Triton(ServingEngine):
 
     def own_obstacle(self, launch: Launch) -> Obstacle | None:
         given = launch.revision.model.dump()
-        field = next((field for field in FROM_REPOSITORY if field in given), None)
-        if field is None:
-            return None
-        return Obstacle(
-            Reason.INVALID_SPEC,
-            f"spec.model.{field}: triton takes it from the model repository; remove it and set it there",
-        )
+        for field in FROM_REPOSITORY:
+            if field in given:
+                return Obstacle(
+                    Reason.INVALID_SPEC,
+                    f"spec.model.{field}: triton takes it from the model repository; remove it and set it there",
+                )
+        for flag in flags_of(launch.given_args):
+            if not flag.values and flag.name != WITHOUT_VALUE:
+                # Triton would take the next argument for the value, whatever it is.
+                return Obstacle(
+                    Reason.ARGUMENT_NOT_ALLOWED,
+                    f"spec.runtime.args: {flag.name} has no value; write {flag.name}=VALUE",
+                )
+        return None

@@ -57,7 +57,7 @@ def test_every_quantity_is_canonical(record: Record) -> None:
     shm = next(volume["emptyDir"] for volume in pod_of(record)["volumes"] if volume["name"] == "shm")
     quantities = [*container["resources"]["requests"].values(), *container["resources"]["limits"].values()]
     for quantity in [*quantities, shm["sizeLimit"]]:
-        assert canonical(quantity) == quantity if not quantity.endswith(("P", "E", "Pi", "Ei")) else quantity
+        assert canonical(quantity) == quantity
     assert shm["medium"] == "Memory"
 
 

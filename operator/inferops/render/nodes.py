@@ -26,7 +26,10 @@ def constraints(accelerator: AcceleratorSpec, spot: bool) -> dict[str, Any]:
     spec["affinity"] = {
         "nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}
     }
-    tolerations = [toleration.dump() for toleration in accelerator.tolerations]
+    # The API server drops an empty value, and nobody else may own a part of the list.
+    tolerations = [
+        {field: value for field, value in toleration.dump().items() if value} for toleration in accelerator.tolerations
+    ]
     if spot:
         tolerations += [{"key": key, "operator": "Equal", "value": value} for key, value in SPOT_LABELS]
     if tolerations:

@@ -48,8 +48,10 @@ def rendered(env: Iterable[EnvVar]) -> list[dict[str, object]]:
     for entry in env:
         if entry.value_from_secret is not None:
             found.append(secret_variable(entry.name, entry.value_from_secret.name, entry.value_from_secret.key))
-        else:
-            found.append({"name": entry.name, "value": entry.value or ""})
+        elif entry.value:
+            found.append({"name": entry.name, "value": entry.value})
+        else:  # the API server stores an empty value as none, which means the same
+            found.append({"name": entry.name})
     return found
 
 

@@ -138,7 +138,7 @@ def records(draw: st.DrawFn) -> Record:
         {
             "name": name,
             "resources": draw(resources),
-            "env": draw(st.sampled_from([[], [{"name": "A", "value": "$(B)"}]])),
+            "env": draw(st.sampled_from([[], [{"name": "A", "value": "$(B)"}, {"name": "B", "value": ""}]])),
         },
         {
             "type": kind,

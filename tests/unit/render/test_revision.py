@@ -87,6 +87,7 @@ def test_names_and_mounts_are_unique_and_fit_together(record: Record) -> None:
     env = [entry["name"] for entry in container["env"]]
     secrets = [secret["name"] for secret in pod.get("imagePullSecrets", [])]
     ports = {port["name"] for port in container["ports"]}
+    assert all(entry.get("value", "some") for entry in container["env"])  # the API server drops an empty one
     for names in (volumes, mounts, env, secrets):
         assert len(set(names)) == len(names)
     assert {mount["name"] for mount in container["volumeMounts"]} == set(volumes)
@@ -174,6 +175,18 @@ def test_nodes(accelerator: dict[str, Any], spot: bool) -> None:
     tolerated = {toleration["key"] for toleration in pod["tolerations"]}
     assert "nvidia.com/gpu" in tolerated
     assert ({key for key, _ in SPOT_LABELS} <= tolerated) is spot
+
+
+def test_tolerations_stand_as_the_api_server_stores_them() -> None:
+    admins = [{"key": "a"}, {"key": "b", "operator": "Equal", "value": ""}, {"key": "c", "effect": "NoExecute"}]
+    spec = AcceleratorSpec.model_validate({**ONE_LABEL, **FIGURES, "tolerations": admins})
+    assert pod_of(rendered(service(), accelerator=spec))["tolerations"] == [
+        {"key": "a", "operator": "Exists"},
+        {"key": "b", "operator": "Equal"},
+        {"key": "c", "operator": "Exists", "effect": "NoExecute"},
+    ]
+    none = AcceleratorSpec.model_validate({**ONE_LABEL, **FIGURES, "tolerations": []})
+    assert "tolerations" not in pod_of(rendered(service(), accelerator=none))
 
 
 def test_a_shared_or_partitioned_gpu_is_no_whole_one() -> None:

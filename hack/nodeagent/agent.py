@@ -38,10 +38,10 @@ class NodeAgent:
     containers run: vLLM and Triton as simulated engines on the pod's address, others idly. In mode `report` pods
     are only said to be ready, `ready_delay` seconds after they were bound.
 
-    `load_seconds` is how long an engine takes to load, None leaves it to the engine's model. `time_scale` makes
-    kubelet's waits (probes, back-offs, grace) and, unless `engine_time_scale` says else, the engines that much
-    faster. `cluster_range` is the /16 of the cluster; left out, the one around the API server's address. With
-    `adopt` it takes over nodes of the names it would give, which an agent that was killed left behind.
+    `load_seconds` is how long an engine takes to load, None leaves it to the size of its model. `time_scale` makes
+    kubelet's waits (probes, back-offs, grace) and, unless `engine_time_scale` says else, the engines, their load
+    included, that much faster. `cluster_range` is the /16 of the cluster; left out, the one around the API server's
+    address. With `adopt` it takes over nodes of the names it would give, which an agent that was killed left behind.
     `launch` decides what a container's command runs.
 
     Raises ValueError for what it cannot understand and ApiError when the API server refuses a node.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Protocol
@@ -17,10 +18,13 @@ from nodeagent.process import KILLED, Command, Process
 from nodeagent.references import Missing, environment, expand
 from nodeagent.status import Container, running, terminated, waiting
 
+logger = logging.getLogger(__name__)
+
 SHOWN = 2.0  # seconds that a first failure stands before it turns into a back-off
 CONFIG_RETRY = 10.0  # seconds between looks for a Secret that is missing
 LEAST_GRACE = 2.0  # seconds between SIGTERM and SIGKILL even if preStop took all the grace
 START_FAILED = 128
+BROKEN = 70  # of a simulator that failed, as against the engine that it simulates
 LOAD_SECONDS = "bench.inferops.dev/load-seconds"  # annotation of a pod: how long its engine takes to load
 
 
@@ -114,6 +118,11 @@ class ContainerLife:
             self._killed = True
             self.process.crash(KILLED)
 
+    async def freed(self) -> None:
+        """Wait until its process is gone and its ports are free; to be called after `kill`."""
+        if self.process:
+            await asyncio.wait([asyncio.shield(self.process.exited)])
+
     def _show(self, state: Json) -> None:
         self.shown.state = state
         self._home.changed()
@@ -188,6 +197,9 @@ class ContainerLife:
         probing = asyncio.create_task(Health(self._home, self).watch())
         try:
             return await asyncio.shield(process.exited)
+        except Exception:
+            logger.exception("%s: what it runs is broken", self.shown.name)
+            return BROKEN
         finally:
             probing.cancel()
             await asyncio.gather(probing, return_exceptions=True)

@@ -54,16 +54,16 @@ class LogServer:
         if life is None:
             raise web.HTTPNotFound(text="there is no such container on this node")
         query = request.query
-        lines = life.previous_log if query.get("previous") == "true" else life.log
-        tail = int(query.get("tailLines") or len(lines))
+        log = life.previous_log if query.get("previous") == "true" else life.log
+        tail = int(query.get("tailLines") or len(log))
         response = web.StreamResponse(headers={"Content-Type": "text/plain; charset=utf-8"})
         await response.prepare(request)
-        sent = max(len(lines) - tail, 0)
-        sent += await _write(response, lines[sent:])
+        sent = max(len(log) - tail, 0)
+        sent += await _write(response, list(log)[sent:])
         with suppress(ConnectionResetError):
-            while query.get("follow") == "true" and life.log is lines and life.runs:
+            while query.get("follow") == "true" and life.log is log and life.runs:
                 await asyncio.sleep(POLL)
-                sent += await _write(response, lines[sent:])
+                sent += await _write(response, list(log)[sent:])
         return response
 
 

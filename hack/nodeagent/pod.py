@@ -160,10 +160,17 @@ class ServedPod:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(*(life.freed() for life in (*self._main, *self._init)))
             if self.address:
                 self.place.addresses.release(self.address)
 
     async def _live(self) -> None:
+        try:
+            await self._bring_up()
+        except Exception:
+            logger.exception("%s/%s: its node failed it", self.namespace, self.name)
+
+    async def _bring_up(self) -> None:
         """Bring it up and keep it up. Returns when all its containers have ended for good."""
         if (self.pod.get("status") or {}).get("phase") in ("Succeeded", "Failed") or self._deleted.is_set():
             return
@@ -174,7 +181,7 @@ class ServedPod:
         async with asyncio.TaskGroup() as group:
             if await self._initialize(group):
                 await asyncio.gather(*(life.run() for life in self._main))
-            for life in self._init:  # what is left of them are sidecars
+            for life in self._init if not self._deleted.is_set() else ():  # what is left of them are sidecars
                 await life.stop(self._grace())
 
     async def _mount(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 
 from nodeagent.client import ApiError, Json
 from nodeagent.faults import Orders
@@ -55,6 +56,10 @@ class ReportedPod:
         for shown in self._containers:
             shown.ready = False
         self._writer.changed()
+
+    def log(self, container: str | None = None) -> Sequence[str]:
+        """Nothing: nothing runs."""
+        return ()
 
     def update(self, pod: Json) -> None:
         """The pod object changed."""

@@ -127,7 +127,8 @@ class Cluster:
     ) -> str:
         """What kubectl prints, as the admin or as the user of `kubeconfig`; `input` is its standard input.
 
-        Raises `BenchError` with what it says when it fails. Without `check`, that is returned instead.
+        Raises `BenchError` with what it says when it fails; without `check`, returns that. What it says on
+        standard error when all went well is dropped.
         """
         done = subprocess.run(
             ["kubectl", *arguments],

@@ -101,11 +101,16 @@ def model_facts(name: str) -> ModelFacts:
     known = [model for model in MODELS if re.search(rf"(?:^|[-/]){re.escape(model.name)}(?=$|[-/.])", text)]
     if known:
         return max(known, key=lambda model: len(model.name))
-    sizes = [float(number) * (1e9 if unit == "b" else 1e6) for number, unit in SIZE.findall(text)]
-    params = sizes[-1] if sizes and sizes[-1] > 0 else None
+    params = params_in(text)
     if params is None:
         return replace(FALLBACK, name=name, guessed=True)
     return replace(_nearest(params), name=name, params=params, guessed=True)
+
+
+def params_in(name: str) -> float | None:
+    """The number of weights that `name` states, as in "-7b" or "-350m"; None when it states none."""
+    sizes = [float(number) * (1e9 if unit == "b" else 1e6) for number, unit in SIZE.findall(name.lower())]
+    return sizes[-1] if sizes and sizes[-1] > 0 else None
 
 
 def _nearest(params: float) -> ModelFacts:

@@ -162,8 +162,7 @@ def draw(rng: random.Random, quantiles: tuple[int, ...]) -> int:
 
 @pytest.mark.parametrize(("deployment", "published", "tolerance"), [(LLAMA_8B, 16, 2), (LLAMA_70B, 6, 1)])
 def test_capacity_on_chat_is_the_published_one(deployment, published, tolerance):
-    """Published: about 16 and 6 requests/s a replica. The highest whole rate at which 99 % meet both objectives
-    has to come within 2 and 1 of them: the definition of "meets" and the seed move it by that much."""
-    rates = range(published - tolerance - 2, published + tolerance + 3)
-    capacity = max((rate for rate in rates if within_slo(deployment, rate) >= 0.99), default=0)
-    assert abs(capacity - published) <= tolerance
+    """Published: about 16 and 6 requests/s a replica. The rate up to which 99 % meet both objectives lies within
+    2 and 1 of them (it is 17 and 7 here): what "meets" means, and the seed, move it by as much."""
+    assert within_slo(deployment, published - tolerance) >= 0.99
+    assert within_slo(deployment, published + tolerance + 1) < 0.99

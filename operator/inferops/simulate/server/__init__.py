@@ -1,0 +1,8 @@
+"""A simulated engine as a server: the command line, the API, the metrics, the start and the end of the real one."""
+
+from __future__ import annotations
+
+from inferops.simulate.facts import AcceleratorSpec
+from inferops.simulate.server.engine import Engine
+
+__all__ = ["AcceleratorSpec", "Engine"]

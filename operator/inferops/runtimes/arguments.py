@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 FLAG = re.compile(r"--[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9_.+-]+)?")
 NEGATIVE_NUMBER = re.compile(r"-[0-9]+")
@@ -41,6 +41,7 @@ class Rules:
     reserved: Mapping[str, str]  # flags that the operator sets: what to use instead; empty: nothing
     denied: tuple[str, ...]  # flags that users may not pass unless an admin says so
     in_full: frozenset[str] = frozenset()  # harmless flags of the engine that a forbidden flag begins with
+    instead: Mapping[str, str] = field(default_factory=dict)  # what users may do instead of passing a denied flag
 
 
 def flags_of(args: Sequence[str]) -> list[Flag]:
@@ -106,9 +107,10 @@ def check_allowed(args: Sequence[str], allow: Sequence[str], deny: Sequence[str]
         allowed = any(_is_one_of(flag.name, pattern) for pattern in allow)
         if denied is not None or not allowed:
             could = f" (it could be {denied})" if denied not in (None, flag.name) else ""
+            remedy = rules.instead.get(denied or "", "remove it")
             raise BadArgument(
                 flag.index,
-                f"{flag.name}{could} is not allowed by ServingRuntime {runtime!r}; remove it, or have an admin "
+                f"{flag.name}{could} is not allowed by ServingRuntime {runtime!r}; {remedy}, or have an admin "
                 "allow it in the ServingRuntime's spec.userArgs",
             )
 

@@ -111,6 +111,10 @@ class ServingEngine(ABC):
         """Arguments without a flag, which stand first."""
         return []
 
+    def rules_for(self, launch: Launch) -> Rules:
+        """Which flags may not stand in the arguments of `launch`."""
+        return self.rules
+
     def own_obstacle(self, launch: Launch) -> Obstacle | None:
         """What else keeps this engine from serving."""
         return None
@@ -170,7 +174,7 @@ def slices_are_alone(engine: ServingEngine, launch: Launch) -> Obstacle | None:
 
 def admins_args_are_sound(engine: ServingEngine, launch: Launch) -> Obstacle | None:
     try:
-        arguments.check_reserved(launch.runtime.args, engine.rules)
+        arguments.check_reserved(launch.runtime.args, engine.rules_for(launch))
     except BadArgument as bad:
         where = f"ServingRuntime {launch.revision.runtime.name}: spec.args[{bad.index}]"
         return Obstacle(Reason.RUNTIME_INVALID, f"{where}: {bad.message}")
@@ -182,7 +186,7 @@ def users_args_are_allowed(engine: ServingEngine, launch: Launch) -> Obstacle | 
     allowed = launch.runtime.user_args
     deny = engine.rules.denied if allowed.deny is None else allowed.deny
     try:
-        arguments.check_reserved(args, engine.rules)
+        arguments.check_reserved(args, engine.rules_for(launch))
         arguments.check_allowed(args, allowed.allow, deny, engine.rules, launch.revision.runtime.name)
     except BadArgument as bad:
         return Obstacle(Reason.ARGUMENT_NOT_ALLOWED, f"spec.runtime.args[{bad.index}]: {bad.message}")

@@ -2,37 +2,59 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 from inferops.api.base import EnvVar
 from inferops.runtimes.sources import secret_variable
 
-# A trailing * stands for any ending. Each of these makes a process load or run something else than the image
-# holds, see devices that were not assigned to it, or write outside of its own volumes.
+# A * stands for any text. Each of these can make a process load or run something else than the image holds, such as
+# a file of the model's volume, see devices that were not assigned to it, or write outside of its own volumes. No such
+# list is complete: it keeps honest users from surprises, the pod's security context keeps the others in.
 SUBVERSIVE: tuple[str, ...] = (
+    # the loader, the shell, the interpreter
     "LD_*",
     "GCONV_PATH",
     "GLIBC_TUNABLES",
+    "OPENSSL_*",
     "PATH",
     "BASH_ENV",
     "ENV",
     "PYTHON*",
+    "GIT_*",
+    # compilers that engines call at run time
     "CC",
     "CXX",
+    "*FLAGS",
+    "NVCC*",
+    "FLASHINFER_*",
+    "DG_*",
+    # libraries of CUDA, communication and I/O that load others
     "CUDA_HOME",
     "CUDA_PATH",
     "CUDA_INJECTION64_PATH",
-    "CUDA_VISIBLE_DEVICES",
-    "NVIDIA_*",
     "NCCL_*_PLUGIN",
     "NCCL_CONF_FILE",
     "OMP_TOOL_LIBRARIES",
+    "OMPI_MCA_*",
+    "PMIX_MCA_*",
     "UCX_MODULE_DIR",
+    "FI_PROVIDER_PATH",
+    # commands in files of credentials, pickles, code beside models
+    "AWS_CONFIG_FILE",
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES",
+    "TORCH_FORCE_*",
+    "*TRUST_REMOTE_CODE",
+    "HF_MODULES_CACHE",
+    # devices of others
+    "CUDA_VISIBLE_DEVICES",
+    "NVIDIA_*",
+    # places
     "TMPDIR",
     "USER",
     "LOGNAME",
     "PROMETHEUS_MULTIPROC_DIR",
-    "HF_MODULES_CACHE",
     "KUBERNETES_*",
 )
 
@@ -79,5 +101,4 @@ def refused(env: Sequence[EnvVar], operators: Iterable[str], engines: Sequence[s
 
 
 def _matches(name: str, pattern: str) -> bool:
-    start, star, end = pattern.partition("*")
-    return name == pattern if not star else name.startswith(start) and name.endswith(end) and len(name) > len(start)
+    return re.fullmatch(re.escape(pattern).replace(r"\*", ".*"), name) is not None

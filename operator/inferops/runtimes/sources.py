@@ -90,6 +90,7 @@ def _pvc(model: ModelSpec, rest: str) -> Source:
 
 
 def _oci(model: ModelSpec, rest: str) -> Source:
+    """An image volume; the Secret is a login for the registry (kubernetes.io/dockerconfigjson)."""
     return Source(
         "oci",
         MODEL_PATH,

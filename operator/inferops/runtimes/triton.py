@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from inferops.api.conditions import Reason
@@ -110,11 +111,15 @@ class Triton(ServingEngine):
                     Reason.INVALID_SPEC,
                     f"spec.model.{field}: triton takes it from the model repository; remove it and set it there",
                 )
-        for flag in flags_of(launch.given_args):
-            if not flag.values and flag.name != WITHOUT_VALUE:
-                # Triton would take the next argument for the value, whatever it is.
-                return Obstacle(
-                    Reason.ARGUMENT_NOT_ALLOWED,
-                    f"spec.runtime.args: {flag.name} has no value; write {flag.name}=VALUE",
-                )
-        return None
+        admins = f"ServingRuntime {launch.revision.runtime.name}: spec.args"
+        return _missing_value(launch.runtime.args, admins, Reason.RUNTIME_INVALID) or _missing_value(
+            launch.revision.runtime.args, "spec.runtime.args", Reason.ARGUMENT_NOT_ALLOWED
+        )
+
+
+def _missing_value(args: Sequence[str], where: str, reason: Reason) -> Obstacle | None:
+    """A flag without its value, for which Triton would take the next argument, whatever it is."""
+    for flag in flags_of(args):
+        if not flag.values and flag.name != WITHOUT_VALUE:
+            return Obstacle(reason, f"{where}[{flag.index}]: {flag.name} has no value; write {flag.name}=VALUE")
+    return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from inferops.api.conditions import Reason
@@ -10,6 +11,7 @@ from inferops.runtimes.arguments import Rules, flags_of
 from inferops.runtimes.base import CACHE_PATH, Endpoint, Launch, Metrics, Port, ServingEngine
 from inferops.runtimes.environment import variable
 
+STREAMED = ("s3", "gs")  # sources from which weights go to the GPU without a copy on disk
 PIPELINE = "--pipeline-parallel-size"
 
 RESERVED = {
@@ -35,7 +37,6 @@ RESERVED = {
     "--grpc": "",
     "--root-path": "",
     "--download-dir": "",
-    "--load-format": "",
     "--shutdown-timeout": "drain of the ServingRuntime",
     # Scaling and rollouts read the metrics.
     "--disable-log-stats": "",
@@ -71,10 +72,15 @@ DENIED = (
     "--trust-request-chat-template",
     "--enable-prompt-embeds",
     "--enable-mm-embeds",
-    "--api-key",  # would stand in the process list: set VLLM_API_KEY from a Secret
+    "--api-key",  # would stand in the list of processes
     "--ssl-*",
     "--enable-ssl-refresh",
 )
+
+INSTEAD = {
+    "--api-key": "set VLLM_API_KEY in spec.runtime.env by valueFromSecret",
+    "--compilation-config": "use --optimization-level, --cudagraph-capture-sizes or --enforce-eager",
+}
 
 DENIED_ENV = (
     "VLLM_PLUGINS",
@@ -121,11 +127,16 @@ class VLLM(ServingEngine):
         generated_tokens="vllm:generation_tokens_total",
     )
     sources = ("hf", "s3", "gs", "pvc", "oci")
-    rules = Rules(RESERVED, DENIED, in_full=frozenset({"--reasoning-parser"}))
+    rules = Rules(RESERVED, DENIED, frozenset({"--reasoning-parser"}), INSTEAD)
     denied_env = DENIED_ENV
 
     def positional(self, launch: Launch) -> list[str]:
         return [launch.source.location]
+
+    def rules_for(self, launch: Launch) -> Rules:
+        if launch.source.scheme not in STREAMED:
+            return self.rules
+        return replace(self.rules, reserved={**RESERVED, "--load-format": ""})
 
     def operator_args(self, launch: Launch) -> list[str]:
         model = launch.revision.model
@@ -146,7 +157,7 @@ class VLLM(ServingEngine):
             # Quantizes a 16-bit checkpoint while loading. The other methods are properties of a checkpoint, which
             # names them itself; a flag would only keep vLLM from taking its fastest kernels for them.
             args.append("--quantization=fp8")
-        if launch.source.scheme in ("s3", "gs"):
+        if launch.source.scheme in STREAMED:
             args.append("--load-format=runai_streamer")
         return args
 
@@ -159,7 +170,7 @@ class VLLM(ServingEngine):
             variable("XDG_CACHE_HOME", f"{CACHE_PATH}/xdg"),
             variable("VLLM_CACHE_ROOT", f"{CACHE_PATH}/vllm"),
             variable("VLLM_CONFIG_ROOT", f"{CACHE_PATH}/vllm-config"),
-            variable("VLLM_NO_USAGE_STATS", "1"),
+            variable("DO_NOT_TRACK", "1"),
             variable("TRITON_CACHE_DIR", f"{CACHE_PATH}/triton"),
             variable("TORCHINDUCTOR_CACHE_DIR", f"{CACHE_PATH}/torchinductor"),
             variable("CUDA_CACHE_PATH", f"{CACHE_PATH}/cuda"),

@@ -105,8 +105,12 @@ def test_the_operators_arguments_are_reserved_and_stand_last(engine: ServingEngi
     of = service(MODELS["s3"], {**served(engine), "args": ["--seed=1"] if engine.name == "vllm" else ["--id=1"]})
     launch = Launch("chat", revision(of), catalogue.runtimes()[engine.name], catalogue.accelerators()["nvidia-h200"])
     own = engine.operator_args(launch)
-    assert {arg.partition("=")[0] for arg in own} <= set(engine.rules.reserved)
-    assert all("=" in arg for arg in own)
+    for arg in own:
+        flag, equals, _ = arg.partition("=")
+        users = {**served(engine), "args": [f"{flag}=mine"]}
+        found = obstacle(service(MODELS["s3"], users))
+        assert equals and found is not None
+        assert found.message.startswith(f"spec.runtime.args[0]: {flag} is set by the operator; ")
     assert engine.args(launch)[-len(own) :] == own
 
 
@@ -166,12 +170,21 @@ REFUSED: list[tuple[str, Any, Any, Any, Reason, str]] = [
      "spec.runtime.args[0]: 'other/model' stands before any flag; begin with --name"),
     ("a key without value", {}, {"args": ["--hf-overrides.x"]}, {}, Reason.ARGUMENT_NOT_ALLOWED,
      "spec.runtime.args[0]: '--hf-overrides.x' has no value; write --hf-overrides.x=VALUE"),
+    ("with another way", {}, {"args": ["--api-key=x"]}, {}, Reason.ARGUMENT_NOT_ALLOWED,
+     "spec.runtime.args[0]: --api-key is not allowed by ServingRuntime 'vllm'; set VLLM_API_KEY in spec.runtime.env by "
+     "valueFromSecret, or have an admin allow it"),
+    ("how a bucket is read", {"uri": "s3://models"}, {"args": ["--load-format=pt"]}, {}, Reason.ARGUMENT_NOT_ALLOWED,
+     "spec.runtime.args[0]: --load-format is set by the operator; remove it"),
     ("variable", {}, {"env": [{"name": "LD_PRELOAD", "value": "/evil.so"}]}, {}, Reason.ARGUMENT_NOT_ALLOWED,
      "spec.runtime.env[0]: LD_PRELOAD is not allowed"),
     ("all GPUs of the node", {}, {"env": [{"name": "NVIDIA_VISIBLE_DEVICES", "value": "all"}]}, {},
      Reason.ARGUMENT_NOT_ALLOWED, "spec.runtime.env[0]: NVIDIA_VISIBLE_DEVICES is not allowed"),
     ("engine's variable", {}, {"env": [{"name": "VLLM_PLUGINS", "value": "evil"}]}, {}, Reason.ARGUMENT_NOT_ALLOWED,
      "spec.runtime.env[0]: VLLM_PLUGINS is not allowed"),
+    ("pickles", {}, {"env": [{"name": "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "value": "1"}]}, {},
+     Reason.ARGUMENT_NOT_ALLOWED, "spec.runtime.env[0]: TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD is not allowed"),
+    ("flags of a compiler", {}, {"env": [{"name": "NVCC_APPEND_FLAGS", "value": "-ccbin=/mnt/models/cc"}]}, {},
+     Reason.ARGUMENT_NOT_ALLOWED, "spec.runtime.env[0]: NVCC_APPEND_FLAGS is not allowed"),
     ("plugin of NCCL", {}, {"env": [{"name": "NCCL_NET_PLUGIN", "value": "evil"}]}, {}, Reason.ARGUMENT_NOT_ALLOWED,
      "spec.runtime.env[0]: NCCL_NET_PLUGIN is not allowed"),
     ("slices", {}, {}, {"type": MIG, "count": 2}, Reason.TENSOR_PARALLEL_INVALID,
@@ -191,7 +204,7 @@ REFUSED: list[tuple[str, Any, Any, Any, Reason, str]] = [
     ("triton control", {"uri": "pvc://m"}, {"name": "triton", "args": ["--model-control=explicit"]}, {},
      Reason.ARGUMENT_NOT_ALLOWED, "spec.runtime.args[0]: --model-control (it could be --model-control-mode) is not"),
     ("triton without value", {"uri": "pvc://m"}, {"name": "triton", "args": ["--id"]}, {}, Reason.ARGUMENT_NOT_ALLOWED,
-     "spec.runtime.args: --id has no value; write --id=VALUE"),
+     "spec.runtime.args[0]: --id has no value; write --id=VALUE"),
 ]  # fmt: skip
 
 
@@ -200,6 +213,15 @@ def test_refused(case: str, model: Any, runtime: Any, choice: Any, reason: Reaso
     found = obstacle(service(model, runtime, choice or {"type": "nvidia-h100-80gb"}))
     assert found is not None
     assert (found.reason, found.message[: len(told)]) == (reason, told)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["VLLM_LOGGING_LEVEL", "VLLM_ATTENTION_BACKEND", "HF_ENDPOINT", "HTTPS_PROXY", "NCCL_DEBUG", "OMP_NUM_THREADS",
+     "AWS_REGION", "SSL_CERT_FILE", "PYTORCH_CUDA_ALLOC_CONF", "CUDA_LAUNCH_BLOCKING", "VLLM_API_KEY"],
+)  # fmt: skip
+def test_harmless_variables_pass(name: str) -> None:
+    assert obstacle(service(runtime={"env": [{"name": name, "value": "x"}]})) is None
 
 
 def offered(**more: Any) -> ServingRuntimeSpec:

@@ -11,6 +11,7 @@ import yaml
 from pydantic import ValidationError
 
 from inferops.api.accelerator import AcceleratorSpec
+from inferops.api.problems import problems
 from inferops.api.resources import Accelerator, InferenceService, ServingRuntime
 from inferops.api.servingruntime import ServingRuntimeSpec
 from inferops.catalogue import accelerators, runtimes
@@ -71,10 +72,7 @@ def _parse(model: type[Any], document: dict[str, Any], namespace: str) -> Any:
     try:
         return model.model_validate({**document, "metadata": meta, "status": {}})
     except ValidationError as error:
-        faults = "; ".join(
-            f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
-            for fault in error.errors(include_url=False, include_input=False)
-        )
+        faults = "; ".join(problems(error))
         raise BadInput(f"{name}: {faults}") from error
 
 

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from inferops.api.conditions import Reason
 from inferops.api.inferenceservice import InferenceServiceStatus
+from inferops.api.problems import problems
 from inferops.api.resources import InferenceService
 from inferops.controller.store import Child, Key, Store
 from inferops.core.engine import Obstacle
@@ -52,9 +53,7 @@ def observe(key: Key, store: Store, now: datetime) -> Observation | Unreadable |
     try:
         service = InferenceService.model_validate({**raw, "status": {}}).model_copy(update={"status": status})
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        field = ".".join(str(part) for part in first["loc"])
-        obstacle = Obstacle(Reason.INVALID_SPEC, f"{field}: {first['msg']}")
+        obstacle = Obstacle(Reason.INVALID_SPEC, "; ".join(problems(error)))
         generation = int(meta.get("generation") or 0)
         return Unreadable(key.namespace, key.name, str(meta.get("uid", "")), generation, status, obstacle)
     runtimes = store.runtimes()

@@ -17,6 +17,7 @@ import kopf
 from kubernetes.aio.client import Configuration
 
 from inferops.controller.queue import Queue
+from inferops.controller.stateless import NoDiffBase, NoProgress
 from inferops.controller.store import CHILDREN, WATCHED, Key, Store
 from inferops.kube.client import Kube, KubeError, bearer, new_session
 from inferops.kube.kinds import Kind
@@ -40,6 +41,8 @@ def settings() -> kopf.OperatorSettings:
     chosen.networking.request_timeout = 30
     chosen.queueing.idle_timeout = 1
     chosen.watching.chunk_size = 500
+    chosen.persistence.diffbase_storage = NoDiffBase()
+    chosen.persistence.progress_storage = NoProgress()
     for kind in CHILDREN:
         chosen.watching.label_selectors[_group_version_plural(kind)] = CHILD_SELECTOR
     return chosen

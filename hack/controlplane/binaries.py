@@ -25,6 +25,8 @@ from controlplane.toolchain import Toolchain, available, install
 COMPONENTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")
 SOURCE = Path(__file__).resolve().parent  # holds go.mod, go.sum and the Go files
 
+WAIT = 5.0  # seconds between two looks at whether another process has built
+
 Say = Callable[[str], None]
 
 
@@ -144,5 +146,5 @@ def _held(cache: Path, sources: str, say: Say) -> Iterator[None]:
                 break
             except BlockingIOError:
                 say(f"another process is building Kubernetes; waiting for it ({time.monotonic() - started:.0f} s)")
-                time.sleep(5)
+                time.sleep(WAIT)
         yield

@@ -46,8 +46,8 @@ def install(go_line: str, cache: Path, say: Say) -> Toolchain:
     shutil.rmtree(partial, ignore_errors=True)
     try:
         _pip_install(wanted, partial)
-        if not _folder(go_line, cache).exists():
-            partial.rename(_folder(go_line, cache))
+        shutil.rmtree(_folder(go_line, cache), ignore_errors=True)  # one that does not run, or none
+        partial.rename(_folder(go_line, cache))
     except subprocess.CalledProcessError as error:
         why = error.stderr.strip()[-500:]
         raise BenchError(f"{has}, and pip could not install {wanted}: {why}\n{_remedy(go_line)}") from error
@@ -60,9 +60,7 @@ def install(go_line: str, cache: Path, say: Say) -> Toolchain:
 
 
 def _remedy(go_line: str) -> str:
-    return (
-        f"install Go {go_line} or newer and put it on PATH, or set KUBEBUILDER_ASSETS to a folder with all components"
-    )
+    return f"put Go {go_line} or newer on PATH, or set KUBEBUILDER_ASSETS to a folder with all components"
 
 
 def _pip_install(requirement: str, target: Path) -> None:

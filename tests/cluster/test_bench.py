@@ -235,3 +235,32 @@ def test_where_namespaces_are_forbidden_it_says_so_and_names_kind():
     )
     assert "no namespace can be made here: No space left on device: sysctl user.max_user_namespaces" in done.stderr
     assert "use kind instead" in done.stderr
+
+
+def test_people_get_a_cluster_a_shell_in_it_and_its_end(binaries: Binaries, tmp_path: Path):
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(HACK),
+        "XDG_CACHE_HOME": str(tmp_path),  # another person's, so to speak: theirs may run already
+        "KUBEBUILDER_ASSETS": str(binaries.folder),
+        "KUBECONFIG": "/nowhere",
+    }
+
+    def controlplane(*arguments: str) -> str:
+        command = [sys.executable, "-m", "controlplane", *arguments]
+        return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+
+    try:
+        controlplane("up", "--clusters", "2")
+        controlplane("kubectl", "--context", "member-1", "create", "namespace", "there")
+        listed = ("kubectl", "get", "namespaces", "-o", "name")
+        assert "namespace/there" not in controlplane(*listed)
+        assert "namespace/there" in controlplane("shell", "--", *listed, "--context", "member-1")
+        inside = controlplane("shell", "--", "readlink", "/proc/self/ns/net").strip()
+        assert inside not in ("", os.readlink("/proc/self/ns/net"))
+        folder = Path(controlplane("shell", "--", "printenv", "KUBECACHEDIR").strip()).parent
+        assert folder.is_dir()
+    finally:
+        controlplane("down")
+    assert not folder.exists()
+    assert not tmp_path.joinpath("inferops/controlplane/run/holder.json").exists()

@@ -13,8 +13,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
@@ -98,6 +98,14 @@ def hold(count: int) -> None:
     """Be the holder: start `count` clusters and keep them until SIGTERM."""
     signal.signal(signal.SIGTERM, _leave)
     signal.signal(signal.SIGINT, _leave)
+    with holding(count):
+        while True:
+            signal.pause()
+
+
+@contextmanager
+def holding(count: int) -> Iterator[list[Cluster]]:
+    """Start `count` clusters in this process, which `shell` and `kubectl` join for as long as the context lasts."""
     with _lock_file().open("a+") as lock:
         _take(lock)
         _state_file().unlink(missing_ok=True)
@@ -112,8 +120,7 @@ def hold(count: int) -> None:
             running.callback(_state_file().unlink)
             kubeconfigs = [str(cluster.kubeconfig) for cluster in made]
             _publish(Held(os.getpid(), names, kubeconfigs, str(binaries.folder), str(made[0].workdir)))
-            while True:
-                signal.pause()
+            yield made
 
 
 def _leave(number: int, frame: FrameType | None) -> None:

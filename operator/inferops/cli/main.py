@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from inferops.cli.engine import engine
+
 app = typer.Typer(
     name="inferops",
     help="inferops: inference on Kubernetes, by one resource.",
@@ -60,6 +62,8 @@ def status(
 
     raise typer.Exit(show_status(name, namespace, kubeconfig))
 
+
+app.command()(engine)
 
 if __name__ == "__main__":
     app()

@@ -161,9 +161,7 @@ class Batch:
                 continue
             blocks = self._blocks(seq._computed + chunk) - self._blocks(seq._computed)
             while seq.state is State.PREFILL and blocks + self._decode_blocks() > self.kv.free:
-                victim = self._preempt_newest()
-                preempted.append(victim)
-                budget += chunks.pop(victim, 0)
+                preempted.append(self._preempt_newest())  # never one that has its chunk: those are older
             if seq.state is State.PREFILL:
                 self.kv.take(blocks)
                 seq._computed += chunk
@@ -181,12 +179,14 @@ class Batch:
             hits = min(self.kv.cached(seq.prefix), (self._total(seq) - 1) // self._block)
             found = seq.prefix[:hits]
             chunk = min(self._total(seq) - hits * self._block, budget)
-            blocks = self._blocks(hits * self._block + chunk) - hits
-            if blocks + self.kv.idle(found) + self._decode_blocks() > self.kv.free:
+            # It takes blocks as it computes, but comes in only when there are enough for all of it: else it would
+            # be preempted half-way, again and again.
+            whole = self._blocks(self._total(seq)) - hits
+            if whole + self.kv.idle(found) + self._decode_blocks() > self.kv.free:
                 break
             self._waiting.popleft()
             self.kv.hold(found)
-            self.kv.take(blocks)
+            self.kv.take(self._blocks(hits * self._block + chunk) - hits)
             seq.state, seq.order = State.PREFILL, next(self._orders)
             seq._shared, seq._computed = list(found), hits * self._block + chunk
             self._running[seq] = None

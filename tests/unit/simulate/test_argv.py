@@ -153,7 +153,13 @@ def test_a_bad_triton_command_line_is_exit_code_1(argv, message):
 
 @pytest.mark.parametrize(
     ("name", "present", "spread", "billions"),
-    [("resnet", 4, 1, 0.025), ("llama-3.1-8b", 4, 4, 8.03), ("llama-3.1-8b", 3, 1, 8.03), ("writer-7b", 2, 2, 7.0)],
+    [
+        ("resnet", 4, 1, 0.025),
+        ("resnet", 0, 1, 0.025),
+        ("llama-3.1-8b", 4, 4, 8.03),
+        ("llama-3.1-8b", 3, 1, 8.03),
+        ("writer-7b", 2, 2, 7.0),
+    ],
 )
 def test_triton_spreads_language_models_over_the_accelerators(name, present, spread, billions):
     deployment = triton_deployment(name, H100, present)

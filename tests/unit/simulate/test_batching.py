@@ -67,15 +67,35 @@ def test_waiting_requests_are_served_first_come_first_served():
 
 
 def test_a_full_cache_preempts_the_newest_which_finishes_later():
-    engine = batch(blocks=10)
+    engine = batch(blocks=10, budget=32)
     old = engine.add(prompt=70, output=60, now=0.0)
     new = engine.add(prompt=70, output=60, now=0.0)
     steps = run(engine)
-    assert [step.preempted for step in steps if step.preempted] == [(new,)]
+    (preempting,) = [step for step in steps if step.preempted]
+    assert (preempting.preempted, preempting.prefilled) == ((new,), 0), "nothing comes in while something is put out"
     assert (old.preemptions, new.preemptions) == (0, 1)
     assert old.finished < new.finished
     assert sum(step.produced for step in steps) == 120
     assert sum(step.decoded + len(step.first_tokens) for step in steps) == 120 - 1, "a recomputed prefill gave one"
+
+
+def test_a_request_comes_in_only_when_all_of_its_prompt_fits():
+    engine = batch(blocks=10, budget=32)
+    old = engine.add(prompt=70, output=10, now=0.0)
+    new = engine.add(prompt=100, output=10, now=0.0)
+    steps = run(engine)
+    assert not any(step.preempted for step in steps)
+    assert new.scheduled == old.finished
+
+
+def test_a_preempted_request_comes_before_those_that_wait():
+    engine = batch(blocks=10)
+    for _ in range(2):
+        engine.add(prompt=70, output=60, now=0.0)
+    third = engine.add(prompt=70, output=60, now=0.0)
+    (preempted,) = [seq for step in run(engine) for seq in step.preempted]
+    assert preempted is not third
+    assert preempted.first_token < preempted.finished <= third.scheduled
 
 
 def test_a_request_larger_than_the_cache_is_refused():
@@ -131,12 +151,11 @@ def test_idle_prefixes_make_room_for_new_requests():
     engine = batch(blocks=10)
     first = engine.add(prompt=96, output=1, now=0.0, prefix=tuple(range(6)))
     run(engine)
-    engine.add(prompt=150, output=1, now=1.0)
+    engine.add(prompt=100, output=1, now=1.0)
     run(engine, now=1.0)
     again = engine.add(prompt=96, output=1, now=2.0, prefix=tuple(range(6)))
     run(engine, now=2.0)
-    assert first.cached == 0
-    assert 0 <= again.cached < 96, "part of the prefix was evicted, from its end"
+    assert (first.cached, again.cached) == (0, 48), "half of the prefix was evicted, from its end"
     assert engine.kv_usage == 0
 
 

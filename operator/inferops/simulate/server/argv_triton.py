@@ -26,6 +26,7 @@ rate-limit-resource repoagent-directory repository-poll-secs response-cache-byte
 strict-model-config strict-readiness trace-config vertex-ai-port
 """
 VALUES = tuple(_VALUES.split())
+CPU = AcceleratorSpec("cpu", memory_gib=64, bandwidth_gbps=50, bf16_tflops=1)  # where there is no accelerator
 SMALL_MODEL = ModelFacts("small", 25e6, 12, 12, 12, 64, 2**20, guessed=True)  # a vision model or an encoder
 MAX_BATCH = 8  # of a model that is no language model; a configuration on disk is not read
 LANGUAGE_MODEL_BATCH = 256
@@ -74,11 +75,14 @@ def is_language_model(name: str) -> bool:
 
 
 def deployment_of(name: str, accelerator: AcceleratorSpec, present: int) -> Deployment:
-    """The model `name` on the accelerators there are: a language model over all of them where its heads divide
-    by their number, any other on one."""
-    facts = model_facts(name) if is_language_model(name) else SMALL_MODEL
-    spread = present if is_language_model(name) and present > 0 and facts.heads % present == 0 else 1
-    return Deployment(facts, accelerator, tensor_parallel=spread, weight_bytes=weight_bytes(name, None))
+    """The model `name` on the accelerators there are, on the CPU where there is none: a language model over all of
+    them where its heads divide by their number, any other on one."""
+    language = is_language_model(name)
+    facts = model_facts(name) if language else SMALL_MODEL
+    spread = present if language and present > 0 and facts.heads % present == 0 else 1
+    return Deployment(
+        facts, accelerator if present else CPU, tensor_parallel=spread, weight_bytes=weight_bytes(name, None)
+    )
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -34,8 +34,8 @@ enable-force-include-usage enable-log-outputs enable-log-requests enable-lora en
 enable-prompt-embeds enable-prompt-tokens-details enable-request-id-headers enable-return-routed-experts
 enable-server-load-tracking enable-sleep-mode enable-ssl-refresh enable-tokenizer-info-endpoint enforce-eager
 fully-sharded-loras grpc headless interleave-mm-strings kv-cache-metrics kv-sharing-fast-prefill language-model-only
-return-tokens-as-token-ids skip-mm-profiling skip-tokenizer-init trust-remote-code trust-request-chat-template
-use-tqdm-on-load
+return-tokens-as-token-ids scheduler-reserve-full-isl skip-mm-profiling skip-tokenizer-init trust-remote-code
+trust-request-chat-template use-tqdm-on-load
 """
 
 VALUES = tuple(_VALUES.split())  # with one value

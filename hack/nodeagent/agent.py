@@ -102,10 +102,8 @@ class NodeAgent:
             load_seconds=self._load_seconds,
         )
         try:
-            for node in (await client.get("/api/v1/nodes"))["items"]:
-                self._standing[node["metadata"]["name"]] = node["spec"].get("podCIDR")
-            self._addresses.reserve(network for network in self._standing.values() if network)
-            await asyncio.gather(*(self.add_node(profile) for profile in self._wanted))
+            await self._look_around(client)
+            await asyncio.gather(*(self._join(self._kubelet, profile) for profile in self._wanted))
         except BaseException:
             await self.stop()
             raise
@@ -143,12 +141,8 @@ class NodeAgent:
         if self._kubelet is None:
             raise RuntimeError("the agent was not started: use it with `async with`, or await start() first")
         (profile,) = _profiles(profile)
-        name = self._name(profile)
-        place = Place(name, profile, self._addresses.node(self._standing.pop(name, None)))
-        node = Node(self._kubelet, place, self._make_pod)
-        self._nodes[name] = node
-        await node.join()
-        return node
+        await self._look_around(self._kubelet.client)
+        return await self._join(self._kubelet, profile)
 
     async def remove_node(self, name: str) -> None:
         """Take a node out of the cluster. Raises KeyError when there is none of that name."""
@@ -163,6 +157,23 @@ class NodeAgent:
     def allow_pulls(self, glob: str) -> None:
         """Take back `fail_pulls` with the same glob. Raises KeyError when there was none."""
         self.images.allow(glob)
+
+    async def _look_around(self, client: Client) -> None:
+        """Learn which nodes stand in the cluster, so as to keep clear of their names and addresses."""
+        nodes = (await client.get("/api/v1/nodes"))["items"]
+        self._standing = {node["metadata"]["name"]: node["spec"].get("podCIDR") for node in nodes}
+        self._addresses.reserve(network for network in self._standing.values() if network)
+
+    async def _join(self, kubelet: Kubelet, profile: NodeProfile) -> Node:
+        name = self._name(profile)
+        place = Place(name, profile, self._addresses.node(self._standing.get(name)))
+        node = self._nodes[name] = Node(kubelet, place, self._make_pod)
+        try:
+            await node.join(adopt=name in self._standing)
+        except BaseException:
+            del self._nodes[name]  # it is not ours to remove
+            raise
+        return node
 
     def _name(self, profile: NodeProfile) -> str:
         names = (f"{self._prefix}{profile.short}-{number}" for number in count())

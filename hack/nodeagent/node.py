@@ -36,10 +36,14 @@ class Node:
         """Its name in the cluster."""
         return self.place.name
 
-    async def join(self) -> None:
-        """Register it, and keep it alive from now on."""
+    async def join(self, *, adopt: bool = False) -> None:
+        """Register it, or with `adopt` take over the one of its name, and keep it alive from now on."""
         await self._logs.start()
-        await self._registration.register()
+        try:
+            await self._registration.register(adopt=adopt)
+        except BaseException:
+            await self._logs.stop()
+            raise
 
     async def lose(self) -> None:
         """Cut its power: no heart beat, no process, and nobody is told. The control plane finds out by itself."""

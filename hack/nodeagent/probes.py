@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
@@ -79,25 +80,30 @@ class Prober:
 
     async def check(self, action: Json, timeout: float) -> Finding:
         """Do what a probe or a hook asks for once: httpGet, tcpSocket or grpc. An exec always goes well."""
+        request, target = action.get("httpGet"), action.get("tcpSocket") or action.get("grpc")
+        what = f'Get "{self._url(request)}": ' if request else ""
         try:
             async with asyncio.timeout(self._pace.timeout(timeout)):
-                if request := action.get("httpGet"):
+                if request:
                     return await self._get(request)
-                if target := action.get("tcpSocket") or action.get("grpc"):
+                if target:
                     return await self._connect(target)
                 return True, ""
         except TimeoutError:
-            return False, "context deadline exceeded (timed out while awaiting the answer)"
-        except (aiohttp.ClientError, OSError, KeyError) as error:
-            return False, f"{type(error).__name__}: {error}"
+            return False, f"{what}context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
+        except (aiohttp.ClientError, OSError) as error:
+            number = getattr(error, "errno", None)
+            return False, f"{what}{os.strerror(number).lower() if number else error}"
+
+    def _url(self, request: Json) -> str:
+        scheme = str(request.get("scheme") or "HTTP").lower()
+        path = "/" + str(request.get("path") or "/").lstrip("/")
+        return f"{scheme}://{request.get('host') or self._address}:{self._port(request['port'])}{path}"
 
     async def _get(self, request: Json) -> Finding:
-        scheme = str(request.get("scheme") or "HTTP").lower()
-        url = f"{scheme}://{request.get('host') or self._address}:{self._port(request['port'])}"
-        path = "/" + str(request.get("path") or "/").lstrip("/")
         headers = {header["name"]: header["value"] for header in request.get("httpHeaders") or []}
         async with self._session.get(
-            url + path, headers={"User-Agent": "kube-probe/bench"} | headers, ssl=False, allow_redirects=False
+            self._url(request), headers={"User-Agent": "kube-probe/bench"} | headers, ssl=False, allow_redirects=False
         ) as response:
             if 200 <= response.status < 400:
                 return True, ""
@@ -111,4 +117,4 @@ class Prober:
     def _port(self, port: int | str) -> int:
         if isinstance(port, int) or port.isdigit():
             return int(port)
-        return self._ports[port]
+        return self._ports.get(port, 0)  # nobody listens on port 0: a name that no port has fails the probe

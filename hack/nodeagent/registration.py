@@ -38,14 +38,15 @@ class Registration:
         self._since = timestamp()
         self._beating: asyncio.Task[None] | None = None
 
-    async def register(self) -> None:
-        """Create the Node and its Lease, or take over those of that name, and keep them alive from now on."""
-        try:
-            node = await self._client.create("/api/v1/nodes", self._object())
-        except ApiError as error:
-            if error.status != 409:
-                raise
+    async def register(self, *, adopt: bool = False) -> None:
+        """Create the Node and its Lease, or take over those of that name, and keep them alive from now on.
+
+        Raises ApiError with status 409 when there is such a Node and it is not to be adopted.
+        """
+        if adopt:
             node = await self._take_over()
+        else:
+            node = await self._client.create("/api/v1/nodes", self._object())
         await self._claim_lease(node["metadata"]["uid"])
         self._beating = asyncio.create_task(self._beat(), name=f"heart of {self._place.name}")
 

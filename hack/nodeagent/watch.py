@@ -16,7 +16,7 @@ from nodeagent.client import ApiError, Client, Json
 logger = logging.getLogger(__name__)
 
 SERVER_CLOSES_AFTER = 300  # seconds; asks the server to end a watch that would otherwise go stale unnoticed
-FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0  # seconds between attempts while the server does not answer
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 2.0  # seconds between attempts while the server does not answer
 
 
 @dataclass(frozen=True, slots=True)

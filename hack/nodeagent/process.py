@@ -101,6 +101,8 @@ def engine_of(command: Command) -> tuple[str, list[str]] | None:
     An image's own entry point counts where the container gives no command: vLLM's server image serves.
     """
     argv = list(command.argv)
+    if len(argv) > 1 and argv[0].endswith("entrypoint.sh"):  # as NVIDIA's images: it sets up and runs the rest
+        argv = argv[1:]
     program = argv[0].rsplit("/", 1)[-1] if argv else ""
     if program == "vllm" or "vllm.entrypoints.openai.api_server" in argv:
         return "vllm", argv

@@ -19,6 +19,7 @@ from inferops.core.observation import PodView
 from inferops.kube.client import Client, KubeError, load_configuration
 from inferops.kube.kinds import INFERENCE_SERVICE, POD
 
+WIDE = 2000
 COLOURS = {"True": "green", "False": "red", "Unknown": "yellow"}
 
 
@@ -40,7 +41,10 @@ def status(name: str, namespace: str, kubeconfig: str | None) -> int:
     if shown is None:
         print(f"there is no InferenceService {name} in namespace {namespace}", file=sys.stderr)
         return 1
-    Console(soft_wrap=True).print(tree(shown))
+    console = Console()
+    if not console.is_terminal:  # a file or a pipe: whole lines, whatever their length
+        console = Console(width=WIDE)
+    console.print(tree(shown))
     return 0 if any(c.type == "Ready" and c.status == "True" for c in shown.service.status.conditions) else 3
 
 

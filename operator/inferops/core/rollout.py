@@ -45,9 +45,14 @@ def plan(seen: Observation, target: str, replicas: int) -> Plan:
 
 
 def _serving(seen: Observation, there: Mapping[str, RevisionView]) -> str:
-    """The revision on record as serving; where that is lost, the one that the Service selects and that answers."""
-    recorded = seen.service.status.stable_revision
-    if recorded in there:
-        return recorded
+    """The revision on record as serving; where that is lost, the one that the Service selects and that answers.
+
+    Where it stopped answering before the one that it replaced was removed, that one serves again.
+    """
+    recorded = there.get(seen.service.status.stable_revision)
+    if recorded is not None:
+        replaced = [told.hash for told in seen.service.status.revisions if told.role == "Retiring"]
+        answering = (hash_ for hash_ in replaced if hash_ in there and there[hash_].ready)
+        return recorded.hash if recorded.ready else next(answering, recorded.hash)
     routed = there.get(seen.routed_to)
     return routed.hash if routed is not None and routed.ready else ""

@@ -1,0 +1,77 @@
+"""What is valid and not acted on is told field by field, and of a short spec nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from inferops.api.inferenceservice import InferenceServiceSpec
+from inferops.core.notacted import LATER, not_acted_on
+from unit.core.building import MODEL
+
+EXAMPLE: dict[str, Any] = {  # as in the design: everything that a service can say
+    "model": {"uri": "hf://meta-llama/Llama-3.3-70B-Instruct", "revision": "6f6073b", "quantization": "fp8"},
+    "runtime": {"name": "vllm", "args": ["--enable-prefix-caching"]},
+    "accelerators": [{"type": "nvidia-h100-80gb", "count": 4}, {"type": "nvidia-h200", "count": 2, "spot": True}],
+    "slo": {"ttft": "800ms", "tpot": "50ms", "errorRate": 0.001},
+    "scaling": {"minReplicas": 1, "maxReplicas": 20, "queueDepth": 4, "scaleToZeroAfter": "10m"},
+    "rollout": {
+        "strategy": "auto",
+        "steps": [{"weight": 5, "minDuration": "2m"}, {"weight": 50, "minDuration": "5m"}],
+        "analysis": {"metrics": ["errorRate"], "alpha": 0.01, "margin": 0.05, "onNoData": "Hold"},
+        "retainPrevious": "24h",
+    },
+    "placement": {"clusters": {"matchLabels": {"tier": "prod"}}, "minClusters": 2},
+    "traffic": {"hostnames": ["llama.example.com"], "queueTimeout": "30s", "maxQueue": 500},
+}
+
+
+def fields(**spec: Any) -> list[str]:
+    return [told.field for told in not_acted_on(InferenceServiceSpec.model_validate({"model": MODEL, **spec}))]
+
+
+@pytest.mark.parametrize(
+    ("case", "spec", "told"),
+    [
+        ("nothing of a minimal spec", {}, []),
+        ("nothing of what is acted on", {"runtime": EXAMPLE["runtime"], "accelerators": EXAMPLE["accelerators"]}, []),
+        ("nothing of a number of replicas", {"scaling": {"replicas": 3, "minReplicas": 2}}, []),
+        ("nothing of an outer scaler", {"scaling": {"mode": "external", "replicas": 2, "maxReplicas": 9}}, []),
+        ("nothing of a fixed number", {"scaling": {"mode": "fixed", "minReplicas": 2, "maxReplicas": 2}}, []),
+        ("nothing of defaults written out", {"rollout": {"retainPrevious": "24h"}, "traffic": {"maxQueue": 500}}, []),
+        ("zero replicas by number are acted on", {"scaling": {"replicas": 0, "minReplicas": 0}}, []),
+        ("room to scale", {"scaling": {"maxReplicas": 2}}, ["spec.scaling.maxReplicas"]),
+        ("another way to scale", {"scaling": {"mode": "latency"}}, ["spec.scaling.mode"]),
+        ("zero at least", {"scaling": {"minReplicas": 0}}, ["spec.scaling.minReplicas"]),
+        ("a queue", {"scaling": {"queueDepth": 9}}, ["spec.scaling.queueDepth"]),
+        ("one SLO", {"slo": {"errorRate": 0.1}}, ["spec.slo"]),
+        ("no steps", {"rollout": {"steps": []}}, ["spec.rollout"]),
+        (
+            "the whole example",
+            EXAMPLE,
+            ["spec.slo", "spec.scaling.maxReplicas", "spec.scaling.scaleToZeroAfter", "spec.rollout",
+             "spec.placement", "spec.traffic"],
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)  # fmt: skip
+def test_what_is_told(case: str, spec: dict[str, Any], told: list[str]) -> None:
+    assert fields(**spec) == told
+
+
+@pytest.mark.parametrize("field", [field for field, _, _ in LATER])
+def test_every_field_exists(field: str) -> None:
+    root, *path = field.split(".")
+    assert root == "spec"
+    model: Any = InferenceServiceSpec
+    for part in path:
+        assert isinstance(model, type) and issubclass(model, BaseModel)
+        model = {known.alias: known.annotation for known in model.model_fields.values()}[part]
+
+
+def test_each_field_is_told_once_with_what_happens_instead() -> None:
+    told = [field for field, _, _ in LATER]
+    assert len(told) == len(set(told))
+    assert all("yet" in message and len(message) <= 512 for _, _, message in LATER)

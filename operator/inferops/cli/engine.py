@@ -33,17 +33,23 @@ def engine(
     """
     import asyncio
 
+    from inferops.simulate.server import check
+
     try:
         spec = accelerator_named(accelerator)
-        if time_scale <= 0:
-            raise BadOption(f"--time-scale {time_scale}: it has to be above 0")
-        if runtime not in ("vllm", "triton"):
-            raise BadOption(f"--runtime {runtime!r}: there are vllm and triton")
+        check(runtime, time_scale)
+    except ValueError as error:
+        raise _refused(error) from None
+    try:
         code = asyncio.run(_serve(runtime, args or [], spec, accelerators, load_seconds, time_scale, host, port))
-    except (BadOption, OSError) as error:
-        print(f"inferops engine: {error}", file=sys.stderr)
-        raise typer.Exit(2) from None
+    except OSError as error:
+        raise _refused(error) from None
     raise typer.Exit(code)
+
+
+def _refused(error: Exception) -> typer.Exit:
+    print(f"inferops engine: {error}", file=sys.stderr)
+    return typer.Exit(2)
 
 
 def accelerator_named(name: str) -> AcceleratorSpec:

@@ -116,14 +116,7 @@ class Batch:
         chunks = self._prefill(preempted)
         admitted = () if preempted else self._admit(chunks, now)
         prefilled = sum(chunks.values())
-        kv = self._decoding_kv + sum(seq._computed for seq in self._prefilling)
-        base = self._timing.base(self._decoding + prefilled)
-        first = base + self._timing.per_kv_token * kv
-        growth = self._timing.per_kv_token * self._decoding  # seconds by which each iteration is longer
-        iterations = 1
-        if until is not None and not chunks and not preempted:
-            iterations = self._equal_iterations(until - now, first, growth)
-        self._end = now + iterations * first + growth * iterations * (iterations - 1) / 2
+        iterations = self._pass_time(now, None if chunks or preempted else until, prefilled)
         running, decoded = len(self._running), self._decoding * iterations
         self._advance(iterations)
         blocks = self.kv.used
@@ -197,6 +190,15 @@ class Batch:
                 seq.scheduled, seq.cached = now, hits * self._block
                 admitted.append(seq)
         return tuple(admitted)
+
+    def _pass_time(self, now: float, until: float | None, prefilled: int) -> int:
+        """Set the end of the step. Returns its iterations: one, or with `until` those that reach that time."""
+        kv = self._decoding_kv + sum(seq._computed for seq in self._prefilling)
+        first = self._timing.of(self._decoding + prefilled, kv)
+        growth = self._timing.per_kv_token * self._decoding  # seconds by which each iteration is longer
+        iterations = 1 if until is None else self._equal_iterations(until - now, first, growth)
+        self._end = now + iterations * first + growth * iterations * (iterations - 1) / 2
+        return iterations
 
     def _equal_iterations(self, gap: float, first: float, growth: float) -> int:
         """How many iterations the batch runs unchanged: to the first end, to a full KV cache, or over `gap` seconds.

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from inferops.simulate.facts import AcceleratorSpec
-from inferops.simulate.server.engine import Engine
+from inferops.simulate.server.engine import Engine, check
 
-__all__ = ["AcceleratorSpec", "Engine"]
+__all__ = ["AcceleratorSpec", "Engine", "check"]

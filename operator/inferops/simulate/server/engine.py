@@ -23,7 +23,8 @@ LOG_LINES = 10_000
 class Engine:
     """One simulated vLLM or Triton process. Construct and use it inside a running event loop.
 
-    `exited` is done once the process is gone and its ports are free.
+    `exited` is done once the process is gone and its ports are free; it holds the exit code, or the exception
+    where the simulator itself is at fault.
     """
 
     def __init__(
@@ -44,10 +45,7 @@ class Engine:
         machine cannot step as fast any more. `sink` gets each line of the log. Raises `ValueError` for an unknown
         runtime or a scale that is not positive.
         """
-        if runtime not in RUNTIMES:
-            raise ValueError(f"runtime {runtime!r}: there are {', '.join(RUNTIMES)}")
-        if time_scale <= 0:
-            raise ValueError(f"time_scale {time_scale}: it has to be above 0")
+        check(runtime, time_scale)
         self.log: deque[str] = deque(maxlen=LOG_LINES)
         self.ready = asyncio.Event()  # it listens
         self.exited: asyncio.Future[int] = asyncio.get_running_loop().create_future()
@@ -227,6 +225,14 @@ class Engine:
     def _say(self, line: str) -> None:
         self.log.append(line)
         self._sink(line)
+
+
+def check(runtime: str, time_scale: float) -> None:
+    """Raises `ValueError` for what cannot be simulated."""
+    if runtime not in RUNTIMES:
+        raise ValueError(f"runtime {runtime!r}: there are {', '.join(RUNTIMES)}")
+    if time_scale <= 0:
+        raise ValueError(f"time_scale {time_scale:g}: it has to be above 0")
 
 
 def bind(host: str, port: int) -> socket.socket:

@@ -50,6 +50,7 @@ def test_images_fail_by_glob_until_they_are_allowed():
         (["/usr/bin/vllm", "serve", "m"], "any:1", ("vllm", ["/usr/bin/vllm", "serve", "m"])),
         (["--model", "m"], "vllm-openai:v1", ("vllm", ["vllm", "serve", "--model", "m"])),
         (["tritonserver", "--model-repository=/m"], "any:1", ("triton", ["tritonserver", "--model-repository=/m"])),
+        (["/opt/nvidia/nvidia_entrypoint.sh", "tritonserver"], "any:1", ("triton", ["tritonserver"])),
         (["sleep", "infinity"], "vllm-openai:v1", None),
         ([], "busybox", None),
     ],

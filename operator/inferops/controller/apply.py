@@ -7,6 +7,7 @@ the operator can be killed between any two writes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +48,7 @@ class Applier:
 
     kube: Kube
     store: Store
+    changed: Callable[[Key], None]  # told of what our own writes changed: their events will bring no news
     # What an apply of a digest led to, where webhooks or defaults made the live object differ from it.
     accepted: dict[tuple[str, str], str]
 
@@ -76,7 +78,7 @@ class Applier:
             "status": after.dump(),
         }
         kind = PARENT_KINDS[key.kind]
-        self.store.put(kind, await self.kube.apply(kind, desired, subresource="status", force=True))
+        self._take_in(kind, await self.kube.apply(kind, desired, subresource="status", force=True))
 
     async def _apply_revision(self, key: Key, seen: Observation, plan: RevisionPlan) -> Record | None:
         """Bring the revision's objects to what its record says. Returns the record."""
@@ -110,8 +112,12 @@ class Applier:
         if live is not None and ours and (live.deleting or self._same(live, desired)):
             return
         answer = await self._write(kind, desired, uid, force=ours)
-        self.store.put(kind, answer)
+        self._take_in(kind, answer)
         self._remember(key, kind, name, desired)
+
+    def _take_in(self, kind: Kind, answer: Object) -> None:
+        for key in self.store.put(kind, answer):
+            self.changed(key)
 
     def _same(self, live: Child, desired: Object) -> bool:
         wanted = digest(wanted_part(desired))

@@ -30,6 +30,15 @@ BROKEN: dict[str, Reason] = {
     "RunContainerError": Reason.CONTAINER_CONFIG_INVALID,
 }
 
+REMEDIES: dict[Reason, str] = {
+    Reason.CRASH_LOOP: "its log says why: kubectl logs --previous {pod}",
+    Reason.IMAGE_PULL_FAILED: "check image and imagePullSecrets of the ServingRuntime {runtime}, and spec.model.uri "
+    "where it is oci://",
+    Reason.CONTAINER_CONFIG_INVALID: "check the Secrets that spec.model.credentialsSecret and spec.runtime.env name, "
+    "and the command of the ServingRuntime {runtime}",
+    Reason.PODS_REFUSED: "raise the quota or change the policy of the namespace",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -64,14 +73,21 @@ def valid(scene: Scene) -> Finding:
     return Finding(ConditionType.VALID, False, scene.obstacle.reason, scene.obstacle.message)
 
 
+def _held_up(kind: ConditionType, obstacle: Obstacle) -> Finding:
+    return Finding(kind, None, obstacle.reason, "nothing new is started until the condition Valid is True")
+
+
 def scheduled(scene: Scene) -> Finding:
     """Whether every replica of the newest revision has found its node."""
     kind = ConditionType.SCHEDULED
     target = scene.target
+    if scene.obstacle is not None:
+        return _held_up(kind, scene.obstacle)
     if target is None or (target.workload is None and not target.pods):
         return Finding(kind, None, Reason.CREATING, "the revision is being created")
     if target.workload is not None and target.workload.failure:
-        return Finding(kind, False, Reason.PODS_REFUSED, target.workload.failure)
+        told = f"{target.workload.failure}; {REMEDIES[Reason.PODS_REFUSED]}"
+        return Finding(kind, False, Reason.PODS_REFUSED, told)
     alive = [pod for pod in target.pods if not pod.deleting]
     homeless = [pod for pod in alive if not pod.node]
     waiting = [pod for pod in homeless if pod.unschedulable]
@@ -96,7 +112,10 @@ def broken(revision: RevisionView | None) -> Obstacle | None:
     """What keeps a revision's pods from starting until somebody acts, or None."""
     for pod in revision.pods if revision is not None else ():
         if not pod.deleting and not pod.ready and pod.waiting in BROKEN:
-            return Obstacle(BROKEN[pod.waiting], _pod_says(pod))
+            reason = BROKEN[pod.waiting]
+            runtime = revision.spec.runtime.name if revision is not None and revision.spec is not None else "in use"
+            remedy = REMEDIES[reason].format(pod=pod.name, runtime=runtime)
+            return Obstacle(reason, f"{_pod_says(pod)}; {remedy}")
     return None
 
 
@@ -104,6 +123,8 @@ def rolled_out(scene: Scene) -> Finding:
     """Whether the newest revision is the one that serves, with all its replicas."""
     kind = ConditionType.ROLLED_OUT
     target = scene.target
+    if scene.obstacle is not None:
+        return _held_up(kind, scene.obstacle)
     if target is None:
         return Finding(kind, None, Reason.CREATING, "the revision is being created")
     if found := broken(target):

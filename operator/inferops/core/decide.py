@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from inferops.api.conditions import Condition, ConditionType
+from inferops.api.conditions import ConditionType, Reason
 from inferops.api.inferenceservice import AcceleratorChoice, InferenceServiceStatus, RevisionStatus, ScalingSpec
 from inferops.core import rollout, scheduling, status, validity
 from inferops.core.engine import Obstacle
@@ -71,7 +70,7 @@ def decide(seen: Observation) -> Decision:
         removed=plan.removed,
         route_to=plan.route,
         status=new_status,
-        events=_events(seen.service.status.conditions, new_status.conditions),
+        events=_events(seen.service.status, new_status),
     )
 
 
@@ -82,7 +81,7 @@ def _unrecorded(hash_: str, there: dict[str, RevisionView], target: RevisionSpec
 
 
 def _target(seen: Observation) -> RevisionSpec:
-    latest = seen.service.status.latest_revision
+    latest = seen.service.status.latest_revision or seen.routed_to  # the status may be lost
     current = next((revision for revision in seen.revisions if revision.hash == latest), None)
     return revision_of(seen.service.spec, scheduling.choose(seen, current))
 
@@ -162,17 +161,23 @@ def _explain(seen: Observation, target: RevisionSpec | None, current: RevisionVi
     return [sentence[: status.MESSAGE_LIMIT] for sentence in told]
 
 
-def _events(before: Sequence[Condition], after: Sequence[Condition]) -> tuple[Event, ...]:
-    """One event for each stage that came to stand differently, so that nothing is told twice."""
-    earlier = {condition.type: (condition.status, condition.reason) for condition in before}
+def _events(before: InferenceServiceStatus, after: InferenceServiceStatus) -> tuple[Event, ...]:
+    """One event for each stage that came to stand differently, so that nothing is told twice.
+
+    A promotion is told when the traffic moves, and not again when a replica of it was away for a while.
+    """
+    earlier = {condition.type: (condition.status, condition.reason) for condition in before.conditions}
     told = (ConditionType.VALID, ConditionType.SCHEDULED, ConditionType.ROLLED_OUT, ConditionType.AVAILABLE)
     quiet = {ConditionType.VALID: "True", ConditionType.AVAILABLE: "False"}
     events = []
-    for condition in after:
+    for condition in after.conditions:
         kind = ConditionType(condition.type)
         same = earlier.get(kind) == (condition.status, condition.reason)
         expected = kind not in earlier and quiet.get(kind) == condition.status
-        if kind not in told or same or expected or condition.status == "Unknown":
+        promoted = kind is ConditionType.ROLLED_OUT and condition.status == "True"
+        if kind not in told or same or expected or promoted or condition.status == "Unknown":
             continue
         events.append(Event(condition.status == "False", condition.reason, condition.message or condition.reason))
+    if after.stable_revision not in ("", before.stable_revision):
+        events.append(Event(False, Reason.PROMOTED, f"revision {after.stable_revision} serves"))
     return tuple(events)

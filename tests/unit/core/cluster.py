@@ -119,13 +119,19 @@ class Cluster:
             count += 1
         return count
 
-    def settle(self, rounds: int = 20) -> None:
-        """Until nothing changes any more."""
+    def settle(self, crash_after: int | None = None, rounds: int = 20) -> int:
+        """Until nothing changes any more; the operator ends once, after its write number `crash_after`.
+        Returns the number of writes."""
+        done = 0
         for _ in range(rounds):
             before = dict(self.pods)
             self.run_pods()
-            if self.reconcile() == 0 and before == self.pods:
-                return
+            count = self.reconcile(crash_after)
+            done += count
+            if count == 0 and before == self.pods:
+                return done
+            if crash_after is not None:
+                crash_after = crash_after - count or None
         raise AssertionError(f"still changing after {rounds} rounds: {self.status.conditions}")
 
     def end(self) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -160,3 +161,52 @@ def test_deciding_twice_changes_nothing(taken: list[Step]) -> None:
     assert all(plan.new is None for plan in decision.revisions)
     assert not list(cluster.writes(decision))
     assert decide(seen) == decision
+
+
+A, B, C = ({"model": model(name)} for name in "abc")
+TALES = {
+    "creation": [A],
+    "several replicas": [{**A, "scaling": {"replicas": 3}}],
+    "an update": [A, B],
+    "there and back": [A, B, A],
+    "scaling": [A, {"scaling": {"replicas": 3}}, {"scaling": {"replicas": 1}}],
+    "to zero and back": [A, {"scaling": {"replicas": 0}}, {"scaling": {"replicas": 1}}],
+    "an update at zero": [A, {"scaling": {"replicas": 0}}, B, {"scaling": {"replicas": 2}}],
+    "another accelerator": [A, {"choices": ("h100", "l4")}, {"choices": ("h100",)}],
+    "an error and its correction": [A, {"runtime": {"args": [REFUSED_ARGUMENT]}}, {"runtime": {}}],
+}
+
+
+def tell(tale: list[dict[str, Any]], chapter: int = -1, crash_after: int | None = None) -> tuple[Cluster, list[int]]:
+    """The end of a tale, and how many writes each chapter took. The operator ends once within `chapter`."""
+    cluster = Cluster()
+    counts = []
+    for number, change in enumerate(tale):
+        spec(cluster, change)
+        counts.append(cluster.settle(crash_after if number == chapter else None))
+    return cluster, counts
+
+
+@pytest.mark.parametrize("tale", TALES.values(), ids=TALES)
+def test_an_end_after_any_write_leads_to_the_same_end(tale: list[dict[str, Any]]) -> None:
+    cluster, counts = tell(tale)
+    assert counts[0] >= 4 and all(counts), "every chapter writes something"
+    for chapter, count in enumerate(counts):
+        for crash_after in range(1, count):
+            assert tell(tale, chapter, crash_after)[0].end() == cluster.end()
+
+
+@pytest.mark.parametrize("second", [B, C, {"scaling": {"replicas": 2}}])
+def test_a_change_between_any_two_writes_leads_to_the_same_end(second: dict[str, Any]) -> None:
+    """The spec changes while an update is under way, which is ended at any write."""
+    expected, _ = tell([A, {**B, **second}])
+    _, [_, count] = tell([A, B])
+    for crash_after in range(count + 1):
+        cluster, _ = tell([A])
+        spec(cluster, B)
+        cluster.reconcile(crash_after)
+        spec(cluster, second)
+        cluster.settle()
+        assert cluster.end()["conditions"] == expected.end()["conditions"]
+        assert cluster.end()["routed to"] == expected.end()["routed to"]
+        assert cluster.end()["workloads"] == expected.end()["workloads"]

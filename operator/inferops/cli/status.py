@@ -54,7 +54,8 @@ async def _read(name: str, namespace: str, kubeconfig: str | None) -> Shown | No
         raw = await client.get(INFERENCE_SERVICE, namespace, name)
         if raw is None:
             return None
-        pods, _ = await client.list(POD, f"inferops.dev/service={name}", namespace=namespace)
+        labels = f"inferops.dev/service={name}"
+        pods = [pod async for page, _ in client.pages(POD, labels, namespace=namespace) for pod in page]
     finally:
         await client.close()
     return Shown(

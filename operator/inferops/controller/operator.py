@@ -133,7 +133,9 @@ class Operator:
     async def _lead(self, elector: Elector, client: Client) -> None:
         """Wait for the lease, then work for as long as it is ours."""
         await elector.acquire()
-        reconciler = Reconciler(self.store, Applier(client, self.store, self.queue.add, {}), Recorder(client, _now), _now)
+        reconciler = Reconciler(
+            self.store, Applier(client, self.store, self.queue.add, {}), Recorder(client, _now), _now
+        )
         workers = [
             asyncio.create_task(work(self.queue, reconciler, self.metrics), name=f"worker {number}")
             for number in range(self.options.workers)

@@ -40,7 +40,7 @@ def settings() -> kopf.OperatorSettings:
     chosen.watching.connect_timeout = 5
     chosen.networking.request_timeout = 30
     chosen.queueing.idle_timeout = 1
-    chosen.watching.chunk_size = 500
+    chosen.watching.chunk_size = 100
     chosen.persistence.diffbase_storage = NoDiffBase()
     chosen.persistence.progress_storage = NoProgress()
     for kind in CHILDREN:
@@ -124,8 +124,10 @@ class Sweeper:
 
     async def sweep(self, kind: Kind) -> None:
         """Forget the objects of a kind that are gone, and ask for runs of the keys that this concerns."""
-        items, version = await self._kube.list(kind, selector(kind), metadata_only=True)
-        there = {(item["metadata"].get("namespace", ""), item["metadata"]["name"]) for item in items}
+        there: set[tuple[str, str]] = set()
+        version = 0
+        async for items, version in self._kube.pages(kind, selector(kind), metadata_only=True):
+            there.update((item["metadata"].get("namespace", ""), item["metadata"]["name"]) for item in items)
         for namespace, name in self._store.names(kind):
             if (namespace, name) not in there:
                 for key in self._store.remove(kind, namespace, name, not_after=version):
@@ -140,8 +142,8 @@ def selector(kind: Kind) -> str:
 async def prime(kube: Kube, store: Store, queue: Queue[Key]) -> None:
     """Fill the store by one LIST a kind, and ask for a run of everything. Before that nothing may be decided."""
     for kind in WATCHED:
-        items, _ = await kube.list(kind, selector(kind))
-        for raw in items:
-            store.put(kind, raw)
+        async for items, _ in kube.pages(kind, selector(kind)):
+            for raw in items:
+                store.put(kind, raw)
     for key in store.all_keys():
         queue.add(key)

@@ -24,7 +24,8 @@ REQUEST_TIMEOUT = 10.0  # seconds
 WRITE_TIMEOUT = 5.0  # within the gap between a leader's last write and the next leader's first (kube.lease)
 LIST_TIMEOUT = 60.0
 CONNECT_TIMEOUT = 3.0
-PAGE = 500
+PAGE = 100  # small, since whole objects are large and memory once taken is not given back
+PAGE_OF_METADATA = 500
 IN_CLUSTER = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 APPLY_TYPE = "application/apply-patch+yaml"
 METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
@@ -58,9 +59,9 @@ class Kube(Protocol):
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Object | None: ...
 
-    async def list(
+    def pages(
         self, kind: Kind, selector: str = "", *, namespace: str = "", metadata_only: bool = False
-    ) -> tuple[list[Object], int]: ...
+    ) -> AsyncIterator[tuple[list[Object], int]]: ...
 
     async def create(self, kind: Kind, desired: Object) -> Object: ...
 
@@ -144,21 +145,22 @@ class Client:
                 return None
             raise
 
-    async def list(
+    async def pages(
         self, kind: Kind, selector: str = "", *, namespace: str = "", metadata_only: bool = False
-    ) -> tuple[list[Object], int]:
-        """All objects of a kind, page by page, and the resource version at which that was true."""
+    ) -> AsyncIterator[tuple[list[Object], int]]:
+        """All objects of a kind, page by page, each with the resource version at which all pages are true."""
         headers = {"Accept": METADATA_ONLY} if metadata_only else {}
-        params = {"limit": str(PAGE), **({"labelSelector": selector} if selector else {})}
-        items: list[Object] = []
+        limit = PAGE_OF_METADATA if metadata_only else PAGE
+        params = {"limit": str(limit), **({"labelSelector": selector} if selector else {})}
+        path = kind.path(namespace)
         while True:
             page = await self._request(
-                "GET", kind, "list", kind.path(namespace), "all", params=params, headers=headers, timeout=LIST_TIMEOUT
+                "GET", kind, "list", path, "all", params=params, headers=headers, timeout=LIST_TIMEOUT
             )
-            items.extend(page.get("items") or ())
             meta = page.get("metadata") or {}
+            yield page.pop("items", None) or [], int(meta.get("resourceVersion") or 0)
             if not meta.get("continue"):
-                return items, int(meta.get("resourceVersion") or 0)
+                return
             params["continue"] = meta["continue"]
 
     async def create(self, kind: Kind, desired: Object) -> Object:

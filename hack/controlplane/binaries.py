@@ -92,7 +92,7 @@ def _assets(say: Say) -> Binaries | None:
     given = os.environ.get("KUBEBUILDER_ASSETS")
     if not given:
         return None
-    assets = Binaries(Path(given))
+    assets = Binaries(Path(given).absolute())
     if missing := assets.missing():
         say(f"KUBEBUILDER_ASSETS: {given} lacks {', '.join(missing)}; using a build of all components instead")
         return None
@@ -108,7 +108,7 @@ def _cached(cache: Path, sources: str, go: Toolchain | None) -> Binaries | None:
 
 def _build(cache: Path, sources: str, go: Toolchain, say: Say) -> Binaries:
     """Build beside the cache's folder and move into place, so that a half-made one is never found."""
-    partial = cache / f"{sources}.{os.getpid()}.partial"
+    partial = cache / f"{sources}.partial"  # ours alone: the lock is held
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
     try:

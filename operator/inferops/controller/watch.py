@@ -126,8 +126,9 @@ class Sweeper:
         """Forget the objects of a kind that are gone, and ask for runs of the keys that this concerns."""
         there: set[tuple[str, str]] = set()
         version = 0
-        async for items, version in self._kube.pages(kind, selector(kind), metadata_only=True):
+        async for items, listed_at in self._kube.pages(kind, selector(kind), metadata_only=True):
             there.update((item["metadata"].get("namespace", ""), item["metadata"]["name"]) for item in items)
+            version = listed_at
         for namespace, name in self._store.names(kind):
             if (namespace, name) not in there:
                 for key in self._store.remove(kind, namespace, name, not_after=version):

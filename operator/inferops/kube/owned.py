@@ -29,8 +29,8 @@ def owned(live: Mapping[str, Any], manager: str = FIELD_MANAGER) -> Object:
 
 def _extract(value: Any, fields: Mapping[str, Any]) -> Any:
     parts = {key: sub for key, sub in fields.items() if key != "."}
-    if not parts:
-        return value if not (isinstance(value, dict) and "." in fields) else {}
+    if not parts:  # the whole value, or with "." the map or list itself and nothing in it
+        return type(value)() if "." in fields and isinstance(value, dict | list) else value
     if isinstance(value, dict):
         return {
             key[2:]: _extract(value[key[2:]], sub)

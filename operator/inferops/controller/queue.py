@@ -100,6 +100,7 @@ class Queue(Generic[K]):
         wait: float = max(at_least, min(BASE * 2 ** min(failures - 1, 20), CEILING) * (0.75 + self._jitter() / 2))
         self._not_before[key] = self._clock() + wait
         self._dirty.discard(key)
+        self._due.pop(key, None)  # what was asked for meanwhile waits as well
         self._release(key)
         self.add(key)
         return wait

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from inferops.core.observation import NodeView, PodView, WorkloadView
+from inferops.render.pod import CONTAINER
 
 SERVICE_LABEL = "inferops.dev/service"
 REVISION_LABEL = "inferops.dev/revision"
@@ -22,11 +23,26 @@ def _condition(raw: Raw, kind: str) -> Raw:
     return next((condition for condition in conditions if condition.get("type") == kind), {})
 
 
+def _waiting(container: Raw) -> Raw:
+    return (container.get("state") or {}).get("waiting") or {}
+
+
+def _telling(status: Raw) -> Raw:
+    """The container that says how the pod is: one that is stuck, else the engine. A webhook may have added others."""
+
+    def weight(container: Raw) -> tuple[bool, bool]:
+        stuck = _waiting(container).get("reason") not in (None, "", "PodInitializing", "ContainerCreating")
+        return stuck, container.get("name") == CONTAINER
+
+    containers = (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ()))
+    return max(containers, key=weight, default={})
+
+
 def pod_view(raw: Raw) -> PodView:
     """What matters of a pod. `raw` is untrusted: whatever is missing reads as not there yet."""
     meta, status = raw["metadata"], raw.get("status") or {}
-    container: Raw = next(iter(status.get("containerStatuses") or ()), {})
-    waiting = (container.get("state") or {}).get("waiting") or {}
+    container = _telling(status)
+    waiting = _waiting(container)
     ended = (container.get("lastState") or {}).get("terminated") or (container.get("state") or {}).get("terminated")
     scheduled = _condition(raw, "PodScheduled")
     return PodView(

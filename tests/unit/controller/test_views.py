@@ -1,0 +1,137 @@
+"""Raw objects -> views: only what decisions read, and nothing that is missing or odd breaks it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inferops.controller.views import MESSAGE_LIMIT, node_view, pod_view, workload_view
+from inferops.core.observation import PodView
+from inferops.kube.kinds import DEPLOYMENT, NODE
+from unit.controller.building import node, pod, raw
+
+READY = {"type": "Ready", "status": "True"}
+UNSCHEDULABLE = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes"}
+BACKOFF = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s"}}
+KILLED = {"terminated": {"reason": "OOMKilled", "exitCode": 137}}
+
+
+def engine(**state: Any) -> dict[str, Any]:
+    return {"containerStatuses": [{"name": "engine", "restartCount": 0, **state}]}
+
+
+@pytest.mark.parametrize(
+    ("case", "status", "expected"),
+    [
+        ("nothing yet", {}, {}),
+        ("ready", {"conditions": [READY]}, {"ready": True}),
+        ("not ready", {"conditions": [{**READY, "status": "False"}]}, {}),
+        ("without a node", {"conditions": [UNSCHEDULABLE]}, {"unschedulable": "0/3 nodes"}),
+        ("held back", {"conditions": [{"type": "PodScheduled", "status": "False", "reason": "SchedulingGated"}]},
+         {"unschedulable": "SchedulingGated"}),
+        ("with a node", {"conditions": [{**UNSCHEDULABLE, "status": "True"}]}, {}),
+        ("starting", engine(state={"waiting": {"reason": "ContainerCreating"}}), {"waiting": "ContainerCreating"}),
+        ("in a crash loop", engine(state=BACKOFF, lastState=KILLED, restartCount=3),
+         {"waiting": "CrashLoopBackOff", "waiting_message": "back-off 10s", "restarts": 3,
+          "exit": "OOMKilled (exit code 137)"}),
+        ("running again", engine(state={"running": {}}, lastState=KILLED, restartCount=1),
+         {"restarts": 1, "exit": "OOMKilled (exit code 137)"}),
+        ("just ended", engine(state={"terminated": {"exitCode": 1}}), {"exit": "exit (exit code 1)"}),
+        ("evicted", {"phase": "Failed"}, {"deleting": True}),
+        ("completed", {"phase": "Succeeded"}, {"deleting": True}),
+        ("beside a sidecar", {"containerStatuses": [{"name": "a-proxy", "restartCount": 9, "state": {"running": {}}},
+                                                    *engine(state=BACKOFF)["containerStatuses"]]},
+         {"waiting": "CrashLoopBackOff", "waiting_message": "back-off 10s"}),
+        ("beside a stuck sidecar", {"containerStatuses": [*engine(state={"running": {}})["containerStatuses"],
+                                                          {"name": "proxy", "restartCount": 2, "state": BACKOFF}]},
+         {"waiting": "CrashLoopBackOff", "waiting_message": "back-off 10s", "restarts": 2}),
+        ("behind a stuck initialization",
+         {"initContainerStatuses": [{"name": "istio-init", "restartCount": 2, "state": BACKOFF}],
+          **engine(state={"waiting": {"reason": "PodInitializing"}})},
+         {"waiting": "CrashLoopBackOff", "waiting_message": "back-off 10s", "restarts": 2}),
+        ("while it is initialized",
+         {"initContainerStatuses": [{"name": "istio-init", "restartCount": 0, "state": {"running": {}}}],
+          **engine(state={"waiting": {"reason": "PodInitializing"}})}, {"waiting": "PodInitializing"}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)  # fmt: skip
+def test_pods(case: str, status: dict[str, Any], expected: dict[str, Any]) -> None:
+    expected = {"name": "p", "revision": "r1", "node": "n1", **expected}
+    assert pod_view(pod("p", revision="r1", node="n1", status=status)) == PodView(**expected)
+
+
+def test_a_pod_that_is_being_deleted_does_not_count() -> None:
+    found = pod("p", metadata={"deletionTimestamp": "2025-11-03T12:00:00Z"}, status={"conditions": [READY]})
+    assert pod_view(found).deleting
+
+
+def test_long_words_are_cut() -> None:
+    long = "x" * 10_000
+    state = {"waiting": {"reason": "CrashLoopBackOff", "message": long}}
+    status = {"conditions": [{**UNSCHEDULABLE, "message": long}], **engine(state=state)}
+    view = pod_view(pod("p", status=status))
+    assert len(view.unschedulable) == len(view.waiting_message) == MESSAGE_LIMIT
+    failure = {"conditions": [{"type": "ReplicaFailure", "status": "True", "message": long}]}
+    assert len(workload_view(raw(DEPLOYMENT, "d", status=failure)).failure) == MESSAGE_LIMIT
+
+
+@pytest.mark.parametrize(
+    ("status", "failure"),
+    [
+        ({}, ""),
+        ({"conditions": [{"type": "ReplicaFailure", "status": "True", "message": "exceeded quota"}]}, "exceeded quota"),
+        ({"conditions": [{"type": "ReplicaFailure", "status": "False", "message": "exceeded quota"}]}, ""),
+        ({"conditions": [{"type": "Available", "status": "True", "message": "ok"}]}, ""),
+    ],
+)
+def test_workloads(status: dict[str, Any], failure: str) -> None:
+    assert workload_view(raw(DEPLOYMENT, "d", status=status)).failure == failure
+    assert not workload_view(raw(DEPLOYMENT, "d", status=status)).deleting
+
+
+def test_nodes_keep_their_labels_and_extended_resources() -> None:
+    view = node_view(node("n", gpus=4))
+    assert (view.name, view.ready, view.cordoned) == ("n", True, False)
+    assert view.allocatable == {"nvidia.com/gpu": 4}
+    assert view.labels == {"nvidia.com/gpu.product": "NVIDIA-L4"}
+
+
+def test_nodes_that_hold_nothing() -> None:
+    assert node_view(node("n", unschedulable=True)).cordoned
+    assert not node_view(raw(NODE, "n")).ready
+    assert node_view(raw(NODE, "n", status={"allocatable": {"example.com/odd": "1500m"}})).allocatable == {}
+
+
+words = st.none() | st.text(max_size=5) | st.integers(0, 2)
+conditions = st.lists(st.dictionaries(st.sampled_from(["type", "status", "reason", "message"]), words), max_size=2)
+state = st.none() | st.dictionaries(st.sampled_from(["reason", "message", "exitCode"]), words)
+states = st.dictionaries(st.sampled_from(["waiting", "running", "terminated"]), state)
+containers = st.lists(
+    st.fixed_dictionaries(
+        {},
+        optional={"name": words, "state": st.none() | states, "lastState": st.none() | states,
+                  "restartCount": st.none() | st.integers(0, 9)},
+    ),
+    max_size=2,
+)  # fmt: skip
+statuses = st.none() | st.fixed_dictionaries(
+    {},
+    optional={
+        "conditions": st.none() | conditions,
+        "containerStatuses": st.none() | containers,
+        "initContainerStatuses": st.none() | containers,
+        "phase": words,
+        "allocatable": st.none() | st.dictionaries(st.sampled_from(["a/b", "cpu"]), words),
+    },
+)
+
+
+@given(statuses, st.sampled_from([{}, {"spec": None}, {"spec": {}}]))
+def test_whatever_is_missing_reads_as_not_there_yet(status: Any, more: dict[str, Any]) -> None:
+    odd = {"metadata": {"name": "x"}, "status": status, **more}
+    assert pod_view(odd).name == "x"
+    assert node_view(odd).name == "x"
+    assert not workload_view(odd).deleting

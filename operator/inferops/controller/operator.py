@@ -30,7 +30,7 @@ from inferops.controller.reconcile import Reconciler
 from inferops.controller.store import Key, Store
 from inferops.controller.telemetry import Metrics, serve
 from inferops.controller.workers import work
-from inferops.kube.client import Client, KubeError, load_configuration
+from inferops.kube.client import Client, KubeError, load_configuration, user_agent
 from inferops.kube.lease import Elector, LeaseLost
 
 log = logging.getLogger(__name__)
@@ -66,10 +66,11 @@ class Operator:
         """Run until SIGTERM or SIGINT. Raises LeaseLost when the lease is lost: the process must end."""
         configuration = await load_configuration(self.options.kubeconfig)
         observer = self.metrics.observe_request
-        lease_client = Client(configuration, observer=observer)
         identity = f"{socket.gethostname()}_{os.getpid()}_{uuid.uuid4().hex[:8]}"
+        agent = user_agent(identity)
+        lease_client = Client(configuration, observer=observer, agent=agent)
         elector = Elector(lease_client, self.options.namespace, LEASE_NAME, identity)
-        client = Client(configuration, may_write=elector.leads, observer=observer)
+        client = Client(configuration, may_write=elector.leads, observer=observer, agent=agent)
         server = None
         self._bind_gauges(elector)
         try:
@@ -80,7 +81,7 @@ class Operator:
             await self._prime(client)
             sweeper = watch.Sweeper(client, self.store, self.queue)
             handlers = watch.registry(self.store, self.queue)
-            watch.log_in(handlers, configuration, sweeper.listed)
+            watch.log_in(handlers, configuration, sweeper.listed, agent)
             own = [self._task(self._lead(elector, client), "leader"), self._task(sweeper.run(), "sweeper")]
             await self._watch(handlers, own, elector)
         finally:

@@ -56,7 +56,9 @@ def registry(store: Store, queue: Queue[Key]) -> kopf.OperatorRegistry:
     return handlers
 
 
-def log_in(handlers: kopf.OperatorRegistry, configuration: Configuration, listed: Callable[[str], None]) -> None:
+def log_in(
+    handlers: kopf.OperatorRegistry, configuration: Configuration, listed: Callable[[str], None], agent: str
+) -> None:
     """Let kopf use our credentials, over a session that tells `listed` the path of every LIST it makes."""
 
     async def on_response(_session: Any, _context: Any, done: aiohttp.TraceRequestEndParams) -> None:
@@ -66,7 +68,7 @@ def log_in(handlers: kopf.OperatorRegistry, configuration: Configuration, listed
     async def login(**_: Any) -> kopf.AiohttpSession:
         tracer = aiohttp.TraceConfig()
         tracer.on_request_end.append(on_response)
-        session = new_session(configuration, await bearer(configuration), [tracer])
+        session = new_session(configuration, {**await bearer(configuration), "User-Agent": agent}, [tracer])
         return kopf.AiohttpSession(server=str(configuration.host), aiohttp_session=session)
 
     kopf.on.login(registry=handlers)(login)

@@ -1,0 +1,163 @@
+"""InferenceServices in a namespace of a bench cluster: made, changed, read, and judged whether they are whole."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from controlplane import Cluster
+from harness import wait_until
+from inferops.api import API_VERSION
+from inferops.controller.views import REVISION_LABEL, SERVICE_LABEL
+from inferops.kube.kinds import BUDGET, DEPLOYMENT, EVENT, INFERENCE_SERVICE, POD, RECORD, SERVICE, Kind
+from nodeagent.client import MERGE, Client
+
+Json = dict[str, Any]
+CHILDREN = (DEPLOYMENT, RECORD, SERVICE, BUDGET)
+PATIENCE = 60.0  # seconds; nothing takes nearly as long
+OFTEN = 0.25  # seconds between two looks
+
+
+def manifest(name: str, model: str = "Qwen/Qwen3-8B") -> Json:
+    """A service of one replica with one H100."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "InferenceService",
+        "metadata": {"name": name},
+        "spec": {"model": {"uri": f"hf://{model}"}, "accelerators": [{"type": "nvidia-h100-80gb"}]},
+    }
+
+
+@contextmanager
+def gpu_nodes(cluster: Cluster, nodes: str, prefix: str) -> Iterator[None]:
+    """Nodes such as `2x8xnvidia-h100-80gb` on which every pod is ready at once, in a process of their own."""
+    command = [sys.executable, "-m", "nodeagent", "--kubeconfig", str(cluster.kubeconfig), "--mode", "report"]
+    command += ["--nodes", nodes, "--name-prefix", prefix]
+    with (Path(cluster.workdir) / f"{prefix}nodes.log").open("wb") as log:
+        agent = subprocess.Popen(command, stdout=log, stderr=log)
+    try:
+        there, wanted = f"node/{prefix}", int(nodes.partition("x")[0])
+        wait_until("GPU nodes", lambda: cluster.kubectl("get", "nodes", "-o", "name").count(there) == wanted, 30)
+        yield
+    finally:
+        agent.terminate()
+        agent.wait(30)
+
+
+class Services:
+    """The services of one namespace, and what was made for them."""
+
+    def __init__(self, api: Client, namespace: str) -> None:
+        self.api, self.namespace = api, namespace
+
+    async def create(self, *names: str, **change: Any) -> None:
+        path = INFERENCE_SERVICE.path(self.namespace)
+        await asyncio.gather(*(self.api.create(path, manifest(name, **change)) for name in names))
+
+    async def change(self, name: str, spec: Mapping[str, Any]) -> None:
+        """Merge `spec` into the service's."""
+        await self.api.patch(INFERENCE_SERVICE.path(self.namespace, name), {"spec": spec}, kind=MERGE)
+
+    async def delete(self, *names: str) -> None:
+        await asyncio.gather(*(self.api.delete(INFERENCE_SERVICE.path(self.namespace, name)) for name in names))
+
+    async def get(self, kind: Kind, name: str) -> Json:
+        return await self.api.get(kind.path(self.namespace, name))
+
+    async def all(self, kind: Kind, selector: str = "") -> list[Json]:
+        params = {"labelSelector": selector} if selector else {}
+        return list((await self.api.get(kind.path(self.namespace), **params))["items"])
+
+    async def of(self, kind: Kind, service: str) -> list[Json]:
+        """The service's objects of a kind, by name."""
+        found = await self.all(kind, f"{SERVICE_LABEL}={service}")
+        return sorted(found, key=lambda each: str(each["metadata"]["name"]))
+
+    async def ready(self, *names: str) -> None:
+        """Wait until these are Ready on their newest generation and nothing else is left of earlier ones."""
+
+        async def so() -> bool:
+            if len(names) == 1:
+                return is_ready(await self.get(INFERENCE_SERVICE, names[0]))
+            there = {each["metadata"]["name"]: each for each in await self.all(INFERENCE_SERVICE)}
+            return all(name in there and is_ready(there[name]) for name in names)
+
+        await eventually(f"Ready: {', '.join(names)}", so)
+
+    async def gone(self) -> None:
+        """Wait until nothing is left of any service: no child and no pod."""
+
+        async def so() -> bool:
+            kinds = (INFERENCE_SERVICE, *CHILDREN, POD)
+            return not any([each for kind in kinds for each in await self.all(kind) if is_ours(kind, each)])
+
+        await eventually("nothing left", so)
+
+    async def pods(self) -> set[str]:
+        """The uids of all pods that run."""
+        found = await self.all(POD)
+        return {each["metadata"]["uid"] for each in found if "deletionTimestamp" not in each["metadata"]}
+
+    async def one_pod_each(self, *names: str) -> None:
+        """Wait until the pods of earlier revisions have ended."""
+
+        async def so() -> bool:
+            return len(await self.all(POD)) == len(names)
+
+        await eventually("one pod each", so)
+
+    async def whole(self, *names: str) -> None:
+        """Assert that these are there, and all that is there is theirs and there once: children, pods and Events."""
+        services = {each["metadata"]["name"]: each for each in await self.all(INFERENCE_SERVICE)}
+        assert set(services) == set(names)
+        revisions = {name: service["status"]["stableRevision"] for name, service in services.items()}
+        own = sorted(f"{name}-{revision}" for name, revision in revisions.items())
+        for kind in CHILDREN:
+            found = [each for each in await self.all(kind) if is_ours(kind, each)]
+            wanted = own if kind is not SERVICE else sorted([*own, *names])
+            assert sorted(each["metadata"]["name"] for each in found) == wanted
+            for each in found:
+                meta = each["metadata"]
+                owner = services[meta["labels"][SERVICE_LABEL]]
+                assert [each["uid"] for each in meta["ownerReferences"]] == [owner["metadata"]["uid"]], meta
+                if kind is SERVICE and meta["name"] in revisions:
+                    assert each["spec"]["selector"][REVISION_LABEL] == revisions[meta["name"]]
+        assert len(await self.pods()) == len(names)
+        await self._events_are_told_once()
+
+    async def _events_are_told_once(self) -> None:
+        told = [each for each in await self.all(EVENT) if each["involvedObject"]["kind"] == INFERENCE_SERVICE.kind]
+        said = sorted((each["involvedObject"]["uid"], each["reason"], each["message"]) for each in told)
+        assert len(said) == len(set(said)), f"an Event stands there twice: {said}"
+        assert max((each["count"] for each in told), default=0) <= 3, told
+
+
+def is_ours(kind: Kind, found: Json) -> bool:
+    return kind is INFERENCE_SERVICE or SERVICE_LABEL in found["metadata"].get("labels", {})
+
+
+def condition(service: Json, kind: str) -> Json:
+    found = service.get("status", {}).get("conditions", [])
+    return next((each for each in found if each["type"] == kind), {})
+
+
+def is_ready(service: Json) -> bool:
+    """Whether it is Ready on its newest generation, with the revision that it asks for."""
+    ready, status = condition(service, "Ready"), service.get("status", {})
+    newest = ready.get("observedGeneration") == service["metadata"]["generation"]
+    return ready.get("status") == "True" and newest and len(status["revisions"]) == 1
+
+
+async def eventually(what: str, true: Callable[[], Any], timeout: float = PATIENCE) -> None:
+    """Wait until `await true()`. Raises TimeoutError that names `what`."""
+    try:
+        async with asyncio.timeout(timeout):
+            while not await true():
+                await asyncio.sleep(OFTEN)
+    except TimeoutError:
+        raise TimeoutError(f"{what}: not within {timeout:.0f} s") from None

@@ -54,16 +54,12 @@ class Applier:
 
     async def apply(self, key: Key, seen: Observation, decision: Decision) -> None:
         """Make it so. Raises Refused, KubeError or kube.client.Fenced; then the same call may be repeated."""
-        first = not seen.service.status.conditions
-        if first:  # a resource without conditions reads as done (kstatus), so they come before anything else
-            await self.write_status(key, seen.service.metadata.uid, seen.service.status, decision.status)
         records = {plan.hash: await self._apply_revision(key, seen, plan) for plan in decision.revisions}
         routed = records.get(decision.route_to)
         if routed is not None:
             stable = render_stable(seen.service, decision.route_to, routed)
             await self._ensure(key, seen.service.metadata.uid, stable)
-        if not first:
-            await self.write_status(key, seen.service.metadata.uid, seen.service.status, decision.status)
+        await self.write_status(key, seen.service.metadata.uid, seen.service.status, decision.status)
         for hash_ in decision.removed:
             await self._remove_revision(key, seen.service.metadata.uid, hash_)
 
@@ -93,7 +89,7 @@ class Applier:
     async def _record(self, key: Key, seen: Observation, plan: RevisionPlan) -> Record | None:
         if plan.new is None:
             child = self.store.children(key, RECORD).get(revision_name(key.name, plan.hash))
-            known = record_of(child) if child is not None else None
+            known = record_of(child, key, plan.hash) if child is not None else None
             return known[0] if known is not None else None
         if seen.runtime is None:
             return None

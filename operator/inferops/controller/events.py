@@ -14,6 +14,7 @@ from inferops.controller.store import Key
 from inferops.core.decide import Event
 from inferops.kube.client import Kube, KubeError
 from inferops.kube.kinds import EVENT
+from inferops.kube.owned import Object
 
 log = logging.getLogger(__name__)
 
@@ -43,31 +44,39 @@ class Recorder:
         name = f"{key.name}.{fingerprint}"
         stamp = self.now().strftime("%Y-%m-%dT%H:%M:%SZ")
         count, first = self._said.get(name, (0, stamp))
-        await self.kube.apply(
-            EVENT,
-            {
-                "apiVersion": "v1",
-                "kind": "Event",
-                "metadata": {"name": name, "namespace": key.namespace},
-                "involvedObject": {
-                    "apiVersion": API_VERSION,
-                    "kind": key.kind,
-                    "namespace": key.namespace,
-                    "name": key.name,
-                    "uid": uid,
-                },
-                "type": kind,
-                "reason": event.reason,
-                "message": event.message[:MESSAGE_LIMIT],
-                "firstTimestamp": first,
-                "lastTimestamp": stamp,
-                "count": count + 1,
-                "source": {"component": COMPONENT},
-                "reportingComponent": COMPONENT,
+        desired: Object = {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"name": name, "namespace": key.namespace},
+            "involvedObject": {
+                "apiVersion": API_VERSION,
+                "kind": key.kind,
+                "namespace": key.namespace,
+                "name": key.name,
+                "uid": uid,
             },
-            force=True,
-        )
+            "type": kind,
+            "reason": event.reason,
+            "message": event.message[:MESSAGE_LIMIT],
+            "firstTimestamp": first,
+            "lastTimestamp": stamp,
+            "count": count + 1,
+            "source": {"component": COMPONENT},
+            "reportingComponent": COMPONENT,
+        }
+        await self._say(desired, new=count == 0)
         self._said[name] = (count + 1, first)
         self._said.move_to_end(name)
         while len(self._said) > REMEMBERED:
             self._said.popitem(last=False)
+
+    async def _say(self, desired: Object, *, new: bool) -> None:
+        """Create the Event, which is cheaper than to apply it; one that is there already gets the new count."""
+        if new:
+            try:
+                await self.kube.create(EVENT, desired)
+                return
+            except KubeError as error:
+                if error.status != 409:
+                    raise
+        await self.kube.apply(EVENT, desired, force=True)

@@ -17,6 +17,7 @@ from inferops.api.resources import InferenceService
 from inferops.controller.store import Child, Key, Store
 from inferops.core.engine import Obstacle
 from inferops.core.observation import Observation, PodView, RevisionView, WorkloadView
+from inferops.core.revision import revision_name
 from inferops.kube.kinds import DEPLOYMENT, RECORD, SERVICE
 from inferops.render.record import Record, read_record
 from inferops.runtimes import ENGINES
@@ -80,11 +81,12 @@ def _status(raw: dict[str, Any]) -> InferenceServiceStatus:
         return InferenceServiceStatus()
 
 
-def record_of(child: Child) -> tuple[Record, int] | None:
-    """What a revision's record says, and its order. None where it is unreadable."""
+def record_of(child: Child, key: Key, hash_: str) -> tuple[Record, int] | None:
+    """What the record of a revision says, and its order. None where it is unreadable or speaks of something else."""
     try:
         raw = json.loads(zlib.decompress(child.view)) if isinstance(child.view, bytes) else {}
-        return read_record(raw["data"]), int(raw.get("revision") or 0)
+        record = read_record(raw["data"], revision_name(key.name, hash_), key.namespace)
+        return record, int(raw.get("revision") or 0)
     except (ValidationError, KeyError, TypeError, ValueError):
         return None
 
@@ -98,7 +100,7 @@ def _revisions(store: Store, key: Key, uid: str) -> tuple[RevisionView, ...]:
         pods.setdefault(pod.revision, []).append(pod)
     views = []
     for hash_ in {*records, *workloads}:
-        record = record_of(records[hash_]) if hash_ in records else None
+        record = record_of(records[hash_], key, hash_) if hash_ in records else None
         workload = workloads[hash_].view if hash_ in workloads else None
         views.append(
             RevisionView(

@@ -71,15 +71,12 @@ def _service(service: InferenceService, launch: Launch, engine: ServingEngine) -
         "kind": "Service",
         "metadata": _metadata(service, launch),
         "spec": {
-            "type": "ClusterIP",
+            # Without an address of its own: those are few in many clusters, the API server hands them out one at a
+            # time, and gateways go to the endpoints anyway. So its ports are the containers' own.
+            "clusterIP": "None",
             "selector": labels.selector(launch.service, launch.revision.hash),
             "ports": [
-                {
-                    "name": port.name,
-                    "port": 80 if port.name == "http" else port.number,
-                    "protocol": "TCP",
-                    "targetPort": port.name,
-                }
+                {"name": port.name, "port": port.number, "protocol": "TCP", "targetPort": port.name}
                 for port in engine.ports
                 if port.name != "metrics"
             ],

@@ -8,16 +8,15 @@ from inferops.api.resources import InferenceService
 from inferops.render import labels
 from inferops.render.record import Record
 
-HTTP = {"name": "http", "port": 80, "protocol": "TCP", "targetPort": "http"}
+HTTP_PORT = 80  # what clients need not name
 
 
-def render_stable(service: InferenceService, revision: str, record: Record | None = None) -> dict[str, Any]:
-    """The Service that sends all requests to the revision with the hash `revision`.
+def render_stable(service: InferenceService, revision: str, record: Record) -> dict[str, Any]:
+    """The Service that sends all requests to the revision with the hash `revision`, on every port of its `record`.
 
-    With the revision's `record` it has every port of the revision's own Service, such as Triton's gRPC; without it,
-    HTTP alone.
+    HTTP is on port 80, everything else, such as Triton's gRPC, on the engine's own port.
     """
-    ports = [HTTP] if record is None else record.objects["service"]["spec"]["ports"]
+    ports = [dict(port) for port in record.objects["service"]["spec"]["ports"]]
     return {
         "apiVersion": "v1",
         "kind": "Service",
@@ -25,6 +24,6 @@ def render_stable(service: InferenceService, revision: str, record: Record | Non
         "spec": {
             "type": "ClusterIP",
             "selector": labels.selector(service.metadata.name, revision),
-            "ports": [dict(port) for port in ports],
+            "ports": [{**port, "port": HTTP_PORT} if port["name"] == "http" else port for port in ports],
         },
     }

@@ -105,11 +105,18 @@ def test_a_mangled_pod_is_refused(junk: Any) -> None:
 
 def test_the_stable_service_follows_the_revision() -> None:
     of = service()
-    http = [{"name": "http", "port": 80, "protocol": "TCP", "targetPort": "http"}]
-    stable = render_stable(of, "0123456789")
+    http = {"name": "http", "port": 80, "protocol": "TCP", "targetPort": "http"}
+    vllm = rendered(of)
+    stable = render_stable(of, "0123456789", vllm)
     assert stable["metadata"]["name"] == "chat"
     assert stable["spec"]["selector"] == {"inferops.dev/service": "chat", "inferops.dev/revision": "0123456789"}
-    assert stable["spec"]["ports"] == http
+    assert stable["spec"]["ports"] == [http]
     triton = rendered(service(MODELS["pvc"], {"name": "triton"}))
     ports = render_stable(of, triton.spec.hash, triton)["spec"]["ports"]
-    assert ports == [*http, {"name": "grpc", "port": 8001, "protocol": "TCP", "targetPort": "grpc"}]
+    assert ports == [http, {"name": "grpc", "port": 8001, "protocol": "TCP", "targetPort": "grpc"}]
+
+
+def test_a_revisions_own_service_takes_no_address_and_has_the_containers_ports() -> None:
+    own = rendered(service(MODELS["pvc"], {"name": "triton"})).objects["service"]["spec"]
+    assert own["clusterIP"] == "None"
+    assert {port["name"]: port["port"] for port in own["ports"]} == {"http": 8000, "grpc": 8001}

@@ -63,11 +63,11 @@ class Fault:
     share: float = 1.0  # of the requests that match, by chance
     times: int | None = None  # so often and no more
     once_a_path: bool = False
-    hits: Counter[str] = field(default_factory=Counter)  # by method and path
+    hits: Counter[str] = field(default_factory=Counter)  # by verb and path
 
     def strikes(self, entry: Entry, chance: random.Random) -> bool:
         """Whether this request is hit; it is counted then."""
-        here = f"{entry.method} {entry.path}"
+        here = f"{'WATCH' if entry.watch else entry.method} {entry.path}"
         if self.watch is not None and entry.watch != self.watch:
             return False
         if not re.search(self.method, entry.method) or not re.search(self.path, entry.path):
@@ -88,7 +88,7 @@ class FaultProxy:
         self._server, self._ca = server, ca
         self._chance = random.Random(seed)
         self._faults: list[Fault] = []
-        self._watches: dict[asyncio.Task[None], str] = {}  # and how each is to end
+        self._watches: dict[asyncio.Task[None], bytes | None] = {}  # and its last line; empty: it is cut off
         self._port = 0
         self._up = threading.Event()
         self._failure: BaseException | None = None
@@ -137,20 +137,20 @@ class FaultProxy:
 
     def cut_watches(self) -> None:
         """Drop the connections of all watches, and what they had not told yet."""
-        self._end_watches("cut")
+        self._end_watches(b"")
 
-    def expire_watches(self) -> None:
-        """End all watches with 410 Gone as their last event, as the API server does after a compaction."""
-        self._end_watches("gone")
+    def fail_watches(self, code: int = 410) -> None:
+        """End all watches by an event that says ERROR: 410 Gone, as the API server does after a compaction."""
+        self._end_watches(json.dumps({"type": "ERROR", "object": _failure(code)}).encode() + b"\n")
 
     def writes(self, since: float = 0.0) -> list[Entry]:
         """Requests for changes that came after `since` (time.monotonic), Leases left out."""
         return [entry for entry in tuple(self.journal) if entry.writes and entry.at >= since]
 
-    def _end_watches(self, how: str) -> None:
+    def _end_watches(self, last: bytes) -> None:
         async def end() -> None:
             for task in self._watches:
-                self._watches[task] = how
+                self._watches[task] = last
                 task.cancel()
 
         asyncio.run_coroutine_threadsafe(end(), self._loop).result(START_DEADLINE)
@@ -226,17 +226,17 @@ class FaultProxy:
                 await response.write(line)
 
         task = asyncio.create_task(pump())
-        self._watches[task] = ""
+        self._watches[task] = None
         try:
             await task
         except asyncio.CancelledError:
-            how = self._watches[task]
-            if not how:
+            last = self._watches[task]
+            if last is None:
                 raise  # the client hung up, or the proxy stops
-            if how == "cut":
+            if not last:
                 return _drop(request)
             with suppress(ConnectionError):
-                await response.write(_gone())
+                await response.write(last)
         finally:
             task.cancel()
             del self._watches[task]
@@ -258,7 +258,3 @@ def _failure(code: int) -> dict[str, Any]:
 def _refuse(fault: Fault) -> web.Response:
     headers = {"Retry-After": str(fault.retry_after)} if fault.retry_after is not None else None
     return web.json_response(_failure(fault.status), status=fault.status, headers=headers)
-
-
-def _gone() -> bytes:
-    return json.dumps({"type": "ERROR", "object": _failure(410)}).encode() + b"\n"

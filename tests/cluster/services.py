@@ -55,6 +55,16 @@ class Services:
     def __init__(self, api: Client, namespace: str) -> None:
         self.api, self.namespace = api, namespace
 
+    async def begin(self) -> None:
+        """Create the namespace, and wait until pods can be created in it."""
+        await self.api.create("/api/v1/namespaces", {"metadata": {"name": self.namespace}})
+
+        async def so() -> bool:
+            accounts = await self.api.get(f"/api/v1/namespaces/{self.namespace}/serviceaccounts")
+            return bool(accounts["items"])
+
+        await eventually("its ServiceAccount", so)
+
     async def create(self, *names: str, **change: Any) -> None:
         path = INFERENCE_SERVICE.path(self.namespace)
         await asyncio.gather(*(self.api.create(path, manifest(name, **change)) for name in names))
@@ -77,6 +87,10 @@ class Services:
         """The service's objects of a kind, by name."""
         found = await self.all(kind, f"{SERVICE_LABEL}={service}")
         return sorted(found, key=lambda each: str(each["metadata"]["name"]))
+
+    async def number(self, kind: Kind, service: str, wanted: int) -> bool:
+        """Whether the service has so many objects of a kind."""
+        return len(await self.of(kind, service)) == wanted
 
     async def ready(self, *names: str) -> None:
         """Wait until these are Ready on their newest generation and nothing else is left of earlier ones."""

@@ -14,6 +14,7 @@ import signal
 import socket
 import uuid
 from collections.abc import Coroutine
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -35,7 +36,6 @@ from inferops.kube.lease import Elector, LeaseLost
 log = logging.getLogger(__name__)
 
 DRAIN = 1.0  # seconds that reconciles under way get to finish at the end
-WATCH_RETRY = 1.0  # seconds
 LEASE_NAME = "inferops-operator"
 
 
@@ -106,67 +106,48 @@ class Operator:
 
     async def _watch(self, handlers: kopf.OperatorRegistry, own: list[asyncio.Task[None]], elector: Elector) -> None:
         """Run kopf until we are told to stop, then end in order: workers, lease, watches."""
-        stop_kopf = asyncio.Event()
-        stopped = asyncio.create_task(self.stop.wait(), name="stop")
-        watches = await self._start_kopf(handlers, stop_kopf)
-        while not self.stop.is_set():
-            await asyncio.wait([stopped, watches], return_when=asyncio.FIRST_COMPLETED)
-            if not self.stop.is_set():  # by an answer that it cannot handle, such as any ERROR event but 410
-                log.warning("the watches failed, beginning anew with a LIST: %r", watches.exception())
-                await asyncio.sleep(WATCH_RETRY)
-                watches = await self._start_kopf(handlers, stop_kopf)
-        for task in own:
-            task.cancel()
-        await asyncio.wait(own, timeout=DRAIN + 1)
-        await elector.release()
-        stop_kopf.set()
-        await asyncio.gather(watches, return_exceptions=True)
-
-    async def _start_kopf(self, handlers: kopf.OperatorRegistry, stop: asyncio.Event) -> asyncio.Task[None]:
-        """Start the watches. When kopf ends it cancels every task that is younger than itself."""
-        ready = asyncio.Event()
-        running = asyncio.create_task(
+        stop_kopf, kopf_ready = asyncio.Event(), asyncio.Event()
+        watches = self._task(
             kopf.operator(
                 registry=handlers,
                 settings=watch.settings(),
                 clusterwide=True,
                 standalone=True,
-                stop_flag=stop,
-                ready_flag=ready,
+                stop_flag=stop_kopf,
+                ready_flag=kopf_ready,
             ),
-            name="kopf",
+            "kopf",
         )
-        started = asyncio.create_task(ready.wait())
-        await asyncio.wait([started, running], return_when=asyncio.FIRST_COMPLETED)
-        started.cancel()
+        await asyncio.wait([watches, asyncio.create_task(kopf_ready.wait())], return_when=asyncio.FIRST_COMPLETED)
         loop = asyncio.get_running_loop()
         for name in (signal.SIGTERM, signal.SIGINT):  # after kopf set its own
             loop.add_signal_handler(name, self.stop.set)
-        return running
+        await self.stop.wait()
+        for task in own:
+            task.cancel()
+        await asyncio.wait(own, timeout=DRAIN + 1)
+        await elector.release()
+        stop_kopf.set()
+        with suppress(asyncio.CancelledError):
+            await watches
 
     async def _lead(self, elector: Elector, client: Client) -> None:
         """Wait for the lease, then work for as long as it is ours."""
-        leading = asyncio.Event()
+        await elector.acquire()
         reconciler = Reconciler(
             self.store, Applier(client, self.store, self.queue.add, {}), Recorder(client, _now), _now
         )
-
-        async def worker() -> None:
-            await leading.wait()
-            await work(self.queue, reconciler, self.metrics)
-
-        # Before kopf starts, so that they outlive it.
-        workers = [asyncio.create_task(worker(), name=f"worker {number}") for number in range(self.options.workers)]
+        workers = [
+            asyncio.create_task(work(self.queue, reconciler, self.metrics), name=f"worker {number}")
+            for number in range(self.options.workers)
+        ]
         try:
-            await elector.acquire()
-            leading.set()
             await elector.keep()
         finally:
             self.queue.close()
-            leading.set()
             _, unfinished = await asyncio.wait(workers, timeout=DRAIN)
-            for task in unfinished:
-                task.cancel()
+            for worker in unfinished:
+                worker.cancel()
 
     def _task(self, coroutine: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """A task whose end, expected or not, ends the operator."""

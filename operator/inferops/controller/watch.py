@@ -10,12 +10,13 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 import kopf
 from kubernetes.aio.client import Configuration
 
+from inferops.controller.patience import Forever, PatientSession
 from inferops.controller.queue import Queue
 from inferops.controller.stateless import NoDiffBase, NoProgress
 from inferops.controller.store import CHILDREN, WATCHED, Key, Store
@@ -39,6 +40,7 @@ def settings() -> kopf.OperatorSettings:
     chosen.watching.client_timeout = 310
     chosen.watching.connect_timeout = 5
     chosen.networking.request_timeout = 30
+    chosen.networking.error_backoffs = Forever()
     chosen.queueing.idle_timeout = 1
     chosen.watching.chunk_size = 100
     chosen.persistence.diffbase_storage = NoDiffBase()
@@ -69,7 +71,8 @@ def log_in(
         tracer = aiohttp.TraceConfig()
         tracer.on_request_end.append(on_response)
         session = new_session(configuration, {**await bearer(configuration), "User-Agent": agent}, [tracer])
-        return kopf.AiohttpSession(server=str(configuration.host), aiohttp_session=session)
+        patient = cast(aiohttp.ClientSession, PatientSession(session))
+        return kopf.AiohttpSession(server=str(configuration.host), aiohttp_session=patient)
 
     kopf.on.login(registry=handlers)(login)
 

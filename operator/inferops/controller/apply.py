@@ -1,8 +1,8 @@
 """A Decision -> the cluster: the objects that differ are server-side applied, in an order that may end anywhere.
 
-The order: the record of a new revision, then its capacity; then the traffic; then the status; then what is left
-behind goes. Each step is harmless when repeated, and the next reconcile decides again from what there is, so
-the operator can be killed between any two writes.
+The order: the record of a new revision with its Service and budget; the traffic, which moves only to what is ready;
+the pods; then the status; then what is left behind goes. Each step is harmless when repeated, and the next reconcile
+decides again from what there is, so the operator can be killed between any two writes.
 """
 
 from __future__ import annotations
@@ -53,15 +53,27 @@ class Applier:
     accepted: dict[tuple[str, str], str]
 
     async def apply(self, key: Key, seen: Observation, decision: Decision) -> None:
-        """Make it so. Raises Refused, KubeError or kube.client.Fenced; then the same call may be repeated."""
-        records = {plan.hash: await self._apply_revision(key, seen, plan) for plan in decision.revisions}
+        """Make it so. Raises Refused, KubeError or kube.client.Fenced; then the same call may be repeated.
+
+        A new revision gets its pods with the next run, which is asked for here and comes after everybody's first:
+        with a thousand services at once, the pods of the first would keep the API server from the names and
+        addresses of the others.
+        """
+        uid = seen.service.metadata.uid
+        records = {plan.hash: await self._prepare(key, seen, plan) for plan in decision.revisions}
         routed = records.get(decision.route_to)
         if routed is not None:
-            stable = render_stable(seen.service, decision.route_to, routed)
-            await self._ensure(key, seen.service.metadata.uid, stable)
-        await self.write_status(key, seen.service.metadata.uid, seen.service.status, decision.status)
+            await self._ensure(key, uid, render_stable(seen.service, decision.route_to, routed))
+        if any(plan.new is not None for plan in decision.revisions):
+            self.changed(key)
+            return
+        for plan in decision.revisions:
+            record = records[plan.hash]
+            if record is not None:
+                await self._ensure(key, uid, with_replicas(record.objects["deployment"], plan.replicas))
+        await self.write_status(key, uid, seen.service.status, decision.status)
         for hash_ in decision.removed:
-            await self._remove_revision(key, seen.service.metadata.uid, hash_)
+            await self._remove_revision(key, uid, hash_)
 
     async def write_status(self, key: Key, uid: str, before: Status, after: Status) -> None:
         """Write the status where it differs. The uid keeps it off a namesake that was created meanwhile."""
@@ -76,14 +88,13 @@ class Applier:
         kind = PARENT_KINDS[key.kind]
         self._take_in(kind, await self.kube.apply(kind, desired, subresource="status", force=True))
 
-    async def _apply_revision(self, key: Key, seen: Observation, plan: RevisionPlan) -> Record | None:
-        """Bring the revision's objects to what its record says. Returns the record."""
+    async def _prepare(self, key: Key, seen: Observation, plan: RevisionPlan) -> Record | None:
+        """Bring the revision's objects to what its record says, but for its pods. Returns the record."""
         record = await self._record(key, seen, plan)
         if record is None:
             return None  # its record is lost and the spec asks for another: what is left serves on until replaced
-        for name, object_ in record.objects.items():
-            wanted = with_replicas(object_, plan.replicas) if name == "deployment" else object_
-            await self._ensure(key, seen.service.metadata.uid, wanted)
+        for name in ("service", "pdb"):
+            await self._ensure(key, seen.service.metadata.uid, record.objects[name])
         return record
 
     async def _record(self, key: Key, seen: Observation, plan: RevisionPlan) -> Record | None:

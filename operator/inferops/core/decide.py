@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from inferops.api.conditions import ConditionType, Reason
+from inferops.api.conditions import Condition, ConditionType, Reason
 from inferops.api.inferenceservice import AcceleratorChoice, InferenceServiceStatus, RevisionStatus, ScalingSpec
 from inferops.core import rollout, scheduling, status, validity
 from inferops.core.engine import Obstacle
 from inferops.core.notacted import not_acted_on
 from inferops.core.observation import Observation, RevisionView
 from inferops.core.revision import RevisionSpec, revision_name, revision_of
+
+TOLD = (ConditionType.VALID, ConditionType.SCHEDULED, ConditionType.ROLLED_OUT, ConditionType.AVAILABLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,22 +164,25 @@ def _explain(seen: Observation, target: RevisionSpec | None, current: RevisionVi
 
 
 def _events(before: InferenceServiceStatus, after: InferenceServiceStatus) -> tuple[Event, ...]:
-    """One event for each stage that came to stand differently, so that nothing is told twice.
+    """What went wrong, that it is over, and each promotion; nothing twice.
 
     A promotion is told when the traffic moves, and not again when a replica of it was away for a while.
     """
-    earlier = {condition.type: (condition.status, condition.reason) for condition in before.conditions}
-    told = (ConditionType.VALID, ConditionType.SCHEDULED, ConditionType.ROLLED_OUT, ConditionType.AVAILABLE)
-    quiet = {ConditionType.VALID: "True", ConditionType.AVAILABLE: "False"}
+    earlier = {condition.type: condition for condition in before.conditions}
     events = []
     for condition in after.conditions:
-        kind = ConditionType(condition.type)
-        same = earlier.get(kind) == (condition.status, condition.reason)
-        expected = kind not in earlier and quiet.get(kind) == condition.status
-        promoted = kind is ConditionType.ROLLED_OUT and condition.status == "True"
-        if kind not in told or same or expected or promoted or condition.status == "Unknown":
-            continue
-        events.append(Event(condition.status == "False", condition.reason, condition.message or condition.reason))
+        if ConditionType(condition.type) in TOLD and _is_news(condition, earlier.get(condition.type), before):
+            events.append(Event(condition.status == "False", condition.reason, condition.message or condition.reason))
     if after.stable_revision not in ("", before.stable_revision):
         events.append(Event(False, Reason.PROMOTED, f"revision {after.stable_revision} serves"))
     return tuple(events)
+
+
+def _is_news(now: Condition, earlier: Condition | None, before: InferenceServiceStatus) -> bool:
+    has_served = before.stable_revision != ""
+    if now.type == ConditionType.AVAILABLE and not has_served:
+        return False  # it is only being made
+    if now.status == "False":
+        return earlier is None or (earlier.status, earlier.reason) != (now.status, now.reason)
+    over = earlier is not None and earlier.status == "False"
+    return over and now.status == "True" and now.type != ConditionType.ROLLED_OUT

@@ -79,7 +79,7 @@ class Elector:
                 async with asyncio.timeout(self._times.retry):
                     taken = await self._take()
             except (KubeError, TimeoutError) as error:
-                log.warning("cannot renew lease %s/%s: %s", self._namespace, self._name, error)
+                log.warning("cannot renew lease %s/%s: %s", self._namespace, self._name, str(error) or "timed out")
                 taken = True  # unknown; the deadline below decides
             if not taken:
                 raise LeaseLost(f"lease {self._namespace}/{self._name} was taken by {self._seen[0]}")
@@ -90,25 +90,35 @@ class Elector:
         """Give the lease up, so that a waiting replica takes it at once. Writes are over from here on."""
         held = self.leads()
         self._renewed = float("-inf")
-        if held and self._lease is not None:
-            with suppress(KubeError):
-                await self._write(holder="")
+        if not held:
+            return
+        with suppress(KubeError, TimeoutError):
+            async with asyncio.timeout(self._times.retry * 2):
+                # A renewal that was cut off may have come through.
+                self._look(await self._kube.get(LEASE, self._namespace, self._name))
+                if self._lease is not None and self._seen[0] == self.identity:
+                    await self._write(holder="")
 
     def _look(self, lease: Object | None) -> None:
-        self._lease = lease
+        before, self._lease = self._lease, lease
         spec = (lease or {}).get("spec") or {}
         seen = (str(spec.get("holderIdentity") or ""), str(spec.get("renewTime") or ""))
+        if lease is None and self.leads():
+            return  # it stays ours: we write it again
+        if lease is None:  # who held it when somebody deleted it may not know yet, and has its time
+            seen = ("unknown", "") if before is not None else self._seen
         if seen != self._seen:
             self._seen, self._seen_at = seen, self._clock()
 
     def _free_in(self) -> float:
-        if self._lease is None or self._seen[0] in ("", self.identity):
+        if self._seen[0] in ("", self.identity):
             return 0.0
         return self._seen_at + self._times.lease - self._clock()
 
     async def _await_change(self) -> None:
         """Until the lease is seen free, or until the holder as last seen would be too old."""
         now = asyncio.get_running_loop().time
+        began = now()
         with suppress(TimeoutError):
             async with asyncio.timeout(max(self._free_in(), 0.0)) as limit:
                 # A watch begins with the state as it is, so nothing is missed since it was read.
@@ -117,7 +127,8 @@ class Elector:
                     if self._free_in() <= 0:
                         return
                     limit.reschedule(now() + self._free_in())
-                await asyncio.sleep(self._times.retry)  # the watch was cut
+                if now() - began < self._times.retry:  # the watch was cut
+                    await asyncio.sleep(self._times.retry)
 
     async def _take(self) -> bool:
         """Write the lease in our name. False where somebody else was faster."""
@@ -125,10 +136,13 @@ class Elector:
         try:
             self._look(await self._write(holder=self.identity))
         except KubeError as error:
-            if error.status != 409:
+            if error.status not in (404, 409):
                 raise
             self._look(await self._kube.get(LEASE, self._namespace, self._name))
-            return self._seen[0] == self.identity
+            if self._seen[0] != self.identity:
+                return False
+            # An earlier write of ours came through whose answer was lost, or somebody deleted the lease.
+            self._look(await self._write(holder=self.identity))
         self._renewed = sent
         return True
 
@@ -152,5 +166,6 @@ class Elector:
         }
         if self._lease is None:
             return await self._kube.create(LEASE, desired)
-        desired["metadata"]["resourceVersion"] = self._lease["metadata"]["resourceVersion"]
+        # The uid, since over a lease that was deleted a version alone would create another one.
+        desired["metadata"] |= {name: self._lease["metadata"][name] for name in ("resourceVersion", "uid")}
         return await self._kube.apply(LEASE, desired, force=True)

@@ -34,13 +34,17 @@ CRASHES = seen(ONE, revision(ONE, loading=1, **CRASH), routed_to=old)
 MOVES = seen(NEXT, old, new, routed_to=old)
 
 
+HOMELESS = seen(ONE, revision(ONE, homeless=1, unschedulable="x"))
+
+
 @pytest.mark.parametrize(
     ("case", "worlds", "reasons"),
     [
         ("a new service waits in silence", [seen(ONE)], []),
-        ("it finds its node", [seen(ONE), seen(ONE, revision(ONE, loading=1))], ["Scheduled"]),
-        ("it finds none", [seen(ONE), seen(ONE, revision(ONE, homeless=1, unschedulable="x"))], ["Unschedulable!"]),
-        ("it serves", [seen(ONE), FAILS, SERVES], ["MinimumReplicasAvailable", "Promoted"]),
+        ("it finds its node", [seen(ONE), seen(ONE, revision(ONE, loading=1))], []),
+        ("it finds none", [seen(ONE), HOMELESS], ["Unschedulable!"]),
+        ("it finds one after all", [HOMELESS, seen(ONE, revision(ONE, loading=1))], ["Scheduled"]),
+        ("it serves", [seen(ONE), FAILS, SERVES], ["Promoted"]),
         ("it goes on serving", [FAILS, SERVES, SERVES], []),
         ("it stops serving", [FAILS, SERVES, FAILS], ["NoReplicaAvailable!"]),
         ("it serves again and is not promoted again", [FAILS, SERVES, FAILS, SERVES], ["MinimumReplicasAvailable"]),

@@ -1,0 +1,351 @@
+"""Leader election in virtual time: never two leaders, and a new one soon after the old one ended or gave up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from inferops.kube.client import WRITE_TIMEOUT
+from inferops.kube.lease import Elector, LeaseLost, Times
+from unit.kube.leases import Fault, Line, Server
+from unit.kube.virtualtime import now, run
+
+TIMES = Times()
+
+
+@dataclass
+class Replica:
+    """One replica of the operator, as far as the lease goes."""
+
+    server: Server
+    name: str
+    faults: Sequence[Fault] = ()
+    silent: bool = False
+    lost: list[float] = field(default_factory=list)
+    won: list[float] = field(default_factory=list)
+    dead: bool = False
+    stopped: bool = False
+
+    def __post_init__(self) -> None:
+        self.line = Line(self.server, self.faults, self.silent)
+        self.elector = Elector(self.line, "inferops-system", "operator", self.name)
+        self.task = asyncio.ensure_future(self._live())
+
+    async def _live(self) -> None:
+        await self.elector.acquire()
+        self.won.append(now())
+        try:
+            await self.elector.keep()
+        except LeaseLost:
+            self.lost.append(now())
+
+    @property
+    def leads(self) -> bool:
+        return self.elector.leads() and not self.dead
+
+    async def kill(self) -> None:
+        """End without a word."""
+        self.dead = True
+        self.task.cancel()
+        await asyncio.gather(self.task, return_exceptions=True)
+
+    async def stop(self) -> None:
+        """End in order: workers are drained before this, then the lease is given up."""
+        self.task.cancel()
+        await asyncio.gather(self.task, return_exceptions=True)
+        self.stopped = True
+        await self.elector.release()
+
+
+async def until(condition: object, limit: float = 120) -> float:
+    """Wait until it holds. Returns when."""
+    end = now() + limit
+    while not condition():  # type: ignore[operator]
+        assert now() < end, "it never happened"
+        await asyncio.sleep(0.01)
+    return now()
+
+
+def test_the_first_leads_at_once_and_the_second_waits() -> None:
+    async def main() -> None:
+        server = Server()
+        first = Replica(server, "first")
+        assert await until(lambda: first.leads) < 0.1
+        second = Replica(server, "second")
+        await asyncio.sleep(300)
+        assert first.leads and not second.leads and not second.won
+        assert server.lease is not None
+        assert server.lease["spec"]["leaseTransitions"] == 1
+        assert server.lease["spec"]["acquireTime"] < server.lease["spec"]["renewTime"]
+        assert second.line.requests < 30, "it waits by a watch, not by polling"
+        await first.kill()
+        await second.kill()
+
+    run(main())
+
+
+def test_a_dead_leader_is_followed_after_its_lease_has_run_out() -> None:
+    async def main() -> None:
+        server = Server()
+        first = Replica(server, "first")
+        await until(lambda: first.leads)
+        second = Replica(server, "second")
+        await asyncio.sleep(61)
+        await first.kill()
+        died = now()
+        took = await until(lambda: second.leads) - died
+        assert TIMES.lease - TIMES.retry - 0.1 <= took <= TIMES.lease + 0.1
+        await second.kill()
+
+    run(main())
+
+
+def test_a_lease_that_is_given_up_is_taken_at_once() -> None:
+    async def main() -> None:
+        server = Server()
+        first = Replica(server, "first")
+        await until(lambda: first.leads)
+        second = Replica(server, "second")
+        await asyncio.sleep(61)
+        await first.stop()
+        assert not first.leads
+        stopped = now()
+        assert await until(lambda: second.leads) - stopped < 0.2
+        await second.kill()
+
+    run(main())
+
+
+def test_a_renewal_that_is_cut_off_does_not_keep_the_lease_from_being_given_up() -> None:
+    async def main() -> None:
+        server = Server()
+        first = Replica(server, "first")
+        await until(lambda: first.leads)
+        version = server.version
+        await until(lambda: server.version > version)  # a renewal is done and its answer is on its way
+        await first.stop()
+        assert server.holder == ""
+
+    run(main())
+
+
+def test_who_never_led_gives_nothing_up() -> None:
+    async def main() -> None:
+        server = Server()
+        first, second = Replica(server, "first"), Replica(server, "second")
+        await asyncio.sleep(5)
+        loser, winner = (first, second) if second.leads else (second, first)
+        await loser.stop()
+        assert server.holder == winner.name and winner.leads
+        await winner.kill()
+
+    run(main())
+
+
+def test_of_many_that_create_it_at_once_one_leads() -> None:
+    async def main() -> None:
+        server = Server()
+        replicas = [Replica(server, f"replica-{number}") for number in range(5)]
+        await asyncio.sleep(30)
+        assert [replica.leads for replica in replicas].count(True) == 1
+        assert sum(len(replica.won) for replica in replicas) == 1
+        for replica in replicas:
+            await replica.kill()
+
+    run(main())
+
+
+@pytest.mark.parametrize("fault", [Fault.ERROR, Fault.LOST])
+def test_a_leader_that_cannot_renew_stops_before_anybody_else_may_begin(fault: Fault) -> None:
+    async def main() -> None:
+        server = Server()
+        first = Replica(server, "first", faults=[Fault.NONE] * 2 + [fault] * 50)
+        begun = await until(lambda: first.leads)
+        stopped = await until(lambda: not first.leads)
+        assert begun + TIMES.renew_deadline - 0.1 <= stopped <= begun + TIMES.renew_deadline + 0.1
+        await until(lambda: first.lost)
+        assert now() - stopped <= 2 * TIMES.retry
+        assert not first.leads
+
+    run(main())
+
+
+def test_a_few_failures_do_not_cost_the_lease() -> None:
+    async def main() -> None:
+        server = Server()
+        faults = [Fault.NONE, Fault.NONE, *[Fault.ERROR, Fault.NO_ANSWER, *[Fault.NONE] * 4] * 5]
+        first = Replica(server, "first", faults=faults)
+        await until(lambda: first.leads)
+        for _ in range(1000):
+            await asyncio.sleep(0.1)
+            assert first.leads
+        await first.kill()
+
+    run(main())
+
+
+def test_a_lease_that_somebody_else_holds_is_lost_at_the_next_renewal() -> None:
+    async def main() -> None:
+        server = Server()
+        elector = Elector(Line(server), "inferops-system", "operator", "first")
+        await elector.acquire()
+        keeping = asyncio.ensure_future(elector.keep())
+        await asyncio.sleep(5)
+        server.steal("intruder")
+        with pytest.raises(LeaseLost, match="intruder"):
+            await keeping
+        assert now() <= 5 + TIMES.retry + 0.2
+
+    run(main())
+
+
+def test_a_lease_that_is_deleted_stays_with_its_leader() -> None:
+    async def main() -> None:
+        server = Server()
+        first = Replica(server, "first")
+        await until(lambda: first.leads)
+        second = Replica(server, "second")
+        for _ in range(5):
+            await asyncio.sleep(7.3)
+            server.delete()
+            for _ in range(100):
+                await asyncio.sleep(0.1)
+                assert first.leads and not second.leads
+        await first.kill()
+        server.delete()
+        died = now()
+        assert await until(lambda: second.leads) - died <= 2 * TIMES.lease + 0.1
+        await second.kill()
+
+    run(main())
+
+
+def test_an_answer_that_was_lost_does_not_leave_a_leader_that_may_not_write() -> None:
+    """The write that took the lease came through after another reading: it is ours, and led from then on."""
+
+    async def main() -> None:
+        server = Server()
+        line = Line(server, [Fault.NONE, Fault.LATE, Fault.NONE], late=5.0 + TIMES.retry + 0.025)
+        elector = Elector(line, "inferops-system", "operator", "first")
+        await elector.acquire()
+        assert elector.leads()
+
+    run(main())
+
+
+def test_leading_is_told_without_waiting_for_anything() -> None:
+    async def main() -> None:
+        elector = Elector(Line(Server()), "inferops-system", "operator", "first")
+        assert not elector.leads()
+        await elector.acquire()
+        assert elector.leads()
+        await asyncio.sleep(TIMES.renew_deadline - 0.1)
+        assert elector.leads()
+        await asyncio.sleep(0.2)
+        assert not elector.leads()
+
+    run(main())
+
+
+@dataclass
+class Life:
+    """One replica's: what befalls its requests, and how it ends after so many seconds."""
+
+    faults: list[Fault]
+    silent: bool
+    how: str
+    after: float
+    pause: float  # until the next one starts
+
+    async def end(self, replica: Replica) -> None:
+        await asyncio.sleep(self.after)
+        if self.how == "cut":
+            replica.line.down = True
+        elif self.how == "kill":
+            await replica.kill()
+        else:
+            await replica.stop()
+
+
+class Witness:
+    """Sees who leads, at any time."""
+
+    def __init__(self) -> None:
+        self.replicas: list[Replica] = []
+        self.led: dict[str, float] = {}
+        self.task = asyncio.ensure_future(self._watch())
+
+    async def _watch(self) -> None:
+        while True:
+            leading = [replica for replica in self.replicas if replica.leads]
+            assert len(leading) <= 1
+            for replica in self.replicas:
+                if replica.stopped:
+                    self.led.pop(replica.name, None)
+            for replica in leading:
+                # What the one before had begun to write is over by now, also where it did not give up itself.
+                before = [when for name, when in self.led.items() if name != replica.name]
+                assert all(now() - when >= WRITE_TIMEOUT - 0.3 for when in before)
+                self.led[replica.name] = now()
+            await asyncio.sleep(0.25)
+
+    def end(self) -> None:
+        if self.task.done():
+            self.task.result()
+        self.task.cancel()
+
+
+def lives(*faults: Fault) -> st.SearchStrategy[list[Life]]:
+    befalls = st.lists(st.sampled_from([Fault.NONE, Fault.NONE, *faults]), max_size=12)
+    ends = st.sampled_from(["kill", "stop", "cut"])
+    life = st.builds(Life, befalls, st.booleans(), ends, st.floats(1, 40), st.floats(0, 8))
+    return st.lists(life, min_size=2, max_size=4)
+
+
+async def live(plan: list[Life], server: Server, deletion: float | None = None) -> None:
+    witness = Witness()
+    ends = []
+    for number, life in enumerate(plan):
+        witness.replicas.append(Replica(server, f"replica-{number}", life.faults, life.silent))
+        ends.append(asyncio.ensure_future(life.end(witness.replicas[-1])))
+        await asyncio.sleep(life.pause)
+    witness.replicas.append(Replica(server, "last"))
+    if deletion is not None:
+        await asyncio.sleep(1 + deletion)
+        if all(replica.line.knows or replica.task.done() for replica in witness.replicas):
+            server.delete()
+    await asyncio.gather(*ends)
+    await asyncio.sleep(60)
+    witness.end()
+    alive = [replica for replica in witness.replicas if not replica.task.done() and not replica.line.down]
+    assert [replica for replica in alive if replica.leads], "nobody leads though somebody could"
+    for replica in witness.replicas:
+        await replica.kill()
+
+
+@settings(max_examples=50)
+@given(lives(*Fault))
+def test_two_never_lead_whatever_befalls_their_requests(plan: list[Life]) -> None:
+    async def main() -> None:
+        await live(plan, Server())
+
+    run(main())
+
+
+@settings(max_examples=50)
+@given(
+    plan=lives(Fault.SLOW, Fault.ERROR, Fault.LOST, Fault.NO_ANSWER),
+    deletion=st.floats(0, 30),
+)
+def test_two_never_lead_though_somebody_deletes_the_lease(plan: list[Life], deletion: float) -> None:
+    """One that has read nothing before cannot know that there was a lease, and is not part of this."""
+
+    async def main() -> None:
+        await live(plan, Server(), deletion)
+
+    run(main())

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import aiohttp
+from aiohttp.abc import AbstractStreamWriter
 from kubernetes.aio import config as kube_config
 from kubernetes.aio.client import Configuration
 
@@ -125,8 +126,32 @@ def new_session(
     )
 
 
+class _Fenced(aiohttp.BytesPayload):
+    """A body that leaves only if this process may write at that very moment.
+
+    From the first look to that moment the event loop turns several times. A process that was frozen in between, such
+    as by the migration of a virtual machine, would write when it awakes, though another holds the lease by then.
+    """
+
+    def __init__(self, content: bytes, may_write: Callable[[], bool]) -> None:
+        super().__init__(content)
+        self._may_write = may_write
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        self._ask()
+        await super().write(writer)
+
+    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
+        self._ask()
+        await super().write_with_length(writer, content_length)
+
+    def _ask(self) -> None:
+        if not self._may_write():
+            raise Fenced("this replica does not hold the lease any more")
+
+
 class Client:
-    """`Kube` over HTTP. `may_write` is asked before each write."""
+    """`Kube` over HTTP. `may_write` is asked before each write, and once more when its bytes leave."""
 
     def __init__(
         self,
@@ -247,7 +272,7 @@ class Client:
         doing = f"{verb} {kind.kind} {what}"
         limit = aiohttp.ClientTimeout(total=timeout or self._timeout, sock_connect=CONNECT_TIMEOUT)
         all_headers = {"Content-Type": "application/json", **await bearer(self._configuration), **(headers or {})}
-        data = json.dumps(body) if body is not None else None
+        data = _Fenced(json.dumps(body).encode(), self.may_write) if body is not None else None
         try:
             async with self._session.request(
                 method, self._host + path, params=params, data=data, headers=all_headers, timeout=limit

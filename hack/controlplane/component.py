@@ -15,6 +15,7 @@ from controlplane.errors import BenchError
 
 TETHER = Path(__file__).with_name("tether.py")
 LOG_TAIL = 15  # lines
+GARBAGE_PERCENT = "300"  # memory is at hand and processor time is not: collecting was a sixth of it
 
 
 @dataclass
@@ -50,6 +51,7 @@ class Component:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                env={**os.environ, "GOGC": GARBAGE_PERCENT},
                 start_new_session=True,  # an interrupt in the terminal is for us, and we stop it in order
             )
 

@@ -27,7 +27,7 @@ def run(
     lease_namespace: Annotated[
         str, typer.Option(envvar="POD_NAMESPACE", help="Namespace of the Lease: that of the operator.")
     ] = "inferops-system",
-    workers: Annotated[int, typer.Option(min=1, max=256, help="Reconciles at a time.")] = 16,
+    workers: Annotated[int, typer.Option(min=1, max=256, help="Reconciles at a time.")] = 32,
     address: Annotated[str, typer.Option(help="Address of /healthz, /readyz and /metrics.")] = "0.0.0.0",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Their port; 0 for none.")] = 8080,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",

@@ -45,7 +45,7 @@ class Options:
 
     namespace: str  # of the Lease
     kubeconfig: str | None = None
-    workers: int = 16
+    workers: int = 32
     address: str = "0.0.0.0"
     port: int = 8080  # 0: no health and metrics server
 

@@ -26,6 +26,7 @@ class AuditEvent:
     name: str
     uri: str
     code: int  # HTTP status; 0 where the log has none
+    allowed: bool = True  # by authorization; a 403 of admission is allowed
 
 
 def write_counts(metrics: str) -> Counter[tuple[str, str]]:
@@ -62,6 +63,7 @@ def _event(line: dict[str, Any]) -> AuditEvent:
         name=of.get("name", ""),
         uri=line["requestURI"],
         code=line.get("responseStatus", {}).get("code", 0),
+        allowed=line.get("annotations", {}).get("authorization.k8s.io/decision") != "forbid",
     )
 
 

@@ -266,7 +266,8 @@ def test_too_many_for_one_node_is_said_with_numbers(user: User) -> None:
 
 
 def test_the_second_choice_is_taken_and_explained(user: User) -> None:
-    user.apply("choosy", accelerators=[{"type": "nvidia-b200"}, {"type": "nvidia-l4"}])
+    model = {"uri": "hf://meta-llama/Llama-3.1-8B-Instruct", "maxModelLen": 4096}  # its own limit is too much for it
+    user.apply("choosy", model=model, accelerators=[{"type": "nvidia-b200"}, {"type": "nvidia-l4"}])
     user.ready("choosy")
     status = user.get("infs", "choosy")["status"]
     assert status["revisions"][0]["accelerator"] == "1x nvidia-l4"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -41,6 +41,9 @@ PARENTS = (INFERENCE_SERVICE, INFERENCE_CLUSTER)
 CATALOGUE = (SERVING_RUNTIME, ACCELERATOR, NODE)
 CHILDREN = (RECORD, DEPLOYMENT, SERVICE, BUDGET, POD)
 WATCHED: tuple[Kind, ...] = (*CATALOGUE, *CHILDREN, *PARENTS)
+
+
+REMEMBERED = 4096  # deletions; an answer is late by milliseconds
 
 
 class Key(NamedTuple):
@@ -86,6 +89,7 @@ class Store:
         self._builtin_accelerators, self._builtin_runtimes = accelerators, runtimes
         self._objects: dict[Kind, dict[tuple[str, str], Entry]] = {kind: {} for kind in WATCHED}
         self._owned: defaultdict[Key, dict[tuple[Kind, str], Entry]] = defaultdict(dict)
+        self._gone: OrderedDict[tuple[Kind, tuple[str, str]], int] = OrderedDict()  # version at which it was gone
 
     def put(self, kind: Kind, raw: Raw) -> set[Key]:
         """Take in an object. Returns the keys for which something that matters has changed."""
@@ -93,7 +97,8 @@ class Store:
         where = (meta.get("namespace", ""), meta["name"])
         version = int(meta.get("resourceVersion") or 0)
         before = self._objects[kind].get(where)
-        if before is not None and version < before.version:
+        oldest = before.version if before is not None else self._gone.get((kind, where), -1) + 1
+        if version < oldest:
             return set()
         owner = self._owner(kind, raw)
         entry = Entry(version, owner, self._view(kind, raw))
@@ -108,7 +113,10 @@ class Store:
     def remove(self, kind: Kind, namespace: str, name: str, not_after: int | None = None) -> set[Key]:
         """Forget an object, unless it is newer than `not_after`. Returns the keys that this concerns."""
         entry = self._objects[kind].get((namespace, name))
-        if entry is None or (not_after is not None and entry.version > not_after):
+        if entry is not None and not_after is not None and entry.version > not_after:
+            return set()
+        self._remember_gone((kind, (namespace, name)), not_after if not_after is not None else -1)
+        if entry is None:
             return set()
         del self._objects[kind][namespace, name]
         self._disown(kind, name, entry)
@@ -153,6 +161,12 @@ class Store:
             for where, entry in self._objects[INFERENCE_SERVICE].items()
             if not entry.view.settled
         }
+
+    def _remember_gone(self, what: tuple[Kind, tuple[str, str]], version: int) -> None:
+        """The answer to an apply may come after the event of a deletion: it must not bring the object back."""
+        self._gone[what] = max(version, self._gone.pop(what, -1))
+        if len(self._gone) > REMEMBERED:
+            self._gone.popitem(last=False)
 
     def _disown(self, kind: Kind, name: str, entry: Entry) -> set[Key]:
         if entry.owner is None or kind not in CHILDREN:

@@ -108,6 +108,16 @@ def test_what_is_gone_is_forgotten(case: str, not_after: int | None, gone: bool)
     assert store.remove(POD, "chat", "unknown", not_after) == set()
 
 
+@pytest.mark.parametrize("known", [True, False], ids=["known", "never seen"])
+def test_an_answer_that_comes_after_the_deletion_brings_nothing_back(known: bool) -> None:
+    """The answer to an apply and the watch come by different connections."""
+    store = filled(*[service(version=3)] if known else [])
+    store.remove(INFERENCE_SERVICE, "chat", "llama", 6)
+    assert put(store, service(version=5, ready="True")) == set()
+    assert store.parent(LLAMA) is None
+    assert put(store, service(version=7)) == {LLAMA}, "a namesake is another one"
+
+
 def test_what_is_gone_concerns_the_same_keys_as_its_change() -> None:
     store = filled(service(), service("qwen", ready="True"), node(), RUNTIME)
     assert store.remove(NODE, "", "node-1") == {LLAMA}
@@ -171,15 +181,17 @@ changes = st.tuples(
 def test_the_store_holds_the_newest_of_everything(taken: list[tuple[Kind, str, str, int, bool]]) -> None:
     store = filled()
     model: dict[tuple[Kind, str], tuple[int, str]] = {}
+    ended: dict[tuple[Kind, str], int] = {}  # since when, where it is not there
     for kind, name, of, version, gone in taken:
         before = model.get((kind, name))
         if gone:
             store.remove(kind, "chat" if kind.namespaced else "", name, not_after=version)
-            if before is not None and before[0] <= version:
-                del model[kind, name]
+            if before is None or before[0] <= version:
+                model.pop((kind, name), None)
+                ended[kind, name] = max(version, ended.get((kind, name), 0))
             continue
         put(store, child(kind, name, version, service=of, spec={}))
-        if before is None or version >= before[0]:
+        if version > ended.get((kind, name), 0) and (before is None or version >= before[0]):
             model[kind, name] = (version, of)
     for kind in KINDS:
         assert {name for _, name in store.names(kind)} == {name for found, name in model if found is kind}

@@ -7,7 +7,7 @@ decides again from what there is, so the operator can be killed between any two 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,10 +36,9 @@ PARENT_KINDS = {kind.kind: kind for kind in PARENTS}
 class Refused(Exception):
     """The API server refuses an object for good; people must act."""
 
-    def __init__(self, obstacle: Obstacle, error: KubeError) -> None:
+    def __init__(self, obstacle: Obstacle) -> None:
         super().__init__(obstacle.message)
         self.obstacle = obstacle
-        self.error = error
 
 
 @dataclass(slots=True)
@@ -49,31 +48,35 @@ class Applier:
     kube: Kube
     store: Store
     changed: Callable[[Key], None]  # told of what our own writes changed: their events will bring no news
-    # What an apply of a digest led to, where webhooks or defaults made the live object differ from it.
-    accepted: dict[tuple[str, str], str]
+    # What an apply led to, where webhooks or defaults made the live object differ from it: by uid, the digests of
+    # what was applied last and of what came of it.
+    accepted: dict[str, tuple[str, str]]
 
-    async def apply(self, key: Key, seen: Observation, decision: Decision) -> None:
+    async def apply(self, key: Key, seen: Observation, decision: Decision) -> bool:
         """Make it so. Raises Refused, KubeError or kube.client.Fenced; then the same call may be repeated.
 
-        A new revision gets its pods with the next run, which is asked for here and comes after everybody's first:
-        with a thousand services at once, the pods of the first would keep the API server from the names and
-        addresses of the others.
+        A new revision gets its pods with the next run, which its record brings about and which comes after
+        everybody's first: with a thousand services at once, the pods of the first would keep the API server from the
+        names and addresses of the others. Returns whether the status stands as decided; else the next run decides it.
         """
+        # What is known comes first: a newcomer may be refused, and what runs is kept and scaled all the same.
+        known = [plan for plan in decision.revisions if plan.new is None]
+        records = {plan.hash: await self._prepare(key, seen, plan) for plan in known}
+        await self._route(key, seen, decision.route_to, records)
         uid = seen.service.metadata.uid
-        records = {plan.hash: await self._prepare(key, seen, plan) for plan in decision.revisions}
-        routed = records.get(decision.route_to)
-        if routed is not None:
-            await self._ensure(key, uid, render_stable(seen.service, decision.route_to, routed))
-        if any(plan.new is not None for plan in decision.revisions):
-            self.changed(key)
-            return
-        for plan in decision.revisions:
+        for plan in known:
             record = records[plan.hash]
             if record is not None:
                 await self._ensure(key, uid, with_replicas(record.objects["deployment"], plan.replicas))
+        new = [plan for plan in decision.revisions if plan.new is not None]
+        if new:
+            records = {plan.hash: await self._prepare(key, seen, plan) for plan in new}
+            await self._route(key, seen, decision.route_to, records)
+            return False
         await self.write_status(key, uid, seen.service.status, decision.status)
         for hash_ in decision.removed:
             await self._remove_revision(key, uid, hash_)
+        return True
 
     async def write_status(self, key: Key, uid: str, before: Status, after: Status) -> None:
         """Write the status where it differs. The uid keeps it off a namesake that was created meanwhile."""
@@ -88,6 +91,12 @@ class Applier:
         kind = PARENT_KINDS[key.kind]
         self._take_in(kind, await self.kube.apply(kind, desired, subresource="status", force=True))
 
+    async def _route(self, key: Key, seen: Observation, to: str, records: Mapping[str, Record | None]) -> None:
+        """Point the service's own Service to the revision `to`, where it is among `records`."""
+        record = records.get(to)
+        if record is not None:
+            await self._ensure(key, seen.service.metadata.uid, render_stable(seen.service, to, record))
+
     async def _prepare(self, key: Key, seen: Observation, plan: RevisionPlan) -> Record | None:
         """Bring the revision's objects to what its record says, but for its pods. Returns the record."""
         record = await self._record(key, seen, plan)
@@ -98,16 +107,19 @@ class Applier:
         return record
 
     async def _record(self, key: Key, seen: Observation, plan: RevisionPlan) -> Record | None:
+        uid, name = seen.service.metadata.uid, revision_name(key.name, plan.hash)
+        child = self.store.children(key, RECORD).get(name)
         if plan.new is None:
-            child = self.store.children(key, RECORD).get(revision_name(key.name, plan.hash))
             known = record_of(child, key, plan.hash) if child is not None else None
             return known[0] if known is not None else None
         if seen.runtime is None:
             return None
+        if child is not None and child.owner == uid and record_of(child, key, plan.hash) is None:
+            raise Refused(_unreadable(name))
         accelerator = seen.accelerators[plan.new.accelerator.type]
         engine = ENGINES[seen.runtime.engine]
         record = render_revision(seen.service, plan.new, seen.runtime, accelerator, engine)
-        await self._ensure(key, seen.service.metadata.uid, render_record(seen.service, plan.hash, plan.order, record))
+        await self._ensure(key, uid, render_record(seen.service, plan.hash, plan.order, record))
         return record
 
     async def _ensure(self, key: Key, uid: str, desired: Object) -> None:
@@ -118,6 +130,11 @@ class Applier:
         ours = live is not None and live.owner == uid
         if live is not None and ours and (live.deleting or self._same(live, desired)):
             return
+        # An apply is a conflict only where others set a field otherwise: not with what we applied for another service,
+        # nor with a Service without a selector, to which it would add one. A name with a hash nobody else has chosen.
+        doubtful = live.owner not in ("", uid) if live is not None else kind is SERVICE and name == key.name
+        if doubtful and (taken := await self._taken(kind, desired, uid)) is not None:
+            raise Refused(taken)
         answer = await self._write(kind, desired, uid, force=ours)
         self._take_in(kind, answer)
         self._remember(key, kind, name, desired)
@@ -128,13 +145,13 @@ class Applier:
 
     def _same(self, live: Child, desired: Object) -> bool:
         wanted = digest(wanted_part(desired))
-        return live.digest == wanted or self.accepted.get((live.uid, wanted)) == live.digest
+        return live.digest == wanted or self.accepted.get(live.uid) == (wanted, live.digest)
 
     def _remember(self, key: Key, kind: Kind, name: str, desired: Object) -> None:
         live = self.store.children(key, kind).get(name)
         wanted = digest(wanted_part(desired))
         if live is not None and live.digest != wanted:
-            self.accepted[live.uid, wanted] = live.digest
+            self.accepted[live.uid] = (wanted, live.digest)
 
     async def _write(self, kind: Kind, desired: Object, uid: str, *, force: bool) -> Object:
         try:
@@ -144,14 +161,14 @@ class Applier:
                 raise
             taken = await self._taken(kind, desired, uid)
             if taken is not None:
-                raise Refused(taken, error) from error
+                raise Refused(taken) from error
             if error.status == 409 and not force:  # ours, and edited by somebody before the cache saw it
                 return await self.kube.apply(kind, desired, force=True)
             if error.status == 409:
                 raise
             name = f"{kind.kind} {desired['metadata']['name']}"
             reason = Reason.REJECTED_BY_API_SERVER
-            raise Refused(Obstacle(reason, f"the API server refuses {name}: {error.message}"), error) from error
+            raise Refused(Obstacle(reason, f"the API server refuses {name}: {error.message}")) from error
 
     async def _taken(self, kind: Kind, desired: Object, uid: str) -> Obstacle | None:
         """Whether the name belongs to somebody else's object, which is never touched."""
@@ -173,3 +190,11 @@ class Applier:
             child = self.store.children(key, kind).get(name)
             if child is not None and child.owner == uid and not child.deleting:
                 await self.kube.delete(kind, key.namespace, name, child.uid)
+
+
+def _unreadable(name: str) -> Obstacle:
+    return Obstacle(
+        Reason.NAME_CONFLICT,
+        f"metadata.name: ControllerRevision {name} cannot be read: a newer operator or a webhook made it so. "
+        "Upgrade the operator, or delete it, and it is made anew",
+    )

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from pydantic import ValidationError
+
 from inferops.api.inferencecluster import InferenceClusterStatus
 from inferops.controller.apply import Applier, Refused
 from inferops.controller.events import Recorder
@@ -47,7 +49,7 @@ class Reconciler:
             return True
         decision = decide(seen)
         try:
-            await self.applier.apply(key, seen, decision)
+            stands = await self.applier.apply(key, seen, decision)
         except Refused as refused:
             seen = observe(key, self.store, self.now())
             if seen is not None and not isinstance(seen, Unreadable):
@@ -56,7 +58,8 @@ class Reconciler:
                 await self.applier.write_status(key, uid, before, told.status)
                 await self.recorder.record(key, uid, told.events)
             raise
-        await self.recorder.record(key, seen.service.metadata.uid, decision.events)
+        if stands:
+            await self.recorder.record(key, seen.service.metadata.uid, decision.events)
         return True
 
     async def _tell_unreadable(self, key: Key, seen: Unreadable) -> None:
@@ -68,7 +71,10 @@ class Reconciler:
         if raw is None:
             return False
         meta = raw["metadata"]
-        before = InferenceClusterStatus.model_validate(raw.get("status") or {})
+        try:
+            before = InferenceClusterStatus.model_validate(raw.get("status") or {})
+        except ValidationError:  # somebody made it unreadable: it counts as none, and is written anew
+            before = InferenceClusterStatus()
         after = cluster_status(before, int(meta.get("generation") or 0), self.now())
         await self.applier.write_status(key, str(meta.get("uid", "")), before, after)
         return True

@@ -57,12 +57,15 @@ class Cluster:
 
     def writes(self, decision: Decision) -> Iterator[Write]:
         """The writes that bring the cluster to `decision`, in the controller's order. Unchanged is not written."""
-        if not self.status.conditions:
-            yield from self._write_status(decision)
+        yield from self._write_route(decision)
         for plan in decision.revisions:
-            yield from self._write_revision(plan)
-        if decision.route_to in self.records and self.routed_to != decision.route_to:
-            yield lambda: setattr(self, "routed_to", decision.route_to)
+            if plan.new is None:
+                yield from self._write_workload(plan)
+        for plan in decision.revisions:
+            if plan.new is not None:  # its pods and the status are left to the next run
+                yield lambda plan=plan: self.records.update({plan.hash: (plan.new, plan.order)})  # type: ignore[misc]
+                yield from self._write_route(decision)
+                return
         yield from self._write_status(decision)
         for hash_ in decision.removed:
             if hash_ in self.workloads:
@@ -75,10 +78,11 @@ class Cluster:
             stored = InferenceServiceStatus.model_validate(decision.status.dump())
             yield lambda: setattr(self, "status", stored)
 
-    def _write_revision(self, plan: RevisionPlan) -> Iterator[Write]:
-        if plan.new is not None:
-            record = plan.new, plan.order
-            yield lambda: self.records.update({plan.hash: record})
+    def _write_route(self, decision: Decision) -> Iterator[Write]:
+        if decision.route_to in self.records and self.routed_to != decision.route_to:
+            yield lambda: setattr(self, "routed_to", decision.route_to)
+
+    def _write_workload(self, plan: RevisionPlan) -> Iterator[Write]:
         if plan.hash in self.records and self.workloads.get(plan.hash) != plan.replicas:
             self.needs[plan.hash] = self.records[plan.hash][0]
             yield lambda: self.workloads.update({plan.hash: plan.replicas})

@@ -1,0 +1,181 @@
+"""A cluster with the operator in it: the fake API server, pods that start, and reconciles until nothing changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from inferops.catalogue import accelerators, runtimes
+from inferops.controller.apply import Applier, Refused
+from inferops.controller.events import Recorder
+from inferops.controller.reconcile import Reconciler
+from inferops.controller.store import CHILDREN, WATCHED, Key, Store
+from inferops.controller.watch import CHILD_SELECTOR
+from inferops.kube.client import Fenced, KubeError
+from inferops.kube.kinds import BUDGET, DEPLOYMENT, EVENT, INFERENCE_SERVICE, NODE, POD, RECORD, SERVICE, Kind
+from inferops.kube.owned import Object
+from unit.controller.building import NAMESPACE, node, service
+from unit.controller.fakekube import Fake
+from unit.controller.fields import clone
+
+LLAMA = Key("InferenceService", NAMESPACE, "llama")
+OURS = (RECORD, DEPLOYMENT, SERVICE, BUDGET)
+READY = {"conditions": [{"type": "PodScheduled", "status": "True"}, {"type": "Ready", "status": "True"}]}
+NOT_READY = {"conditions": [{"type": "PodScheduled", "status": "True"}, {"type": "Ready", "status": "False"}]}
+
+
+class World:
+    """The operator and its cluster. Its clock goes on by a second whenever it is asked."""
+
+    def __init__(self, fake: Fake | None = None) -> None:
+        self.fake = fake or Fake()
+        self.time = datetime(2025, 11, 3, 12, 0, tzinfo=UTC)
+        self.pod_status: Callable[[Object], dict[str, Any]] = lambda pod: READY
+        self.errors: list[Exception] = []
+        if fake is None:
+            self.fake.put(NODE, node())
+        self.restart()
+
+    def now(self) -> datetime:
+        self.time += timedelta(seconds=1)
+        return self.time
+
+    def restart(self) -> None:
+        """The operator begins anew: with what it lists, and without anything that it remembered."""
+        self.fake.crash_after = None
+        self.store = Store(accelerators(), runtimes())
+        self.pending: dict[Key, None] = {}
+        for kind in WATCHED:
+            for raw in self.fake.all(kind, CHILD_SELECTOR if kind in CHILDREN else ""):
+                self.store.put(kind, raw)
+        self.pending.update(dict.fromkeys(self.store.all_keys()))
+        self.delivered = len(self.fake.changes)
+        self.applier = Applier(self.fake, self.store, self._changed, {})
+        self.recorder = Recorder(self.fake, self.now)
+        self.reconciler = Reconciler(self.store, self.applier, self.recorder, self.now)
+
+    def _changed(self, key: Key) -> None:
+        self.pending[key] = None
+
+    def ask(self, name: str = "llama", **spec: Any) -> None:
+        """The user applies a service; of one that exists only `spec` changes."""
+        live = self.fake.read(INFERENCE_SERVICE, NAMESPACE, name)
+        raw = live if live is not None else service(name)
+        raw["spec"] = {**raw["spec"], **clone(spec)}
+        self.fake.put(INFERENCE_SERVICE, raw)
+
+    def deliver(self) -> None:
+        """What has happened reaches the watches: after the answers to the operator's own writes, so they bring no news
+        of those."""
+        for event, kind, raw in self.fake.changes[self.delivered :]:
+            if kind is EVENT:
+                continue
+            meta = raw["metadata"]
+            if event == "DELETED" or (kind in CHILDREN and not _ours(raw)):
+                keys = self.store.remove(kind, meta.get("namespace", ""), meta["name"], int(meta["resourceVersion"]))
+            else:
+                keys = self.store.put(kind, raw)
+            self.pending.update(dict.fromkeys(keys))
+        self.delivered = len(self.fake.changes)
+
+    async def reconcile(self, key: Key = LLAMA) -> bool:
+        self.pending.pop(key, None)
+        return await self.reconciler.reconcile(key)
+
+    async def settle(self, rounds: int = 40) -> None:
+        """Until nothing changes any more. What fails is tried again with the next call, and kept in `errors`."""
+        self.errors = []
+        again: dict[Key, None] = {}
+        for _ in range(rounds):
+            before = len(self.fake.changes)
+            self.deliver()
+            self.run_pods()
+            self.deliver()
+            for key in list(self.pending):
+                try:
+                    await self.reconcile(key)
+                except (Refused, KubeError, Fenced) as error:
+                    self.errors.append(error)
+                    self.pending.pop(key, None)
+                    again[key] = None
+            if not self.pending and len(self.fake.changes) == before:
+                self.pending.update(again)
+                return
+        raise AssertionError(f"still changing after {rounds} rounds: {self.fake.requests[-12:]}")
+
+    def run_pods(self) -> None:
+        """The Deployment controller and the kubelet, each once."""
+        wanted: dict[str, Object] = {}
+        for deployment in self.fake.all(DEPLOYMENT, CHILD_SELECTOR):
+            for number in range(deployment["spec"]["replicas"]):
+                name = f"{deployment['metadata']['name']}-{number}"
+                wanted[name] = deployment
+        there = {pod["metadata"]["name"]: pod for pod in self.fake.all(POD)}
+        for name in sorted(there.keys() - wanted.keys()):
+            self.fake.remove(POD, NAMESPACE, name)
+        for name, deployment in wanted.items():
+            raw = there.get(name) or _pod(name, deployment)
+            self.fake.put(POD, {**raw, "status": self.pod_status(raw)}, "kubelet")
+
+    # What to look at
+
+    def status(self, name: str = "llama") -> dict[str, Any]:
+        return (self.fake.read(INFERENCE_SERVICE, NAMESPACE, name) or {}).get("status") or {}
+
+    def conditions(self, name: str = "llama") -> dict[str, tuple[str, str]]:
+        return {each["type"]: (each["status"], each["reason"]) for each in self.status(name).get("conditions", ())}
+
+    def message(self, kind: str = "Ready", name: str = "llama") -> str:
+        return str(next(each["message"] for each in self.status(name)["conditions"] if each["type"] == kind))
+
+    def children(self, kind: Kind, service: str = "llama") -> dict[str, Object]:
+        selector = f"inferops.dev/service={service}"
+        return {raw["metadata"]["name"]: raw for raw in self.fake.all(kind, selector)}
+
+    def events(self) -> list[tuple[str, int]]:
+        """Reason and count of all Events."""
+        return [(raw["reason"], raw["count"]) for raw in self.fake.all(EVENT)]
+
+    def end(self) -> dict[tuple[str, str], Object]:
+        """All there is, without what differs from one time to the next: versions, uids, times, and who told what."""
+        found = {}
+        for (kind, _, name), raw in self.fake.objects.items():
+            if kind == EVENT.kind:
+                continue
+            rest = clone(raw)
+            for fleeting in ("uid", "resourceVersion", "generation", "managedFields"):
+                rest["metadata"].pop(fleeting, None)
+            for owner in rest["metadata"].get("ownerReferences", ()):
+                owner.pop("uid")
+            status = rest.get("status") or {}
+            for told in (status, *status.get("conditions", ())):
+                told.pop("lastTransitionTime", None)
+                if "observedGeneration" in told:
+                    told["observedGeneration"] = told["observedGeneration"] == raw["metadata"]["generation"]
+            if kind == RECORD.kind:
+                rest.pop("revision")
+                for each in rest["data"]["objects"].values():
+                    each["metadata"].pop("ownerReferences", None)
+            found[kind, name] = rest
+        return found
+
+
+def _ours(raw: Object) -> bool:
+    label, _, value = CHILD_SELECTOR.partition("=")
+    return (raw["metadata"].get("labels") or {}).get(label) == value
+
+
+def _pod(name: str, deployment: Object) -> Object:
+    owner = {"apiVersion": "apps/v1", "kind": "Deployment", "uid": deployment["metadata"]["uid"], "controller": True}
+    labels = deployment["spec"]["template"]["metadata"]["labels"]
+    meta = {"name": name, "namespace": NAMESPACE, "labels": labels, "ownerReferences": [owner]}
+    return {"metadata": meta, "spec": {"nodeName": "node-1"}}
+
+
+async def settled(**spec: Any) -> World:
+    """A world in which `llama` is served."""
+    world = World()
+    world.ask(**spec)
+    await world.settle()
+    return world

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -40,7 +41,9 @@ class Recorder:
 
     async def _write(self, key: Key, uid: str, event: Event) -> None:
         kind = "Warning" if event.warning else "Normal"
-        fingerprint = hashlib.sha256(f"{uid} {event.reason} {kind} {event.message}".encode()).hexdigest()[:16]
+        # Counts of restarts and the like go on for days: other numbers do not make it another Event.
+        words = re.sub(r"\d+", "0", event.message)
+        fingerprint = hashlib.sha256(f"{uid} {event.reason} {kind} {words}".encode()).hexdigest()[:16]
         name = f"{key.name}.{fingerprint}"
         stamp = self.now().strftime("%Y-%m-%dT%H:%M:%SZ")
         count, first = self._said.get(name, (0, stamp))

@@ -28,9 +28,10 @@ from nodeagent.client import Client, load_kubeconfig
 
 READS = ("get", "list", "watch")
 MANY = [f"model-{number}" for number in range(8)]
-# A silent death shows when the lease has run out since its last renewal; the rest is what taking it over costs.
-AFTER_DEATH = Times().lease + 1
-AFTER_RELEASE = 2.0
+# A silent death shows when the lease has run out since its last renewal, a release at once. The figures are printed;
+# what is asserted leaves room for a machine that has much else to do.
+AFTER_DEATH = Times().lease + 5
+AFTER_RELEASE = 5.0
 
 Say = Callable[[str], None]
 
@@ -170,7 +171,8 @@ async def test_the_leader_is_cut_off(replicas: Replicas, cluster: Cluster, say: 
             proxy.cut_watches()
             say(f"taken over {await replicas.taken_over(cut, AFTER_DEATH):.1f} s after the line was cut")
             assert await replicas.ended() == 1
-        renewed = max(entry.at for entry in proxy.journal if "/leases/" in entry.path and entry.status == 200)
+        leases = [entry for entry in proxy.journal if "/leases" in entry.path and entry.method != "GET"]
+        renewed = max(entry.at for entry in leases if entry.status in (200, 201))
         tried = [entry.at - renewed for entry in proxy.writes(cut)]
         assert tried, "it had nothing to write when the line was cut"
         assert max(tried) < Times().renew_deadline

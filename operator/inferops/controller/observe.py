@@ -18,7 +18,7 @@ from inferops.controller.store import Child, Key, Store
 from inferops.core.engine import Obstacle
 from inferops.core.observation import Observation, PodView, RevisionView, WorkloadView
 from inferops.core.revision import revision_name
-from inferops.kube.kinds import DEPLOYMENT, RECORD, SERVICE
+from inferops.kube.kinds import BUDGET, DEPLOYMENT, RECORD, SERVICE
 from inferops.render.record import Record, read_record
 from inferops.runtimes import ENGINES
 
@@ -92,14 +92,16 @@ def record_of(child: Child, key: Key, hash_: str) -> tuple[Record, int] | None:
 
 
 def _revisions(store: Store, key: Key, uid: str) -> tuple[RevisionView, ...]:
-    """The revisions that have a record or a Deployment, oldest first."""
+    """The revisions of which anything is there, oldest first."""
     records = {child.revision: child for child in store.children(key, RECORD).values() if child.owner == uid}
     workloads = {child.revision: child for child in store.children(key, DEPLOYMENT).values() if child.owner == uid}
     pods: dict[str, list[PodView]] = {}
     for pod in store.pods(key):
         pods.setdefault(pod.revision, []).append(pod)
     views = []
-    for hash_ in {*records, *workloads}:
+    others = (*store.children(key, SERVICE).values(), *store.children(key, BUDGET).values())
+    left = {child.revision for child in others if child.owner == uid and child.revision}
+    for hash_ in {*records, *workloads, *left}:
         record = record_of(records[hash_], key, hash_) if hash_ in records else None
         workload = workloads[hash_].view if hash_ in workloads else None
         views.append(

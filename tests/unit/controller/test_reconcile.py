@@ -256,6 +256,19 @@ async def test_an_end_during_an_update_that_is_changed_again(second: dict[str, A
         assert world.end() == expected.end()
 
 
+async def test_what_is_left_of_a_revision_goes_though_its_record_is_lost() -> None:
+    """The operator ended before the first revision had its Deployment; then it was no longer asked for."""
+    start = World()
+    world = await crashed(start.fake, asks(), 3)
+    [name] = world.children(RECORD)
+    assert name in world.children(SERVICE) and name in world.children(BUDGET)
+    world.ask(**B)
+    world.fake.remove(RECORD, NAMESPACE, name)
+    await world.settle()
+    for kind in (RECORD, DEPLOYMENT, SERVICE, BUDGET):
+        assert name not in world.children(kind)
+
+
 async def test_stale_watches_change_nothing() -> None:
     """Events come late and in a heap: the operator sees its own writes by their answers."""
     world = await settled()

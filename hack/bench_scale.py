@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 from rich.console import Console
 
 from controlplane import Cluster, enter, find_binaries
-from harness import ROOT, OperatorProcess, cpu_seconds, install, wait_until
+from harness import OperatorProcess, cpu_seconds, gpu_nodes, install, wait_until
 from inferops.kube.client import Client, load_configuration
 from inferops.kube.kinds import BUDGET, DEPLOYMENT, INFERENCE_SERVICE, RECORD, SERVICE, Kind
 from inferops.kube.owned import Object
@@ -74,14 +71,9 @@ def ready(cluster: Cluster) -> int:
     return answer.split().count("True")
 
 
-def agent(cluster: Cluster, services: int) -> subprocess.Popen[bytes]:
-    """Nodes enough for all, in a process of their own that only reports pods ready."""
-    nodes = -(-services // GPUS_A_NODE) + 1
-    log = (Path(cluster.workdir) / "nodeagent.log").open("wb")
-    command = [sys.executable, "-m", "nodeagent", "--kubeconfig", str(cluster.kubeconfig)]
-    command += ["--nodes", f"{nodes}x8xnvidia-h100-80gb", "--mode", "report"]
-    with log:
-        return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+def nodes_for(services: int) -> str:
+    """Nodes with a GPU for each service, and some to spare."""
+    return f"{-(-services // GPUS_A_NODE) + 1}x{GPUS_A_NODE}xnvidia-h100-80gb"
 
 
 def figure(name: str, value: str) -> None:
@@ -156,6 +148,24 @@ def settle(cluster: Cluster, timeout: float = 120) -> None:
     wait_until("the cluster at rest", still, timeout, every=10)
 
 
+def measure(cluster: Cluster, services: int, seconds: float) -> None:
+    console.print(f"[bold]{services} InferenceServices applied at once[/]")
+    with OperatorProcess(cluster) as operator:
+        wait_until("leading", operator.leads, 30)
+        figure("operator, resident memory before", f"{operator.rss() / MIB:.0f} MiB")
+        apply_all(cluster, operator, services)
+        settle(cluster)
+        silence(cluster, operator, seconds, "at rest")
+    console.print("[bold]the operator restarted[/]")
+    before = writes(cluster)
+    with OperatorProcess(cluster) as operator:
+        took = wait_until("leading", operator.leads, 60)
+        figure("leading after", f"{took:.1f} s")
+        silence(cluster, operator, min(seconds, 30), "after the restart")
+        since = writes(cluster) - before
+        figure("writes since before the restart", f"{sum(since.values())} {dict(since) or ''}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--services", type=int, default=1000)
@@ -166,28 +176,9 @@ def main() -> None:
     with Cluster("bench", binaries=binaries) as cluster:
         install(cluster)
         cluster.kubectl("create", "namespace", NAMESPACE)
-        nodes = agent(cluster, options.services)
-        try:
-            console.print(f"[bold]{options.services} InferenceServices applied at once[/]")
-            with OperatorProcess(cluster) as operator:
-                wait_until("leading", operator.leads, 30)
-                figure("operator, resident memory before", f"{operator.rss() / MIB:.0f} MiB")
-                apply_all(cluster, operator, options.services)
-                settle(cluster)
-                silence(cluster, operator, options.silence, "at rest")
-            console.print("[bold]the operator restarted[/]")
-            before = writes(cluster)
-            with OperatorProcess(cluster) as operator:
-                took = wait_until("leading", operator.leads, 60)
-                figure("leading after", f"{took:.1f} s")
-                silence(cluster, operator, 30, "after the restart")
-                since = writes(cluster) - before
-                figure("writes since before the restart", f"{sum(since.values())} {dict(since) or ''}")
-        finally:
-            nodes.terminate()
-            nodes.wait(30)
+        with gpu_nodes(cluster, nodes_for(options.services), "--mode", "report", timeout=60):
+            measure(cluster, options.services, options.silence)
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(ROOT / "hack"))
     main()

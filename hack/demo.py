@@ -13,15 +13,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 from rich.console import Console
 
 from controlplane import BenchError, Cluster, enter, find_binaries
 from controlplane.holder import holding
-from harness import ROOT, OperatorProcess, install, wait_until
+from harness import ROOT, OperatorProcess, environ, gpu_nodes, install, wait_until
 
 SAMPLE = ROOT / "manifests" / "samples" / "llama-8b.yaml"
 NAME = "llama-8b"
@@ -53,21 +50,6 @@ def show(cluster: Cluster, *args: str, input: str | None = None) -> str:
     return answer
 
 
-@contextmanager
-def nodes(cluster: Cluster) -> Iterator[None]:
-    """Simulated GPU nodes, in a process of their own."""
-    log = Path(cluster.workdir) / "nodeagent.log"
-    command = [sys.executable, "-m", "nodeagent", "--kubeconfig", str(cluster.kubeconfig), "--nodes", NODES]
-    with log.open("wb") as output:
-        agent = subprocess.Popen([*command, "--load-seconds", "6"], stdout=output, stderr=subprocess.STDOUT)
-    try:
-        wait_until("GPU nodes", lambda: cluster.kubectl("get", "nodes", "-o", "name").count("node/") >= 4, 30)
-        yield
-    finally:
-        agent.terminate()
-        agent.wait(30)
-
-
 def follow(cluster: Cluster, timeout: float = 120) -> None:
     """Print the service's line whenever it changes, until it is Ready."""
     last, started = "", time.monotonic()
@@ -97,7 +79,7 @@ def inferops(cluster: Cluster, *args: str) -> None:
     """Run a command of the product."""
     console.print(f"[dim]$ inferops {' '.join(args)}[/]")
     command = [sys.executable, "-m", "inferops", *args, "--kubeconfig", str(cluster.kubeconfig)]
-    subprocess.run(command, check=False, timeout=60)
+    subprocess.run(command, check=False, timeout=60, env=environ())
 
 
 def ready_pods(cluster: Cluster) -> set[str]:
@@ -136,7 +118,7 @@ def play(cluster: Cluster, keep: bool) -> None:
     step("Install: CRDs, namespace, ServiceAccount and RBAC")
     install(cluster)
     step("GPU nodes")
-    with nodes(cluster):
+    with gpu_nodes(cluster, NODES, "--load-seconds", "6"):
         show(cluster, "get", "nodes", COLUMNS)
         step("The operator, as its own ServiceAccount")
         with OperatorProcess(cluster) as operator:

@@ -14,7 +14,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -41,6 +42,32 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def environ() -> dict[str, str]:
+    """The environment of child processes that import the product or the bench."""
+    path = os.pathsep.join(filter(None, [str(ROOT / "operator"), str(ROOT / "hack"), os.environ.get("PYTHONPATH")]))
+    return {**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
+
+
+@contextmanager
+def gpu_nodes(cluster: Cluster, nodes: str, *options: str, timeout: float = 30) -> Iterator[subprocess.Popen[bytes]]:
+    """Simulated GPU nodes as `python -m nodeagent` makes them, in a process of their own; gone at the end.
+
+    Raises TimeoutError with the end of the agent's log when they do not come.
+    """
+    log = Path(cluster.workdir) / f"nodeagent-{free_port()}.log"
+    command = [sys.executable, "-m", "nodeagent", "--kubeconfig", str(cluster.kubeconfig), "--nodes", nodes, *options]
+    with log.open("wb") as output:
+        agent = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environ())
+    try:
+        wait_until(f"GPU nodes (see {log})", lambda: "nodes:" in log.read_text(errors="replace"), timeout)
+        yield agent
+    except TimeoutError as error:
+        raise TimeoutError(f"{error}\n{log.read_text(errors='replace')[-2000:]}") from error
+    finally:
+        agent.terminate()
+        agent.wait(30)
 
 
 def cpu_seconds(pid: int) -> float:
@@ -70,9 +97,8 @@ class OperatorProcess:
         kubeconfig = kubeconfig or cluster.kubeconfig_for(NAMESPACE, ACCOUNT)
         command = [sys.executable, "-m", "inferops", "run", "--kubeconfig", str(kubeconfig)]
         command += ["--lease-namespace", NAMESPACE, "--address", "127.0.0.1", "--port", str(self.port), *args]
-        environ = {**os.environ, "PYTHONPATH": str(ROOT / "operator"), "PYTHONUNBUFFERED": "1"}
         with self.log.open("wb") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environ)
+            self.process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environ())
 
     def __enter__(self) -> Self:
         self.wait_ready()

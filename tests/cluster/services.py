@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
+import harness
 from controlplane import Cluster
-from harness import wait_until
 from inferops.api import API_VERSION
 from inferops.controller.views import REVISION_LABEL, SERVICE_LABEL
 from inferops.kube.kinds import BUDGET, DEPLOYMENT, EVENT, INFERENCE_SERVICE, POD, RECORD, SERVICE, Kind
@@ -36,17 +33,8 @@ def manifest(name: str, model: str = "Qwen/Qwen3-8B") -> Json:
 @contextmanager
 def gpu_nodes(cluster: Cluster, nodes: str, prefix: str) -> Iterator[None]:
     """Nodes such as `2x8xnvidia-h100-80gb` on which every pod is ready at once, in a process of their own."""
-    command = [sys.executable, "-m", "nodeagent", "--kubeconfig", str(cluster.kubeconfig), "--mode", "report"]
-    command += ["--nodes", nodes, "--name-prefix", prefix]
-    with (Path(cluster.workdir) / f"{prefix}nodes.log").open("wb") as log:
-        agent = subprocess.Popen(command, stdout=log, stderr=log)
-    try:
-        there, wanted = f"node/{prefix}", int(nodes.partition("x")[0])
-        wait_until("GPU nodes", lambda: cluster.kubectl("get", "nodes", "-o", "name").count(there) == wanted, 30)
+    with harness.gpu_nodes(cluster, nodes, "--mode", "report", "--name-prefix", prefix):
         yield
-    finally:
-        agent.terminate()
-        agent.wait(30)
 
 
 class Services:
@@ -142,9 +130,10 @@ class Services:
                 if kind is SERVICE and meta["name"] in revisions:
                     assert each["spec"]["selector"][REVISION_LABEL] == revisions[meta["name"]]
         assert len(await self.pods()) == len(names)
-        await self._events_are_told_once()
+        await self.told_once()
 
-    async def _events_are_told_once(self) -> None:
+    async def told_once(self) -> None:
+        """Assert that no Event stands there twice, nor was repeated again and again."""
         told = [each for each in await self.all(EVENT) if each["involvedObject"]["kind"] == INFERENCE_SERVICE.kind]
         said = sorted((each["involvedObject"]["uid"], each["reason"], each["message"]) for each in told)
         assert len(said) == len(set(said)), f"an Event stands there twice: {said}"

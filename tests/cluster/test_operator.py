@@ -6,14 +6,13 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
 from controlplane import Cluster
-from harness import ROOT, OperatorProcess, install, wait_until
+from harness import ROOT, OperatorProcess, environ, gpu_nodes, install, wait_until
 
 SAMPLES = ROOT / "manifests" / "samples"
 NODES = "2x8xnvidia-h100-80gb,1x4xnvidia-l4"
@@ -25,16 +24,8 @@ OPERATOR = "system:serviceaccount:inferops-system:inferops-operator"
 @pytest.fixture(scope="module")
 def nodes(cluster: Cluster) -> Iterator[None]:
     """GPU nodes that run simulated engines."""
-    command = [sys.executable, "-m", "nodeagent", "--kubeconfig", str(cluster.kubeconfig), "--nodes", NODES]
-    command += ["--load-seconds", "20", "--time-scale", str(SCALE)]
-    with (Path(cluster.workdir) / "nodeagent.log").open("wb") as log:
-        agent = subprocess.Popen(command, stdout=log, stderr=log)
-    try:
-        wait_until("GPU nodes", lambda: cluster.kubectl("get", "nodes", "-o", "name").count("node/") >= 3, 30)
+    with gpu_nodes(cluster, NODES, "--load-seconds", "20", "--time-scale", str(SCALE)):
         yield
-    finally:
-        agent.terminate()
-        agent.wait(30)
 
 
 @pytest.fixture(scope="module")
@@ -243,19 +234,13 @@ def test_what_is_missing_is_said_and_heals_when_a_node_comes(user: User, operato
     assert "2x nvidia.com/gpu (nvidia-h200)" in message and "none of the 3 nodes" in message
     told = _inferops("status", "big", "-n", user.namespace, "--kubeconfig", str(user.cluster.kubeconfig))
     assert told.returncode == 3 and "2x nvidia.com/gpu (nvidia-h200)" in told.stdout
-    command = [sys.executable, "-m", "nodeagent", "--kubeconfig", str(user.cluster.kubeconfig)]
-    command += ["--nodes", "1x8xnvidia-h200", "--load-seconds", "1", "--time-scale", str(SCALE)]
-    command += ["--name-prefix", "late-"]
-    agent = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
+    late = ("--name-prefix", "late-", "--load-seconds", "1", "--time-scale", str(SCALE))
+    with gpu_nodes(user.cluster, "1x8xnvidia-h200", *late):
         user.ready("big")
         told = _inferops("status", "big", "-n", user.namespace, "--kubeconfig", str(user.cluster.kubeconfig))
         assert told.returncode == 0 and "on late-" in told.stdout
         user.kubectl("delete", "infs", "big")
         wait_until("nothing left", lambda: not user.list("pods", "big"), 60, every=0.2)
-    finally:
-        agent.terminate()
-        agent.wait(30)
 
 
 def test_too_many_for_one_node_is_said_with_numbers(user: User) -> None:
@@ -417,4 +402,4 @@ def test_the_operator_tells_its_health_and_metrics(operator: OperatorProcess) ->
 
 def _inferops(*args: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "inferops", *args]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environ())

@@ -98,9 +98,10 @@ class Fake:
         return found
 
     def all(self, kind: Kind, selector: str = "") -> list[Object]:
+        """The objects of a kind, to be read only."""
         label, _, value = selector.partition("=")
         return [
-            clone(found)
+            found
             for (of, _, _), found in self.objects.items()
             if of == kind.kind and (not selector or (found["metadata"].get("labels") or {}).get(label) == value)
         ]

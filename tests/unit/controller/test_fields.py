@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inferops import catalogue
@@ -109,6 +109,7 @@ objects = st.fixed_dictionaries(
 )
 
 
+@settings(max_examples=40)
 @given(objects, objects)
 def test_merging_gives_each_field_its_value(live: Any, wanted: Any) -> None:
     merged = merge(live, wanted)
@@ -124,6 +125,7 @@ def test_merging_gives_each_field_its_value(live: Any, wanted: Any) -> None:
     assert merge(merged, wanted) == merged
 
 
+@settings(max_examples=40)
 @given(objects)
 def test_dropping_all_that_was_applied_leaves_no_field_of_it(applied: Any) -> None:
     rest = applied
@@ -132,6 +134,7 @@ def test_dropping_all_that_was_applied_leaves_no_field_of_it(applied: Any) -> No
     assert all(get(rest, path) is None for path in paths(applied))
 
 
+@settings(max_examples=40)
 @given(objects)
 def test_fields_read_back_by_the_operator(applied: Any) -> None:
     entry = {"manager": "inferops", "operation": "Apply", "fieldsV1": fields_v1(set(paths({"spec": applied})))}

@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inferops.controller.queue import BASE, CEILING, Closed, Queue
@@ -294,6 +294,7 @@ KEYS = "abcd"
 asks = st.tuples(st.floats(0, 3), st.sampled_from(KEYS), st.sampled_from([0.0, 0.0, 0.5, 30.0]))
 
 
+@settings(max_examples=60)
 @given(
     asked=st.lists(asks, max_size=25),
     speeds=st.lists(st.sampled_from([0.0, 0.1, 1.0, 2.5]), min_size=1, max_size=3),

@@ -100,7 +100,7 @@ async def fail(world: World, number: int) -> None:
 STEPS: list[Callable[[World, int], Any]] = [ask, ask, lose, edit, lose_status, recreate, pods, operate, crash, fail]
 
 
-@settings(max_examples=25)
+@settings(max_examples=20)
 @given(st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0, 11)), max_size=12))
 def test_whatever_happens_the_end_is_what_was_asked_for(taken: list[tuple[Callable[[World, int], Any], int]]) -> None:
     async def main() -> None:

@@ -116,7 +116,9 @@ class World:
             self.fake.remove(POD, NAMESPACE, name)
         for name, deployment in wanted.items():
             raw = there.get(name) or _pod(name, deployment)
-            self.fake.put(POD, {**raw, "status": self.pod_status(raw)}, "kubelet")
+            status = self.pod_status(raw)
+            if raw.get("status") != status:
+                self.fake.put(POD, {**raw, "status": status}, "kubelet")
 
     # What to look at
 

@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import Field
 
@@ -150,6 +150,7 @@ def shuffled(value: Any) -> Any:
     return {key: shuffled(value[key]) for key in reversed(value)} if isinstance(value, dict) else value
 
 
+@settings(max_examples=30)
 @given(revisions)
 def test_a_hash_survives_storing_reading_and_the_order_of_keys(content: dict[str, Any]) -> None:
     spec = RevisionSpec.model_validate(content)
@@ -158,6 +159,7 @@ def test_a_hash_survives_storing_reading_and_the_order_of_keys(content: dict[str
     assert RevisionSpec.model_validate(shuffled(content)).hash == spec.hash
 
 
+@settings(max_examples=30)
 @given(revisions, revisions)
 def test_two_revisions_share_a_hash_only_when_they_are_the_same(one: dict[str, Any], two: dict[str, Any]) -> None:
     first, second = RevisionSpec.model_validate(one), RevisionSpec.model_validate(two)

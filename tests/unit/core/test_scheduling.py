@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inferops.api.inferenceservice import AcceleratorChoice
@@ -147,6 +147,7 @@ choices_drawn = st.lists(
 )
 
 
+@settings(max_examples=30)
 @given(choices_drawn, nodes_drawn)
 def test_a_choice_is_stable_on_an_unchanged_cluster(choices: list[AcceleratorChoice], nodes: list[NodeView]) -> None:
     of = service(*(one.dump() for one in choices))
@@ -158,6 +159,7 @@ def test_a_choice_is_stable_on_an_unchanged_cluster(choices: list[AcceleratorCho
     assert choose(seen(of, running, nodes=[]), running) == chosen
 
 
+@settings(max_examples=30)
 @given(choices_drawn, nodes_drawn, st.text(max_size=20))
 def test_every_pending_replica_gets_a_reason_with_a_number(
     choices: list[AcceleratorChoice], nodes: list[NodeView], says: str

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from inferops.api.inferenceservice import InferenceServiceStatus
@@ -131,6 +131,7 @@ def assert_serves_what_is_asked_for(cluster: Cluster) -> None:
     assert cluster.status.observed_generation == cluster.generation
 
 
+@settings(max_examples=50)
 @given(st.lists(steps, max_size=25))
 @example(FAILS_WHILE_OLD_ONE_GOES)
 def test_whatever_happens_the_rules_hold_and_the_end_is_what_was_asked_for(taken: list[Step]) -> None:
@@ -140,6 +141,7 @@ def test_whatever_happens_the_rules_hold_and_the_end_is_what_was_asked_for(taken
     assert_serves_what_is_asked_for(cluster)
 
 
+@settings(max_examples=50)
 @given(st.lists(steps | losses, max_size=25))
 def test_losing_status_records_and_children_ends_the_same(taken: list[Step]) -> None:
     cluster = walk(taken)
@@ -148,6 +150,7 @@ def test_losing_status_records_and_children_ends_the_same(taken: list[Step]) -> 
     assert_serves_what_is_asked_for(cluster)
 
 
+@settings(max_examples=50)
 @given(st.lists(steps, max_size=25))
 def test_deciding_twice_changes_nothing(taken: list[Step]) -> None:
     cluster = walk(taken)

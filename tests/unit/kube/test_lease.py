@@ -328,7 +328,7 @@ async def live(plan: list[Life], server: Server, deletion: float | None = None) 
         await replica.kill()
 
 
-@settings(max_examples=50)
+@settings(max_examples=30)
 @given(lives(*Fault))
 def test_two_never_lead_whatever_befalls_their_requests(plan: list[Life]) -> None:
     async def main() -> None:
@@ -337,7 +337,7 @@ def test_two_never_lead_whatever_befalls_their_requests(plan: list[Life]) -> Non
     run(main())
 
 
-@settings(max_examples=50)
+@settings(max_examples=30)
 @given(
     plan=lives(Fault.SLOW, Fault.ERROR, Fault.LOST, Fault.NO_ANSWER),
     deletion=st.floats(0, 30),

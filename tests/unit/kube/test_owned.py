@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inferops.kube.owned import digest, owned, wanted_part
@@ -309,6 +309,7 @@ def overlaid(tree: Any, extra: Any) -> Any:
     return {**extra, **{key: overlaid(value, extra.get(key)) for key, value in tree.items()}}
 
 
+@settings(max_examples=50)
 @given(st.dictionaries(st.sampled_from(["spec", "data"]), trees, min_size=1), trees)
 def test_what_was_applied_is_found_under_whatever_else_there_is(applied: dict[str, Any], extra: Any) -> None:
     found = {**overlaid(applied, {"spec": extra, "data": extra, "status": extra}), "metadata": {
@@ -317,6 +318,7 @@ def test_what_was_applied_is_found_under_whatever_else_there_is(applied: dict[st
     assert digest(owned(found)) == digest(wanted_part({"apiVersion": "v1", "kind": "X", **applied}))
 
 
+@settings(max_examples=50)
 @given(trees, trees)
 def test_a_digest_tells_contents_apart_and_not_orders(one: Any, two: Any) -> None:
     if json.dumps(one, sort_keys=True) != json.dumps(two, sort_keys=True):

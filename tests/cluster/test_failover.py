@@ -106,6 +106,7 @@ class Replicas:
         await self.services.ready(*names)
         await self.services.one_pod_each(*names)
         await self.services.whole(*names)
+        assert 'result="bug"' not in self.waiting.get("/metrics")[1], self.waiting.tail()
         old, new = self.writes(self.leader), self.writes(self.waiting)
         assert any(event.resource == "deployments" for _, event in old), "the leader was harmed before it began"
         assert any(event.resource != "leases" for _, event in new), "nothing was left for the new leader to write"

@@ -110,6 +110,7 @@ async def world(hub: Cluster, proxy: FaultProxy, operator: Supervised) -> AsyncI
         await world.services.delete(*[each["metadata"]["name"] for each in await world.services.all(INFERENCE_SERVICE)])
         await world.services.gone()
     assert operator.ended() is None, operator.process.tail()
+    assert 'result="bug"' not in operator.process.get("/metrics")[1], operator.process.tail()
 
 
 async def test_watches_that_are_cut_again_and_again(world: World, proxy: FaultProxy) -> None:

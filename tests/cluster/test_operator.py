@@ -193,12 +193,13 @@ def test_an_update_moves_traffic_only_to_what_is_ready(user: User) -> None:
     user.apply("updated", runtime={"args": ["--max-num-seqs=64"]})
 
     def moved() -> bool:
+        # The Service before the pods: what it selects must have been ready by then.
+        selected = user.get("service", "updated")["spec"]["selector"]["inferops.dev/revision"]
         answering = {
             pod["metadata"]["labels"]["inferops.dev/revision"]
             for pod in user.list("pods", "updated")
             if any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"].get("conditions", []))
         }
-        selected = user.get("service", "updated")["spec"]["selector"]["inferops.dev/revision"]
         assert selected in answering, "the Service selects a revision without a ready pod"
         return selected != old
 

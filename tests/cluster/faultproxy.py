@@ -180,7 +180,9 @@ class FaultProxy:
             self._port = runner.addresses[0][1]
             self._up.set()
             await self._stop.wait()
+            await _hang_up(runner)
             await runner.cleanup()
+            await asyncio.sleep(0)  # in which connections that are closed by now are lost
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         agent = request.headers.get("User-Agent", "")
@@ -258,3 +260,13 @@ def _failure(code: int) -> dict[str, Any]:
 def _refuse(fault: Fault) -> web.Response:
     headers = {"Retry-After": str(fault.retry_after)} if fault.retry_after is not None else None
     return web.json_response(_failure(fault.status), status=fault.status, headers=headers)
+
+
+async def _hang_up(runner: web.AppRunner) -> None:
+    """Close every connection at once: one whose other end reads no more would never be done with its last bytes."""
+    for site in tuple(runner.sites):
+        await site.stop()
+    for connection in tuple(runner.server.connections if runner.server is not None else ()):
+        if connection.transport is not None:
+            connection.transport.abort()
+    await asyncio.sleep(0)

@@ -316,6 +316,20 @@ async def test_what_is_remembered_of_a_mutated_child_does_not_grow() -> None:
     assert len(world.applier.accepted) == 1
 
 
+async def test_of_what_an_update_leaves_behind_only_our_own_goes() -> None:
+    theirs = {"apiVersion": "v1", "kind": "Backup", "name": "b", "uid": "uid-b", "controller": True}
+    world = await settled()
+    world.fake.refuses = lambda verb, desired: refusal(500) if verb == "delete" else None
+    world.ask(**B)
+    await world.settle()
+    assert [type(error) for error in world.errors] == [KubeError] and NAME in world.children(DEPLOYMENT)
+    world.fake.edit(BUDGET, NAMESPACE, NAME, lambda raw: raw["metadata"].update(ownerReferences=[theirs]))
+    world.fake.refuses = lambda verb, desired: None
+    await world.settle()
+    assert NAME not in world.children(DEPLOYMENT)
+    assert world.children(BUDGET)[NAME]["metadata"]["ownerReferences"] == [theirs]
+
+
 async def test_a_record_that_cannot_be_read_back_does_not_spin() -> None:
     def spoil(raw: Object) -> None:
         if raw["kind"] == "ControllerRevision":
@@ -375,6 +389,7 @@ async def test_a_child_that_is_being_deleted_is_awaited() -> None:
     world.fake.edit(DEPLOYMENT, NAMESPACE, NAME, lambda raw: raw["metadata"].update(
         deletionTimestamp="2025-11-03T12:00:00Z", finalizers=["foregroundDeletion"]))  # fmt: skip
     world.fake.requests.clear()
+    world.ask(scaling={"replicas": 2})
     await world.settle()
     assert ("apply", "Deployment", NAME) not in world.fake.writes
     world.fake.remove(DEPLOYMENT, NAMESPACE, NAME)

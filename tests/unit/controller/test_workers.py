@@ -21,7 +21,7 @@ from inferops.core.engine import Obstacle
 from inferops.kube.client import Fenced, KubeError
 from unit.kube.virtualtime import now, run
 
-Outcome = BaseException | bool | float  # what is raised or returned; or how long it takes
+Outcome = BaseException | bool | float | Callable[[], bool]  # what is raised or returned; or how long it takes
 LLAMA, QWEN = (Key("InferenceService", "chat", name) for name in ("llama", "qwen"))
 REFUSED = Refused(Obstacle(Reason.NAME_CONFLICT, "metadata.name: taken"))
 
@@ -41,6 +41,8 @@ class Scripted:
             return outcome
         if isinstance(outcome, BaseException):
             raise outcome
+        if callable(outcome):
+            return outcome()
         await asyncio.sleep(outcome)
         return True
 
@@ -128,6 +130,21 @@ def test_what_is_gone_is_forgotten() -> None:
         assert bench.runs("llama") == [0.0, 0.2]
 
     played(Scripted(llama=[ValueError("x"), False]), then)
+
+
+def test_a_later_time_that_was_asked_for_is_forgotten_with_it() -> None:
+    async def main() -> None:
+        def is_gone() -> bool:
+            bench.queue.add(LLAMA, 30)
+            return False
+
+        bench = Bench(Scripted(llama=[is_gone]))
+        bench.queue.add(LLAMA)
+        await asyncio.sleep(100)
+        assert bench.runs("llama") == [0.0]
+        await bench.end()
+
+    run(main())
 
 
 def test_several_workers_share_the_work() -> None:

@@ -175,6 +175,20 @@ def test_a_leader_that_cannot_renew_stops_before_anybody_else_may_begin(fault: F
     run(main())
 
 
+def test_a_renewal_counts_from_when_it_was_sent() -> None:
+    """Its answer was slow: whoever saw it at once counts from then."""
+
+    async def main() -> None:
+        server = Server()
+        first = Replica(server, "first", faults=[Fault.NONE, Fault.SLOW] + [Fault.LOST] * 50)
+        begun = await until(lambda: first.leads)
+        stopped = await until(lambda: not first.leads)
+        assert stopped - begun == pytest.approx(TIMES.renew_deadline - 1.5, abs=0.1)
+        await until(lambda: first.lost)
+
+    run(main())
+
+
 def test_a_few_failures_do_not_cost_the_lease() -> None:
     async def main() -> None:
         server = Server()

@@ -6,6 +6,7 @@ Only what a decision reads is kept, so that a thousand services fit into little 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from inferops.core.observation import NodeView, PodView, WorkloadView
@@ -14,6 +15,8 @@ from inferops.render.pod import CONTAINER
 SERVICE_LABEL = "inferops.dev/service"
 REVISION_LABEL = "inferops.dev/revision"
 MESSAGE_LIMIT = 512
+LOOP = "CrashLoopBackOff"
+QUICK = 600.0  # seconds; after a longer run kubelet's back-off begins anew
 
 Raw = Mapping[str, Any]
 
@@ -27,12 +30,23 @@ def _waiting(container: Raw) -> Raw:
     return (container.get("state") or {}).get("waiting") or {}
 
 
+def _loops(container: Raw) -> bool:
+    """Whether it crashes again and again. It does so too while it runs in between, or its state would go up and down
+    with every crash; kubelet waits only before the third run."""
+    ended = (container.get("lastState") or {}).get("terminated") or {}
+    try:
+        lasted = datetime.fromisoformat(ended["finishedAt"]) - datetime.fromisoformat(ended["startedAt"])
+    except (KeyError, TypeError, ValueError):
+        return False
+    return int(container.get("restartCount") or 0) >= 2 and lasted.total_seconds() < QUICK
+
+
 def _telling(status: Raw) -> Raw:
     """The container that says how the pod is: one that is stuck, else the engine. A webhook may have added others."""
 
     def weight(container: Raw) -> tuple[bool, bool]:
         stuck = _waiting(container).get("reason") not in (None, "", "PodInitializing", "ContainerCreating")
-        return stuck, container.get("name") == CONTAINER
+        return stuck or _loops(container), container.get("name") == CONTAINER
 
     containers = (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ()))
     return max(containers, key=weight, default={})
@@ -43,6 +57,7 @@ def pod_view(raw: Raw) -> PodView:
     meta, status = raw["metadata"], raw.get("status") or {}
     container = _telling(status)
     waiting = _waiting(container)
+    looping = waiting.get("reason") == LOOP or _loops(container)
     ended = (container.get("lastState") or {}).get("terminated") or (container.get("state") or {}).get("terminated")
     scheduled = _condition(raw, "PodScheduled")
     return PodView(
@@ -54,8 +69,8 @@ def pod_view(raw: Raw) -> PodView:
         unschedulable=str(scheduled.get("message") or scheduled.get("reason") or "")[:MESSAGE_LIMIT]
         if scheduled.get("status") == "False"
         else "",
-        waiting=str(waiting.get("reason") or ""),
-        waiting_message=str(waiting.get("message") or "")[:MESSAGE_LIMIT],
+        waiting=LOOP if looping else str(waiting.get("reason") or ""),
+        waiting_message="" if looping else str(waiting.get("message") or "")[:MESSAGE_LIMIT],  # how long, no more
         restarts=int(container.get("restartCount") or 0),
         exit=f"{ended.get('reason') or 'exit'} (exit code {ended.get('exitCode')})" if ended else "",
     )

@@ -19,6 +19,12 @@ BACKOFF = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s"}}
 KILLED = {"terminated": {"reason": "OOMKilled", "exitCode": 137}}
 
 
+def lasting(time: str) -> dict[str, Any]:
+    """A run that took so long."""
+    times = {"startedAt": "2025-11-03T00:00:00Z", "finishedAt": f"2025-11-03T{time}Z"}
+    return {"terminated": {**KILLED["terminated"], **times}}
+
+
 def engine(**state: Any) -> dict[str, Any]:
     return {"containerStatuses": [{"name": "engine", "restartCount": 0, **state}]}
 
@@ -35,8 +41,19 @@ def engine(**state: Any) -> dict[str, Any]:
         ("with a node", {"conditions": [{**UNSCHEDULABLE, "status": "True"}]}, {}),
         ("starting", engine(state={"waiting": {"reason": "ContainerCreating"}}), {"waiting": "ContainerCreating"}),
         ("in a crash loop", engine(state=BACKOFF, lastState=KILLED, restartCount=3),
-         {"waiting": "CrashLoopBackOff", "waiting_message": "back-off 10s", "restarts": 3,
-          "exit": "OOMKilled (exit code 137)"}),
+         {"waiting": "CrashLoopBackOff", "restarts": 3, "exit": "OOMKilled (exit code 137)"}),
+        ("in a crash loop, running in between", engine(state={"running": {}}, lastState=lasting("00:09:59"),
+                                                       restartCount=2),
+         {"waiting": "CrashLoopBackOff", "restarts": 2, "exit": "OOMKilled (exit code 137)"}),
+        ("in a crash loop, just ended", engine(state=lasting("00:01:00"), lastState=lasting("00:01:00"),
+                                               restartCount=2),
+         {"waiting": "CrashLoopBackOff", "restarts": 2, "exit": "OOMKilled (exit code 137)"}),
+        ("running after its first crash", engine(state={"running": {}}, lastState=lasting("00:01:00"), restartCount=1),
+         {"restarts": 1, "exit": "OOMKilled (exit code 137)"}),
+        ("running after a long run", engine(state={"running": {}}, lastState=lasting("00:10:01"), restartCount=5),
+         {"restarts": 5, "exit": "OOMKilled (exit code 137)"}),
+        ("without an image", engine(state={"waiting": {"reason": "ErrImagePull", "message": "not found"}}),
+         {"waiting": "ErrImagePull", "waiting_message": "not found"}),
         ("running again", engine(state={"running": {}}, lastState=KILLED, restartCount=1),
          {"restarts": 1, "exit": "OOMKilled (exit code 137)"}),
         ("just ended", engine(state={"terminated": {"exitCode": 1}}), {"exit": "exit (exit code 1)"}),
@@ -44,14 +61,14 @@ def engine(**state: Any) -> dict[str, Any]:
         ("completed", {"phase": "Succeeded"}, {"deleting": True}),
         ("beside a sidecar", {"containerStatuses": [{"name": "a-proxy", "restartCount": 9, "state": {"running": {}}},
                                                     *engine(state=BACKOFF)["containerStatuses"]]},
-         {"waiting": "CrashLoopBackOff", "waiting_message": "back-off 10s"}),
+         {"waiting": "CrashLoopBackOff"}),
         ("beside a stuck sidecar", {"containerStatuses": [*engine(state={"running": {}})["containerStatuses"],
                                                           {"name": "proxy", "restartCount": 2, "state": BACKOFF}]},
-         {"waiting": "CrashLoopBackOff", "waiting_message": "back-off 10s", "restarts": 2}),
+         {"waiting": "CrashLoopBackOff", "restarts": 2}),
         ("behind a stuck initialization",
          {"initContainerStatuses": [{"name": "istio-init", "restartCount": 2, "state": BACKOFF}],
           **engine(state={"waiting": {"reason": "PodInitializing"}})},
-         {"waiting": "CrashLoopBackOff", "waiting_message": "back-off 10s", "restarts": 2}),
+         {"waiting": "CrashLoopBackOff", "restarts": 2}),
         ("while it is initialized",
          {"initContainerStatuses": [{"name": "istio-init", "restartCount": 0, "state": {"running": {}}}],
           **engine(state={"waiting": {"reason": "PodInitializing"}})}, {"waiting": "PodInitializing"}),
@@ -70,7 +87,7 @@ def test_a_pod_that_is_being_deleted_does_not_count() -> None:
 
 def test_long_words_are_cut() -> None:
     long = "x" * 10_000
-    state = {"waiting": {"reason": "CrashLoopBackOff", "message": long}}
+    state = {"waiting": {"reason": "ErrImagePull", "message": long}}
     status = {"conditions": [{**UNSCHEDULABLE, "message": long}], **engine(state=state)}
     view = pod_view(pod("p", status=status))
     assert len(view.unschedulable) == len(view.waiting_message) == MESSAGE_LIMIT
@@ -107,7 +124,9 @@ def test_nodes_that_hold_nothing() -> None:
 
 words = st.none() | st.text(max_size=5) | st.integers(0, 2)
 conditions = st.lists(st.dictionaries(st.sampled_from(["type", "status", "reason", "message"]), words), max_size=2)
-state = st.none() | st.dictionaries(st.sampled_from(["reason", "message", "exitCode"]), words)
+state = st.none() | st.dictionaries(
+    st.sampled_from(["reason", "message", "exitCode", "startedAt", "finishedAt"]), words
+)
 states = st.dictionaries(st.sampled_from(["waiting", "running", "terminated"]), state)
 containers = st.lists(
     st.fixed_dictionaries(

@@ -13,6 +13,7 @@ import pytest
 from cluster.bad_resources import BAD, Bad
 from cluster.good_resources import CLUSTER, FULL, GOOD, MINIMAL, RUNTIME, SERVICE_KIND, resource
 from controlplane import BenchError, Cluster
+from harness import wait_until
 from inferops.api import GROUP
 from inferops.api.resources import KINDS, InferenceService
 
@@ -145,6 +146,10 @@ def test_scale_writes_the_replicas_and_reads_the_pods(cluster: Cluster, crds: No
 
 
 def test_explain_shows_the_descriptions(cluster: Cluster, crds: None) -> None:
+    def published() -> bool:  # the API server publishes a new kind's schema a moment after it serves the kind
+        return "KIND:" in cluster.kubectl("explain", "infs.spec.model", check=False)
+
+    wait_until("the schema published", published, 30)
     explained = " ".join(cluster.kubectl("explain", "infs.spec.model").split())
     assert "The model to serve." in explained
     assert "Where the model is: hf://ORG/MODEL" in explained

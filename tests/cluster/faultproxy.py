@@ -266,7 +266,12 @@ async def _hang_up(runner: web.AppRunner) -> None:
     """Close every connection at once: one whose other end reads no more would never be done with its last bytes."""
     for site in tuple(runner.sites):
         await site.stop()
-    for connection in tuple(runner.server.connections if runner.server is not None else ()):
-        if connection.transport is not None:
-            connection.transport.abort()
-    await asyncio.sleep(0)
+    async with asyncio.timeout(START_DEADLINE):
+        while True:
+            await asyncio.sleep(0.01)  # also for those that were just accepted
+            connections = runner.server.connections if runner.server is not None else []
+            if not connections:
+                return
+            for connection in connections:
+                if connection.transport is not None:
+                    connection.transport.abort()

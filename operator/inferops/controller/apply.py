@@ -57,21 +57,24 @@ class Applier:
 
         A new revision gets its pods with the next run, which its record brings about and which comes after
         everybody's first: with a thousand services at once, the pods of the first would keep the API server from the
-        names and addresses of the others. Returns whether the status stands as decided; else the next run decides it.
+        names and addresses of the others. For the same reason the status comes a run after new pods. Returns whether
+        the status stands as decided; else the next run decides it.
         """
         # What is known comes first: a newcomer may be refused, and what runs is kept and scaled all the same.
         known = [plan for plan in decision.revisions if plan.new is None]
         records = {plan.hash: await self._prepare(key, seen, plan) for plan in known}
         await self._route(key, seen, decision.route_to, records)
         uid = seen.service.metadata.uid
+        created = False
         for plan in known:
             record = records[plan.hash]
             if record is not None:
-                await self._ensure(key, uid, with_replicas(record.objects["deployment"], plan.replicas))
+                created |= await self._ensure(key, uid, with_replicas(record.objects["deployment"], plan.replicas))
         new = [plan for plan in decision.revisions if plan.new is not None]
         if new:
             records = {plan.hash: await self._prepare(key, seen, plan) for plan in new}
             await self._route(key, seen, decision.route_to, records)
+        if new or created:
             return False
         await self.write_status(key, uid, seen.service.status, decision.status)
         for hash_ in decision.removed:
@@ -122,14 +125,14 @@ class Applier:
         await self._ensure(key, uid, render_record(seen.service, plan.hash, plan.order, record))
         return record
 
-    async def _ensure(self, key: Key, uid: str, desired: Object) -> None:
-        """Apply `desired` unless what is ours of the live object is just that."""
+    async def _ensure(self, key: Key, uid: str, desired: Object) -> bool:
+        """Apply `desired` unless what is ours of the live object is just that. Returns whether it was not there."""
         kind = BY_KIND[desired["kind"]]
         name = desired["metadata"]["name"]
         live = self.store.children(key, kind).get(name)
         ours = live is not None and live.owner == uid
         if live is not None and ours and (live.deleting or self._same(live, desired)):
-            return
+            return False
         # An apply is a conflict only where others set a field otherwise: not with what we applied for another service,
         # nor with a Service without a selector, to which it would add one. A name with a hash nobody else has chosen.
         doubtful = live.owner not in ("", uid) if live is not None else kind is SERVICE and name == key.name
@@ -138,6 +141,7 @@ class Applier:
         answer = await self._write(kind, desired, uid, force=ours)
         self._take_in(kind, answer)
         self._remember(key, kind, name, desired)
+        return live is None
 
     def _take_in(self, kind: Kind, answer: Object) -> None:
         for key in self.store.put(kind, answer):

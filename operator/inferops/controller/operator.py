@@ -57,7 +57,7 @@ class Operator:
         self.options = options
         self.metrics = Metrics()
         self.store = Store(accelerators(), runtimes())
-        self.queue: Queue[Key] = Queue(asyncio.get_running_loop().time)
+        self.queue: Queue[Key] = Queue(asyncio.get_running_loop().time, urgent=self.store.unserved)
         self.primed = False
         self.stop = asyncio.Event()
         self.failure: BaseException | None = None

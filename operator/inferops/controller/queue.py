@@ -2,6 +2,9 @@
 
 The same contract as client-go's workqueue, for asyncio. A key that fails waits longer each time and delays
 nobody else; an event for it meanwhile does not shorten the wait below what its failures earned.
+
+Two lanes, as in controller-runtime's priority queue: what somebody waits for goes first, and news of what runs
+already is caught up with afterwards, though never held up for good.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ K = TypeVar("K", bound=Hashable)
 
 BASE = 0.2  # seconds
 CEILING = 300.0
+TURN = 8  # of so many keys given out, one is of the later lane, if there is any
 
 
 class Closed(Exception):
@@ -26,11 +30,19 @@ class Closed(Exception):
 class Queue(Generic[K]):
     """Keys waiting to be reconciled."""
 
-    def __init__(self, clock: Callable[[], float], jitter: Callable[[], float] = random.random) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        jitter: Callable[[], float] = random.random,
+        urgent: Callable[[K], bool] = lambda _: False,
+    ) -> None:
         self._clock = clock
         self._jitter = jitter
-        self._ready: deque[K] = deque()
-        self._queued: set[K] = set()  # in _ready
+        self._urgent = urgent  # whether a key that does not fail goes to the first lane
+        self._first: deque[K] = deque()
+        self._later: deque[K] = deque()
+        self._queued: dict[K, bool] = {}  # whether it is in the first lane; in the later one its place may be stale
+        self._given = 0
         self._working: set[K] = set()
         self._dirty: set[K] = set()  # added again while being worked on
         self._due: dict[K, float] = {}  # delayed keys and their time
@@ -53,6 +65,7 @@ class Queue(Generic[K]):
         """Ask for a run of `key`, after `delay` seconds or after its back-off, whichever is later."""
         due = max(self._clock() + delay, self._not_before.get(key, float("-inf")))
         if key in self._queued:
+            self._enqueue(key)
             return
         if key in self._working and due <= self._clock():
             self._dirty.add(key)
@@ -65,8 +78,7 @@ class Queue(Generic[K]):
                 self._changed.set()
             return
         self._due.pop(key, None)
-        self._queued.add(key)
-        self._ready.append(key)
+        self._enqueue(key)
         self._changed.set()
 
     async def get(self) -> K:
@@ -75,9 +87,8 @@ class Queue(Generic[K]):
             if self._closed:
                 raise Closed
             self._promote()
-            if self._ready:
-                key = self._ready.popleft()
-                self._queued.discard(key)
+            if self._queued:
+                key = self._take()
                 self._working.add(key)
                 return key
             self._changed.clear()
@@ -122,6 +133,26 @@ class Queue(Generic[K]):
             self._dirty.discard(key)
             self.add(key)
 
+    def _enqueue(self, key: K) -> None:
+        """Put a key into its lane; one that is queued already may only move from the later one to the first."""
+        first = key not in self._failures and self._urgent(key)
+        if key not in self._queued or (first and not self._queued[key]):
+            self._queued[key] = first
+            (self._first if first else self._later).append(key)
+
+    def _take(self) -> K:
+        """The next of the keys that are queued, of which there is at least one."""
+        self._given += 1
+        turn = self._given % TURN == 0
+        lanes = (self._later, self._first) if turn else (self._first, self._later)
+        for lane in lanes:
+            while lane:
+                key = lane.popleft()
+                if self._queued.get(key) is (lane is self._first):
+                    del self._queued[key]
+                    return key
+        raise AssertionError("every key that is queued stands in its lane")
+
     def _promote(self) -> None:
         """Move delayed keys whose time has come to the ready ones."""
         now = self._clock()
@@ -132,6 +163,5 @@ class Queue(Generic[K]):
             del self._due[key]
             if key in self._working:
                 self._dirty.add(key)
-            elif key not in self._queued:
-                self._queued.add(key)
-                self._ready.append(key)
+            else:
+                self._enqueue(key)

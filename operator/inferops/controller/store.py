@@ -135,6 +135,10 @@ class Store:
         """The service's children of a kind, by name."""
         return {name: entry.view for (of, name), entry in self._owned.get(key, {}).items() if of is kind}
 
+    def unserved(self, key: Key) -> bool:
+        """Whether a service has no pods to come yet: somebody waits for them, so it goes before the others' news."""
+        return key.kind == INFERENCE_SERVICE.kind and not self.children(key, DEPLOYMENT)
+
     def pods(self, key: Key) -> list[PodView]:
         return sorted(
             (entry.view for (of, _), entry in self._owned.get(key, {}).items() if of is POD), key=lambda pod: pod.name

@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import suppress
 
 from rich.console import Console
 
 from controlplane import Cluster, enter, find_binaries
 from harness import OperatorProcess, cpu_seconds, gpu_nodes, install, wait_until
-from inferops.kube.client import Client, KubeError, load_configuration
+from inferops.kube.client import METADATA_ONLY, Client, load_configuration
 from inferops.kube.kinds import BUDGET, DEPLOYMENT, INFERENCE_SERVICE, RECORD, SERVICE, Kind
-from inferops.kube.owned import Object
 
 console = Console(highlight=False, soft_wrap=True)
 NAMESPACE = "bench"
@@ -53,17 +51,14 @@ def writes(cluster: Cluster) -> Counter[str]:
     return counts
 
 
-async def counts(cluster: Cluster, kinds: tuple[Kind, ...]) -> dict[Kind, int]:
-    """How many objects there are, by metadata alone: counting is not to slow down what is counted."""
-    client = Client(await load_configuration(str(cluster.kubeconfig)), timeout=60)
-    try:
-        return {kind: sum([len(page) async for page, _ in _named(client, kind)]) for kind in kinds}
-    finally:
-        await client.close()
+def count(cluster: Cluster, kind: Kind) -> int:
+    """How many of the operator's objects there are.
 
-
-def _named(client: Client, kind: Kind) -> AsyncIterator[tuple[list[Object], int]]:
-    return client.pages(kind, "app.kubernetes.io/managed-by=inferops", namespace=NAMESPACE, metadata_only=True)
+    By metadata alone and from the API server's cache: counting is not to slow down what is counted, and the cache may
+    be late but never tells of what is not there.
+    """
+    path = kind.path(NAMESPACE) + "?resourceVersion=0&labelSelector=app.kubernetes.io%2Fmanaged-by%3Dinferops"
+    return len(json.loads(cluster.get(path, METADATA_ONLY))["items"])
 
 
 def ready(cluster: Cluster) -> int:
@@ -109,9 +104,8 @@ def apply_all(cluster: Cluster, operator: OperatorProcess, services: int) -> Non
         time.sleep(1)
         peak = max(peak, operator.rss())
         kind, number = next(iter(wanted.items()))  # the next is counted once this one is complete
-        with suppress(KubeError):  # an API server at its limit may be behind with its own pages
-            if asyncio.run(counts(cluster, (kind,)))[kind] >= number:
-                del wanted[kind]
+        if count(cluster, kind) >= number:
+            del wanted[kind]
     figure("all children created after", f"{time.monotonic() - started:.1f} s")
     while ready(cluster) < services and time.monotonic() - started < 900:
         time.sleep(5)

@@ -34,8 +34,8 @@ class Api:
             urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
         )
 
-    def get(self, url: str) -> str:
-        return self._send(urllib.request.Request(url))
+    def get(self, url: str, accept: str = "*/*") -> str:
+        return self._send(urllib.request.Request(url, headers={"Accept": accept}))
 
     def post(self, url: str, body: dict[str, Any]) -> dict[str, Any]:
         request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})

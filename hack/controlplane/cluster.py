@@ -164,9 +164,13 @@ class Cluster:
             self.workdir / f"{name}.kubeconfig", self.name, self.server, self.ca, certificate_user(pair)
         )
 
+    def get(self, path: str, accept: str = "*/*") -> str:
+        """The API server's answer to the admin's GET of `path`. Raises `ApiError`, or OSError where it is away."""
+        return self._now.api.get(f"{self.server}{path}", accept)
+
     def metrics(self) -> str:
         """The text of the API server's /metrics."""
-        return self._now.api.get(f"{self.server}/metrics")
+        return self.get("/metrics")
 
     def write_counts(self) -> Counter[tuple[str, str]]:
         """`counts.write_counts` of the API server now; starts anew when the API server does."""

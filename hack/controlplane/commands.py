@@ -141,7 +141,6 @@ def _apiserver(layout: Layout) -> list[str]:
 
 
 def _controller_manager(layout: Layout) -> list[str]:
-    concurrency = [f"--concurrent-{kind}-syncs=20" for kind in ("deployment", "replicaset", "endpoint", "gc")]
     return [
         *_client(layout, "kube-controller-manager", at.CONTROLLER_MANAGER_PORT),
         "--use-service-account-credentials",
@@ -150,8 +149,6 @@ def _controller_manager(layout: Layout) -> list[str]:
         f"--cluster-signing-cert-file={layout.ca}",
         f"--cluster-signing-key-file={layout.authority.pair.key}",
         f"--flex-volume-plugin-dir={layout.folder / 'volume-plugins'}",  # else it makes one under /usr
-        *concurrency,
-        "--concurrent-service-endpoint-syncs=20",
     ]
 
 

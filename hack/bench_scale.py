@@ -58,7 +58,7 @@ def count(cluster: Cluster, kind: Kind) -> int:
     be late but never tells of what is not there.
     """
     path = kind.path(NAMESPACE) + "?resourceVersion=0&labelSelector=app.kubernetes.io%2Fmanaged-by%3Dinferops"
-    return len(json.loads(cluster.get(path, METADATA_ONLY))["items"])
+    return len(json.loads(cluster.get(path, METADATA_ONLY))["items"] or ())  # of none it says null
 
 
 def ready(cluster: Cluster) -> int:

@@ -57,6 +57,17 @@ class AcceleratorSpec(Model):
     bandwidth_gbps: Annotated[float, Field(gt=0, alias="bandwidthGBps")] = Field(
         description="Memory bandwidth of one, in GB/s."
     )
+    link_gbps: Annotated[float, Field(gt=0, alias="linkGBps")] = Field(
+        default=32,
+        description="Bandwidth between two of one node in one direction, in GB/s: 450 for NVLink of an H100, "
+        "32 for PCIe 4.0 x16.",
+    )
+    max_per_node: int = Field(
+        default=8,
+        ge=1,
+        le=128,
+        description="How many of them the largest usual node has; a larger replica spans nodes.",
+    )
     tflops: Throughput = Field(description="Dense arithmetic throughput of one, by precision.")
     tolerations: list[Toleration] = Field(
         default_factory=lambda: [Toleration(key="nvidia.com/gpu", operator="Exists")],

@@ -52,8 +52,10 @@ class ModelSpec(Model):
         default=None,
         description="Commit, branch or tag of an hf:// model. Give a commit: a branch can change under the service.",
     )
-    quantization: Literal["fp8", "int8", "awq", "gptq", "nvfp4"] | None = Field(
-        default=None, description="How weights are quantized; left out: as the checkpoint says."
+    quantization: Literal["auto", "fp8", "int8", "awq", "gptq", "nvfp4"] | None = Field(
+        default=None,
+        description="How weights are quantized; left out: as the checkpoint says. auto: sizing may have a 16-bit "
+        "checkpoint quantized to fp8 while it is loaded, where that is cheaper.",
     )
     max_model_len: Annotated[int, Field(ge=1, le=16_777_216)] | None = Field(
         default=None,
@@ -106,6 +108,14 @@ class SLOSpec(Model):
     error_rate: Annotated[float, Field(ge=0, le=1)] | None = Field(
         default=None, description="Share of requests that may fail, for example 0.001."
     )
+
+
+class LoadSpec(Model):
+    """The traffic that sizing reckons with."""
+
+    concurrency: int = Field(default=16, ge=1, le=1_000_000, description="Requests at once, over all replicas.")
+    prompt_tokens: int = Field(default=1024, ge=1, le=16_777_216, description="Tokens of a usual prompt.")
+    output_tokens: int = Field(default=256, ge=1, le=16_777_216, description="Tokens of a usual answer.")
 
 
 class ScalingSpec(Model):
@@ -269,6 +279,7 @@ class InferenceServiceSpec(Model):
         description="Accelerators of a replica, in order of preference; left out: the cheapest that fits.",
     )
     slo: SLOSpec = Field(default_factory=SLOSpec, description="Service level objectives.")
+    load: LoadSpec = Field(default_factory=LoadSpec, description="The traffic that sizing reckons with.")
     scaling: ScalingSpec = Field(default_factory=ScalingSpec, description="How many replicas.")
     rollout: RolloutSpec = Field(default_factory=RolloutSpec, description="How new revisions are rolled out.")
     placement: PlacementSpec = Field(default_factory=PlacementSpec, description="In which clusters.")
@@ -300,6 +311,34 @@ class NotActedOn(Model):
     message: str = Field(max_length=512, description="What happens instead.")
 
 
+class SizedOption(Model):
+    """One way to serve the model, as sizing estimates it."""
+
+    accelerator: str = Field(max_length=300, description="What a replica runs on, for example 2x nvidia-h100-80gb.")
+    precision: str = Field(max_length=16, description="How its weights are stored.")
+    replicas: int = Field(ge=1, description="Replicas that carry spec.load.concurrency.")
+    concurrency: int = Field(ge=1, description="Requests at once that one replica carries within the SLO.")
+    kv_tokens: int = Field(ge=0, description="Tokens of KV cache of one replica.")
+    longest_context: int = Field(ge=0, description="Longest context in tokens that fits.")
+    ttft: str = Field(max_length=32, description="Time to first token at that load.")
+    tpot: str = Field(max_length=32, description="Time per output token at that load.")
+    tokens_per_second: int = Field(ge=0, description="Tokens answered a second, over all replicas.")
+    usd_per_hour: str = Field(default="", max_length=32, description="US dollars an hour, over all replicas.")
+    usd_per_million_tokens: str = Field(default="", max_length=32, description="US dollars for a million of them.")
+
+
+class SizingStatus(Model):
+    """Which accelerators would do, by sizing's estimate."""
+
+    model: str = Field(default="", max_length=512, description="What is known of the model, and from where.")
+    options: list[SizedOption] = Field(default_factory=list, max_length=8, description="The cheapest, in this order.")
+    rejected: list[Annotated[str, Field(max_length=512)]] = Field(
+        default_factory=list,
+        max_length=8,
+        description="What would be cheaper, or was asked for, and why it will not do.",
+    )
+
+
 class InferenceServiceStatus(Model):
     """What the operator saw and did. All that it must remember stands here."""
 
@@ -319,6 +358,7 @@ class InferenceServiceStatus(Model):
     revisions: Annotated[list[RevisionStatus], Field(max_length=16), Unique("hash")] = Field(
         default_factory=list, description="The revisions that exist."
     )
+    sizing: SizingStatus = Field(default_factory=SizingStatus, description="Which accelerators would do.")
     explain: list[Annotated[str, Field(max_length=1024)]] = Field(
         default_factory=list, max_length=16, description="Why it is so, a sentence a decision."
     )

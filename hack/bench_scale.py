@@ -27,7 +27,7 @@ MIB = 1024 * 1024
 # What the operator creates for each service, and how many of each.
 CHILDREN = {DEPLOYMENT: 1, SERVICE: 2, BUDGET: 1, RECORD: 1}
 # Written by the operator, or because of it; Leases and the nodes' heartbeats are not.
-QUIET = ("leases", "nodes")
+QUIET = ("leases", "nodes", "nodes/status")
 
 
 def service(number: int) -> dict[str, object]:

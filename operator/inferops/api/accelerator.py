@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from inferops.api.base import Model, Toleration
-from inferops.api.formats import Day, LabelKey, LabelValue, ResourceName
+from inferops.api.formats import Day, LabelKey, LabelValue, ObjectName, ResourceName
 
 
 class NodeLabel(Model):
@@ -70,8 +70,17 @@ class AcceleratorSpec(Model):
     )
     tflops: Throughput = Field(description="Dense arithmetic throughput of one, by precision.")
     tolerations: list[Toleration] = Field(
-        default_factory=lambda: [Toleration(key="nvidia.com/gpu", operator="Exists")],
+        default_factory=lambda: [
+            Toleration(key="nvidia.com/gpu", operator="Exists"),
+            Toleration(key="sku", operator="Equal", value="gpu", effect="NoSchedule"),
+        ],
         max_length=16,
-        description="Taints of its nodes that the pods tolerate.",
+        description="Taints of its nodes that the pods tolerate; left out: nvidia.com/gpu, which GKE sets and EKS and "
+        "the GPU operator name, and sku=gpu, which AKS names.",
+    )
+    runtime_class_name: ObjectName | None = Field(
+        default=None,
+        description="RuntimeClass of the pods, for example nvidia on k3s, RKE2 and other clusters whose container "
+        "runtime does not take NVIDIA's by default; left out: the cluster's default.",
     )
     price: Price | None = Field(default=None, description="What an hour of one costs.")

@@ -37,6 +37,8 @@ class Reason(StrEnum):
     ACCELERATOR_REQUIRED = "AcceleratorRequired"
     ACCELERATOR_NOT_FOUND = "AcceleratorNotFound"
     TENSOR_PARALLEL_INVALID = "TensorParallelInvalid"
+    MULTI_NODE_NOT_SUPPORTED = "MultiNodeNotSupported"
+    LEADER_WORKER_SET_MISSING = "LeaderWorkerSetMissing"
     NAME_CONFLICT = "NameConflict"
     REJECTED_BY_API_SERVER = "RejectedByAPIServer"
     # Scheduled

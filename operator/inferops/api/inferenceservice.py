@@ -91,8 +91,26 @@ class RuntimeSpec(Model):
 class AcceleratorChoice(Model):
     """One way to run a replica: so many accelerators of a type."""
 
+    rules = (
+        Rule(
+            cel="self.count % self.nodes == 0",
+            holds=lambda self: self.count % self.nodes == 0,
+            field="nodes",
+            message="must divide count, the accelerators of the whole replica, for example count: 16 with nodes: 2; "
+            "change one of them",
+        ),
+    )
     type: ObjectName = Field(description="An Accelerator: a built-in type such as nvidia-h100-80gb, or the admin's.")
-    count: int = Field(default=1, ge=1, le=64, description="Accelerators of one replica, all on one node.")
+    count: int = Field(
+        default=1, ge=1, le=64, description="Accelerators of one replica, over all of its nodes together."
+    )
+    nodes: int = Field(
+        default=1,
+        ge=1,
+        le=16,
+        description="Nodes that one replica spans, with equal shares of `count`. More than one makes it a "
+        "LeaderWorkerSet, which must be installed in the cluster.",
+    )
     spot: bool = Field(
         default=False, description="Whether to run on spot nodes. False never lands on them, true only on them."
     )
@@ -265,8 +283,10 @@ class InferenceServiceSpec(Model):
     rules = (
         Rule(
             cel="self.accelerators.all(a, self.accelerators.exists_one(b, "
-            "a.type == b.type && a.count == b.count && a.spot == b.spot))",
-            holds=lambda self: len({(a.type, a.count, a.spot) for a in self.accelerators}) == len(self.accelerators),
+            "a.type == b.type && a.count == b.count && a.nodes == b.nodes && a.spot == b.spot))",
+            holds=lambda self: (
+                len({(a.type, a.count, a.nodes, a.spot) for a in self.accelerators}) == len(self.accelerators)
+            ),
             field="accelerators",
             message="the same choice stands twice; remove one of them",
         ),

@@ -17,7 +17,7 @@ from inferops.api.servingruntime import ServingRuntimeSpec
 from inferops.catalogue import accelerators, runtimes
 from inferops.core.decide import replicas_wanted
 from inferops.core.revision import revision_of
-from inferops.render.record import render_record
+from inferops.render.record import WORKLOADS, render_record
 from inferops.render.revision import render_revision, with_replicas
 from inferops.render.stable import render_stable
 from inferops.runtimes import ENGINES
@@ -98,5 +98,5 @@ def _objects(
     yield render_record(service, revision.hash, 1, record)
     for part, rendered_object in record.objects.items():
         replicas = replicas_wanted(spec.scaling)
-        yield with_replicas(rendered_object, replicas) if part == "deployment" else rendered_object
+        yield with_replicas(rendered_object, replicas) if part in WORKLOADS else rendered_object
     yield render_stable(service, revision.hash, record)

@@ -16,13 +16,14 @@ from inferops.api.conditions import Reason
 from inferops.api.inferencecluster import InferenceClusterStatus
 from inferops.api.inferenceservice import InferenceServiceStatus
 from inferops.controller.observe import record_of
-from inferops.controller.store import PARENTS, Child, Key, Store
+from inferops.controller.store import PARENTS, WORKLOADS, Child, Key, Store
+from inferops.core import scheduling
 from inferops.core.decide import Decision, RevisionPlan
 from inferops.core.engine import Obstacle
 from inferops.core.observation import Observation
 from inferops.core.revision import revision_name
 from inferops.kube.client import Kube, KubeError
-from inferops.kube.kinds import BUDGET, BY_KIND, DEPLOYMENT, RECORD, SERVICE, Kind
+from inferops.kube.kinds import BUDGET, BY_KIND, RECORD, SERVICE, Kind
 from inferops.kube.owned import Object, digest, wanted_part
 from inferops.render.record import Record, render_record
 from inferops.render.revision import render_revision, with_replicas
@@ -69,7 +70,7 @@ class Applier:
         for plan in known:
             record = records[plan.hash]
             if record is not None:
-                created |= await self._ensure(key, uid, with_replicas(record.objects["deployment"], plan.replicas))
+                created |= await self._ensure(key, uid, with_replicas(record.workload, plan.replicas))
         new = [plan for plan in decision.revisions if plan.new is not None]
         if new:
             records = {plan.hash: await self._prepare(key, seen, plan) for plan in new}
@@ -121,7 +122,8 @@ class Applier:
             raise Refused(_unreadable(name))
         accelerator = seen.accelerators[plan.new.accelerator.type]
         engine = ENGINES[seen.runtime.engine]
-        record = render_revision(seen.service, plan.new, seen.runtime, accelerator, engine)
+        zoned = scheduling.zoned(accelerator, seen.nodes)
+        record = render_revision(seen.service, plan.new, seen.runtime, accelerator, engine, zoned)
         await self._ensure(key, uid, render_record(seen.service, plan.hash, plan.order, record))
         return record
 
@@ -190,7 +192,7 @@ class Applier:
     async def _remove_revision(self, key: Key, uid: str, hash_: str) -> None:
         """Remove a revision; its record goes last, so that an interrupted removal is taken up again."""
         name = revision_name(key.name, hash_)
-        for kind in (SERVICE, BUDGET, DEPLOYMENT, RECORD):
+        for kind in (SERVICE, BUDGET, *WORKLOADS, RECORD):
             child = self.store.children(key, kind).get(name)
             if child is not None and child.owner == uid and not child.deleting:
                 await self.kube.delete(kind, key.namespace, name, child.uid)

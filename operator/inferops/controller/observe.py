@@ -14,11 +14,11 @@ from inferops.api.conditions import Reason
 from inferops.api.inferenceservice import InferenceServiceStatus
 from inferops.api.problems import problems
 from inferops.api.resources import InferenceService
-from inferops.controller.store import Child, Key, Store
+from inferops.controller.store import WORKLOADS, Child, Key, Store
 from inferops.core.engine import Obstacle
 from inferops.core.observation import Observation, PodView, RevisionView, WorkloadView
 from inferops.core.revision import revision_name
-from inferops.kube.kinds import BUDGET, DEPLOYMENT, RECORD, SERVICE
+from inferops.kube.kinds import BUDGET, RECORD, SERVICE
 from inferops.render.record import Record, read_record
 from inferops.runtimes import ENGINES
 
@@ -68,6 +68,7 @@ def observe(key: Key, store: Store, now: datetime) -> Observation | Unreadable |
         engine=ENGINES.get(runtime.engine) if runtime is not None else None,
         accelerators=store.accelerators(),
         nodes=store.nodes(),
+        kinds=store.offered(),
         revisions=_revisions(store, key, service.metadata.uid),
         routed_to=str(stable.view) if stable is not None and stable.owner == service.metadata.uid else "",
     )
@@ -94,7 +95,12 @@ def record_of(child: Child, key: Key, hash_: str) -> tuple[Record, int] | None:
 def _revisions(store: Store, key: Key, uid: str) -> tuple[RevisionView, ...]:
     """The revisions of which anything is there, oldest first."""
     records = {child.revision: child for child in store.children(key, RECORD).values() if child.owner == uid}
-    workloads = {child.revision: child for child in store.children(key, DEPLOYMENT).values() if child.owner == uid}
+    workloads = {
+        child.revision: child
+        for kind in WORKLOADS
+        for child in store.children(key, kind).values()
+        if child.owner == uid
+    }
     pods: dict[str, list[PodView]] = {}
     for pod in store.pods(key):
         pods.setdefault(pod.revision, []).append(pod)

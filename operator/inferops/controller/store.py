@@ -25,6 +25,7 @@ from inferops.kube.kinds import (
     DEPLOYMENT,
     INFERENCE_CLUSTER,
     INFERENCE_SERVICE,
+    LEADER_WORKER_SET,
     NODE,
     POD,
     RECORD,
@@ -39,9 +40,10 @@ Raw = Mapping[str, Any]
 # The kinds that are watched; children only where they carry our label.
 PARENTS = (INFERENCE_SERVICE, INFERENCE_CLUSTER)
 CATALOGUE = (SERVING_RUNTIME, ACCELERATOR, NODE)
-CHILDREN = (RECORD, DEPLOYMENT, SERVICE, BUDGET, POD)
-WATCHED: tuple[Kind, ...] = (*CATALOGUE, *CHILDREN, *PARENTS)
-
+OPTIONAL = (LEADER_WORKER_SET,)  # which not every cluster has
+WORKLOADS = (DEPLOYMENT, LEADER_WORKER_SET)
+CHILDREN = (RECORD, *WORKLOADS, SERVICE, BUDGET, POD)
+WATCHED: tuple[Kind, ...] = tuple(kind for kind in (*CATALOGUE, *CHILDREN, *PARENTS) if kind not in OPTIONAL)
 
 REMEMBERED = 4096  # deletions; an answer is late by milliseconds
 
@@ -63,7 +65,7 @@ class Child:
     revision: str
     digest: str  # of the fields that are ours
     deleting: bool
-    view: WorkloadView | bytes | str | None = None  # a Deployment's view, a record's data, a Service's revision
+    view: WorkloadView | bytes | str | None = None  # a workload's view, a record's data, a Service's revision
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,8 @@ class Store:
 
     def __init__(self, accelerators: Mapping[str, AcceleratorSpec], runtimes: Mapping[str, ServingRuntimeSpec]) -> None:
         self._builtin_accelerators, self._builtin_runtimes = accelerators, runtimes
-        self._objects: dict[Kind, dict[tuple[str, str], Entry]] = {kind: {} for kind in WATCHED}
+        self._objects: dict[Kind, dict[tuple[str, str], Entry]] = {kind: {} for kind in (*WATCHED, *OPTIONAL)}
+        self._offered: set[Kind] = set()
         self._owned: defaultdict[Key, dict[tuple[Kind, str], Entry]] = defaultdict(dict)
         self._gone: OrderedDict[tuple[Kind, tuple[str, str]], int] = OrderedDict()  # version at which it was gone
 
@@ -122,6 +125,17 @@ class Store:
         self._disown(kind, name, entry)
         return self._affected(kind, entry.owner)
 
+    def offer(self, kind: Kind, there: bool) -> set[Key]:
+        """Take in whether the cluster has an optional kind. Returns the keys that this concerns."""
+        if there == (kind in self._offered):
+            return set()
+        (self._offered.add if there else self._offered.discard)(kind)
+        return self.unsettled()
+
+    def offered(self) -> frozenset[str]:
+        """The optional kinds that the cluster has."""
+        return frozenset(kind.kind for kind in self._offered)
+
     def names(self, kind: Kind) -> Iterable[tuple[str, str]]:
         """Namespaces and names of all objects of a kind."""
         return tuple(self._objects[kind])
@@ -137,7 +151,7 @@ class Store:
 
     def unserved(self, key: Key) -> bool:
         """Whether a service has no pods to come yet: somebody waits for them, so it goes before the others' news."""
-        return key.kind == INFERENCE_SERVICE.kind and not self.children(key, DEPLOYMENT)
+        return key.kind == INFERENCE_SERVICE.kind and not any(self.children(key, kind) for kind in WORKLOADS)
 
     def pods(self, key: Key) -> list[PodView]:
         return sorted(
@@ -235,7 +249,7 @@ def _child(kind: Kind, raw: Raw) -> Child:
     meta = raw["metadata"]
     owners = [reference["uid"] for reference in meta.get("ownerReferences") or () if reference.get("controller")]
     view: WorkloadView | bytes | str | None = None
-    if kind is DEPLOYMENT:
+    if kind in WORKLOADS:
         view = workload_view(raw)
     elif kind is RECORD:
         view = zlib.compress(json.dumps({"revision": raw.get("revision"), "data": raw.get("data")}).encode())

@@ -10,10 +10,12 @@ from datetime import datetime
 from typing import Any
 
 from inferops.core.observation import NodeView, PodView, WorkloadView
+from inferops.render.labels import ROLE, WORKER
 from inferops.render.pod import CONTAINER
 
 SERVICE_LABEL = "inferops.dev/service"
 REVISION_LABEL = "inferops.dev/revision"
+GROUP_LABEL = "leaderworkerset.sigs.k8s.io/group-index"
 MESSAGE_LIMIT = 512
 LOOP = "CrashLoopBackOff"
 QUICK = 600.0  # seconds; after a longer run kubelet's back-off begins anew
@@ -55,6 +57,7 @@ def _telling(status: Raw) -> Raw:
 def pod_view(raw: Raw) -> PodView:
     """What matters of a pod. `raw` is untrusted: whatever is missing reads as not there yet."""
     meta, status = raw["metadata"], raw.get("status") or {}
+    labels = meta.get("labels") or {}
     container = _telling(status)
     waiting = _waiting(container)
     looping = waiting.get("reason") == LOOP or _loops(container)
@@ -62,7 +65,9 @@ def pod_view(raw: Raw) -> PodView:
     scheduled = _condition(raw, "PodScheduled")
     return PodView(
         name=meta["name"],
-        revision=(meta.get("labels") or {}).get(REVISION_LABEL, ""),
+        revision=labels.get(REVISION_LABEL, ""),
+        group=labels.get(GROUP_LABEL, ""),
+        worker=labels.get(ROLE) == WORKER,
         node=(raw.get("spec") or {}).get("nodeName") or "",
         ready=_condition(raw, "Ready").get("status") == "True",
         deleting=bool(meta.get("deletionTimestamp")) or status.get("phase") in ("Failed", "Succeeded"),
@@ -77,7 +82,7 @@ def pod_view(raw: Raw) -> PodView:
 
 
 def workload_view(raw: Raw) -> WorkloadView:
-    """What matters of a Deployment."""
+    """What matters of a Deployment or LeaderWorkerSet, of which only the former says that its pods are refused."""
     failure = _condition(raw, "ReplicaFailure")
     return WorkloadView(
         deleting=bool(raw["metadata"].get("deletionTimestamp")),

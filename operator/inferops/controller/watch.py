@@ -45,7 +45,7 @@ def settings() -> kopf.OperatorSettings:
     chosen.watching.chunk_size = 100
     chosen.persistence.diffbase_storage = NoDiffBase()
     chosen.persistence.progress_storage = NoProgress()
-    for kind in CHILDREN:
+    for kind in {*CHILDREN} & {*WATCHED}:
         chosen.watching.label_selectors[_group_version_plural(kind)] = CHILD_SELECTOR
     return chosen
 

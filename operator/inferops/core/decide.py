@@ -101,9 +101,9 @@ def _status(
     return InferenceServiceStatus(
         observed_generation=meta.generation,
         conditions=status.date(found, before.conditions, meta.generation, seen.now),
-        replicas=sum(not pod.deleting for revision in seen.revisions for pod in revision.pods),
+        replicas=sum(not (pod.deleting or pod.worker) for revision in seen.revisions for pod in revision.pods),
         ready_replicas=stable.ready if stable is not None else 0,
-        selector=f"inferops.dev/service={meta.name}",
+        selector=f"inferops.dev/service={meta.name},inferops.dev/role!=worker",
         url=f"http://{meta.name}.{meta.namespace}.svc",
         stable_revision=plan.stable,
         latest_revision=latest,
@@ -139,7 +139,8 @@ def _revisions(service: str, plan: rollout.Plan, there: dict[str, RevisionView],
 
 def describe(choice: AcceleratorChoice) -> str:
     """A choice of accelerator for people, for example `4x nvidia-l4 (spot)`."""
-    return f"{choice.count}x {choice.type}{' (spot)' if choice.spot else ''}"
+    nodes = f" on {choice.nodes} nodes" if choice.nodes > 1 else ""
+    return f"{choice.count}x {choice.type}{nodes}{' (spot)' if choice.spot else ''}"
 
 
 def _explain(seen: Observation, target: RevisionSpec | None, current: RevisionView | None) -> list[str]:
@@ -149,7 +150,9 @@ def _explain(seen: Observation, target: RevisionSpec | None, current: RevisionVi
     if target is not None and target.accelerator != choices[0]:
         first = choices[0]
         accelerator = seen.accelerators[first.type]
-        if scheduling.match(first, accelerator, seen.nodes).usable:
+        if missing_kind := scheduling.unoffered(first, seen.kinds):
+            why = missing_kind.message
+        elif scheduling.match(first, accelerator, seen.nodes).fits:
             why = "it runs there, and moving it would make a new revision"
         else:
             why = scheduling.missing(first, accelerator, seen.nodes, "").message

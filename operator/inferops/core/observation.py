@@ -13,12 +13,17 @@ from inferops.core.engine import Engine, Obstacle
 from inferops.core.revision import RevisionSpec
 
 
+LEADER_WORKER_SET = "LeaderWorkerSet"  # a kind that not every cluster has
+
+
 @dataclass(frozen=True, slots=True)
 class PodView:
-    """A pod of a revision."""
+    """A pod of a revision: a replica, or one of a replica's group on several nodes."""
 
     name: str
     revision: str
+    group: str = ""  # index of its replica, where a replica is a group of pods
+    worker: bool = False  # one of a group that takes no requests itself
     node: str = ""
     ready: bool = False
     deleting: bool = False
@@ -31,7 +36,7 @@ class PodView:
 
 @dataclass(frozen=True, slots=True)
 class WorkloadView:
-    """The Deployment of a revision."""
+    """The Deployment or LeaderWorkerSet of a revision."""
 
     deleting: bool = False
     failure: str = ""  # why its pods are refused: quota, pod security, a webhook
@@ -50,7 +55,7 @@ class NodeView:
 
 @dataclass(frozen=True, slots=True)
 class RevisionView:
-    """A revision that exists: its record, its Deployment and its pods."""
+    """A revision that exists: its record, its workload and its pods."""
 
     hash: str
     spec: RevisionSpec | None = None  # None: somebody deleted its record
@@ -65,7 +70,12 @@ class RevisionView:
 
     @property
     def ready(self) -> int:
-        return sum(pod.ready and not pod.deleting for pod in self.pods)
+        """Replicas that answer. Of a group it is the leader that does, once all of it is there."""
+        return sum(pod.ready and not pod.deleting and not pod.worker for pod in self.pods)
+
+    @property
+    def pods_per_replica(self) -> int:
+        return self.spec.accelerator.nodes if self.spec is not None else 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +89,7 @@ class Observation:
     engine: Engine | None = None
     accelerators: Mapping[str, AcceleratorSpec] = field(default_factory=dict)
     nodes: tuple[NodeView, ...] = ()
+    kinds: frozenset[str] = frozenset()  # those of the API that not every cluster has, and this one has
     revisions: tuple[RevisionView, ...] = ()
     routed_to: str = ""  # hash of the revision that the stable Service selects
     refused: Obstacle | None = None  # why the last apply was refused for good, such as a name that is taken

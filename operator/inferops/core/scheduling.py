@@ -7,21 +7,36 @@ its words are passed on.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from inferops.api.accelerator import AcceleratorSpec
 from inferops.api.conditions import Reason
 from inferops.api.inferenceservice import AcceleratorChoice
 from inferops.core.engine import Obstacle
-from inferops.core.observation import NodeView, Observation, RevisionView
+from inferops.core.observation import LEADER_WORKER_SET, NodeView, Observation, RevisionView
 
-# How the clouds and Karpenter mark spot nodes.
+# How spot nodes are marked: by the clouds and Karpenter, and by admins whose nodes nobody else marks. The taints that
+# keep others off such nodes have the same keys and values.
 SPOT_LABELS: tuple[tuple[str, str], ...] = (
     ("cloud.google.com/gke-spot", "true"),
+    ("cloud.google.com/gke-preemptible", "true"),
     ("kubernetes.azure.com/scalesetpriority", "spot"),
     ("eks.amazonaws.com/capacityType", "SPOT"),
     ("karpenter.sh/capacity-type", "spot"),
+    ("inferops.dev/spot", "true"),
 )
+
+# How nodes are marked whose GPUs are cut into partitions or shared among pods: by GKE and by GPU feature discovery.
+# The labels of the clouds tell the type of such a GPU as if it were a whole one. No values: any.
+NOT_WHOLE: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("cloud.google.com/gke-gpu-partition-size", ()),
+    ("cloud.google.com/gke-gpu-sharing-strategy", ()),
+    ("nvidia.com/gpu.sharing-strategy", ("mps", "time-slicing")),
+)
+
+
+ZONE = "topology.kubernetes.io/zone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,30 +48,66 @@ class Match:
     large: tuple[NodeView, ...]  # of these, with enough accelerators on the one node
     usable: tuple[NodeView, ...]  # of these, ready and not cordoned
     most: int  # accelerators on the largest matching node
+    wanted: int = 1  # nodes that a replica takes
+
+    @property
+    def fits(self) -> bool:
+        """Whether the cluster could hold one replica, were nothing else on it."""
+        return len(self.usable) >= self.wanted
 
 
 def is_spot(node: NodeView) -> bool:
     return any(node.labels.get(key) == value for key, value in SPOT_LABELS)
 
 
+def is_whole(node: NodeView) -> bool:
+    """Whether its GPUs are neither cut nor shared, as far as its labels tell."""
+    marks = ((node.labels.get(key), values) for key, values in NOT_WHOLE)
+    return not any(found is not None and (not values or found in values) for found, values in marks)
+
+
 def has_accelerator(node: NodeView, accelerator: AcceleratorSpec) -> bool:
-    return any(node.labels.get(label.key) in label.values for label in accelerator.node_labels)
+    """Whether it is a node with this accelerator, whole unless the accelerator is a slice itself."""
+    labelled = any(node.labels.get(label.key) in label.values for label in accelerator.node_labels)
+    return labelled and (accelerator.slice or is_whole(node))
 
 
 def match(choice: AcceleratorChoice, accelerator: AcceleratorSpec, nodes: Sequence[NodeView]) -> Match:
-    """Sort `nodes` by how far each gets towards holding one replica on `choice`."""
+    """Sort `nodes` by how far each gets towards holding one replica on `choice`, or its share of one."""
     matching = tuple(n for n in nodes if has_accelerator(n, accelerator) and is_spot(n) == choice.spot)
     counts = {node.name: node.allocatable.get(accelerator.resource_name, 0) for node in matching}
-    large = tuple(node for node in matching if counts[node.name] >= choice.count)
+    large = tuple(node for node in matching if counts[node.name] >= choice.count // choice.nodes)
     usable = tuple(node for node in large if node.ready and not node.cordoned)
-    return Match(len(nodes), matching, large, usable, max(counts.values(), default=0))
+    return Match(len(nodes), matching, large, usable, max(counts.values(), default=0), choice.nodes)
+
+
+def zoned(accelerator: AcceleratorSpec, nodes: Sequence[NodeView]) -> bool:
+    """Whether all nodes with this accelerator tell their zone.
+
+    Where one does not, the scheduler would not spread replicas over such nodes at all: it scores only nodes that have
+    all labels of a pod's spread constraints.
+    """
+    return all(ZONE in node.labels for node in nodes if has_accelerator(node, accelerator))
+
+
+def unoffered(choice: AcceleratorChoice, kinds: AbstractSet[str]) -> Obstacle | None:
+    """Why replicas on `choice` cannot be made with the API kinds that the cluster has, or None."""
+    if choice.nodes == 1 or LEADER_WORKER_SET in kinds:
+        return None
+    return Obstacle(
+        Reason.LEADER_WORKER_SET_MISSING,
+        f"spec.accelerators: {choice.count}x {choice.type} on {choice.nodes} nodes needs {LEADER_WORKER_SET} "
+        "(leaderworkerset.x-k8s.io/v1), which this cluster does not offer to the operator; have an admin install it "
+        "(LWS of Kubernetes SIGs), or name a choice with nodes: 1",
+    )
 
 
 def choose(seen: Observation, current: RevisionView | None) -> AcceleratorChoice:
     """The accelerator for the revision that the spec asks for.
 
-    The first in the user's order that some node could hold. A choice once made is kept while a pod of it
-    runs or a node could hold it, since changing it makes a new revision. Requires a non-empty, known list.
+    The first in the user's order that the nodes could hold. A choice once made is kept while a pod of it
+    runs or the nodes could hold it, since changing it makes a new revision. What needs a kind that the cluster does
+    not offer comes last. Requires a non-empty, known list.
     """
     choices = seen.service.spec.accelerators
     kept = current.spec.accelerator if current is not None and current.spec is not None else None
@@ -64,11 +115,15 @@ def choose(seen: Observation, current: RevisionView | None) -> AcceleratorChoice
         kept = None
 
     def held(choice: AcceleratorChoice) -> bool:
-        return bool(match(choice, seen.accelerators[choice.type], seen.nodes).usable)
+        return offered(choice) and match(choice, seen.accelerators[choice.type], seen.nodes).fits
+
+    def offered(choice: AcceleratorChoice) -> bool:
+        return unoffered(choice, seen.kinds) is None
 
     if kept is not None and current is not None and (current.scheduled or held(kept)):
         return kept
-    return next((choice for choice in choices if held(choice)), kept or choices[0])
+    hopeful = [kept] if kept is not None else []
+    return next((choice for choice in choices if held(choice)), min((*hopeful, *choices), key=lambda c: not offered(c)))
 
 
 def missing(
@@ -76,7 +131,7 @@ def missing(
 ) -> Obstacle:
     """Why a pending replica finds no node: which resource is missing, and on how many nodes."""
     found = match(choice, accelerator, nodes)
-    need = f"{choice.count}x {accelerator.resource_name} ({choice.type}{', spot' if choice.spot else ''}) on one node"
+    need = _need(choice, accelerator)
     labels = " or ".join(f"{label.key} in ({', '.join(label.values)})" for label in accelerator.node_labels)
     scheduler = f"; the scheduler says: {scheduler_says}" if scheduler_says else ""
     if not found.matching:
@@ -86,19 +141,21 @@ def missing(
             f"a replica needs {need}: none of the {found.total} nodes is a{kind} node with {labels}; "
             "add such a node or another type to spec.accelerators",
         )
-    if not found.large:
+    if len(found.large) < found.wanted:
+        enough = f", {len(found.large)} have enough," if found.wanted > 1 else ","
         return Obstacle(
             Reason.NODES_TOO_SMALL,
-            f"a replica needs {need}: {len(found.matching)} of {found.total} nodes have {choice.type}, the largest "
-            f"has {found.most} of {accelerator.resource_name}; lower spec.accelerators count or add a larger node",
+            f"a replica needs {need}: {len(found.matching)} of {found.total} nodes have {choice.type}{enough} the "
+            f"largest has {found.most} of {accelerator.resource_name}; lower spec.accelerators count or add "
+            f"{'larger nodes' if found.wanted > 1 else 'a larger node'}",
         )
-    if not found.usable:
+    if not found.fits:
         cordoned = sum(node.cordoned for node in found.large)
         lost = sum(not node.ready for node in found.large)
         return Obstacle(
             Reason.NODES_UNAVAILABLE,
             f"a replica needs {need}: of the {len(found.large)} nodes that have it, {cordoned} are cordoned and "
-            f"{lost} are not ready; uncordon or repair one",
+            f"{lost} are not ready; uncordon or repair {'one' if found.wanted == 1 else 'them'}",
         )
     in_use = f"Insufficient {accelerator.resource_name}" in scheduler_says
     return Obstacle(
@@ -107,3 +164,10 @@ def missing(
         + (f", and none of them has enough {accelerator.resource_name} free" if in_use else "")
         + scheduler,
     )
+
+
+def _need(choice: AcceleratorChoice, accelerator: AcceleratorSpec) -> str:
+    kind = f"{accelerator.resource_name} ({choice.type}{', spot' if choice.spot else ''})"
+    if choice.nodes == 1:
+        return f"{choice.count}x {kind} on one node"
+    return f"{choice.count}x {kind} on {choice.nodes} nodes, {choice.count // choice.nodes} on each"

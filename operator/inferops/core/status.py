@@ -93,9 +93,10 @@ def scheduled(scene: Scene) -> Finding:
     waiting = [pod for pod in homeless if pod.unschedulable]
     if waiting:
         why = _homeless(scene.seen, target, waiting[0].unschedulable)
-        return Finding(kind, False, why.reason, f"{len(waiting)} of {scene.replicas} replicas pending: {why.message}")
-    if homeless or len(alive) < scene.replicas:
-        there = len(alive) - len(homeless)
+        pending = len({pod.group or pod.name for pod in waiting})
+        return Finding(kind, False, why.reason, f"{pending} of {scene.replicas} replicas pending: {why.message}")
+    if homeless or len(alive) < scene.replicas * target.pods_per_replica:
+        there = (len(alive) - len(homeless)) // target.pods_per_replica
         return Finding(kind, None, Reason.CREATING, f"{there} of {scene.replicas} replicas have a node")
     return Finding(kind, True, Reason.SCHEDULED)
 

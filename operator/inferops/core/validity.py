@@ -11,6 +11,7 @@ from inferops.api.conditions import Reason
 from inferops.core.engine import Obstacle
 from inferops.core.observation import Observation
 from inferops.core.revision import revision_of
+from inferops.core.scheduling import unoffered
 
 Check = Callable[[Observation], Obstacle | None]
 
@@ -73,12 +74,18 @@ def engine_takes_it(seen: Observation) -> Obstacle | None:
     return None
 
 
+def cluster_offers_it(seen: Observation) -> Obstacle | None:
+    missing = [unoffered(choice, seen.kinds) for choice in seen.service.spec.accelerators]
+    return missing[0] if missing and all(missing) else None
+
+
 CHECKS: tuple[Check, ...] = (
     runtime_is_known,
     engine_is_known,
     accelerators_are_given,
     accelerators_are_known,
     engine_takes_it,
+    cluster_offers_it,
     apply_was_accepted,
 )
 

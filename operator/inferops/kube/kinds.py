@@ -33,7 +33,10 @@ SERVICE = Kind("v1", "Service", "services")
 BUDGET = Kind("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets")
 POD = Kind("v1", "Pod", "pods")
 NODE = Kind("v1", "Node", "nodes", namespaced=False)
+LEADER_WORKER_SET = Kind("leaderworkerset.x-k8s.io/v1", "LeaderWorkerSet", "leaderworkersets")
 EVENT = Kind("v1", "Event", "events")
 LEASE = Kind("coordination.k8s.io/v1", "Lease", "leases")
 
-BY_KIND: dict[str, Kind] = {kind.kind: kind for kind in (DEPLOYMENT, RECORD, SERVICE, BUDGET, POD, NODE, EVENT, LEASE)}
+BY_KIND: dict[str, Kind] = {
+    kind.kind: kind for kind in (DEPLOYMENT, LEADER_WORKER_SET, RECORD, SERVICE, BUDGET, POD, NODE, EVENT, LEASE)
+}

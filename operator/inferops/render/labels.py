@@ -9,11 +9,18 @@ from inferops.api.resources import InferenceService
 
 SERVICE = "inferops.dev/service"
 REVISION = "inferops.dev/revision"
+ROLE = "inferops.dev/role"  # leader or worker, of a replica's group of pods; a replica that is one pod has none
+LEADER, WORKER = "leader", "worker"
 
 
 def selector(service: str, revision: str) -> dict[str, str]:
     """The labels by which a revision's pods are found. They can never change: a Deployment's selector cannot."""
     return {SERVICE: service, REVISION: revision}
+
+
+def endpoints(service: str, revision: str, nodes: int) -> dict[str, str]:
+    """The labels of the pods that take requests: of a replica on several `nodes` the leader alone."""
+    return {**selector(service, revision), **({ROLE: LEADER} if nodes > 1 else {})}
 
 
 def labels(service: str, revision: str = "") -> dict[str, str]:

@@ -1,21 +1,50 @@
-"""Which nodes a replica may run on: those with its accelerator, whole, and spot nodes only where asked for."""
+"""Which nodes a replica may run on: those with its accelerator, whole, and spot nodes only where asked for.
+
+Among them replicas are spread over zones and nodes, and the pods of one replica kept in one zone, where that can be.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 from inferops.api.accelerator import AcceleratorSpec
-from inferops.core.scheduling import SPOT_LABELS
+from inferops.core.scheduling import NOT_WHOLE, SPOT_LABELS, ZONE
+from inferops.render import labels
+from inferops.runtimes.base import Launch
 
-# How nodes are marked whose GPUs are cut into partitions or shared among pods: by GKE and by GPU feature discovery.
-# The labels of the clouds tell the type of such a GPU as if it were a whole one.
-NOT_WHOLE: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("cloud.google.com/gke-gpu-partition-size", ()),
-    ("cloud.google.com/gke-gpu-sharing-strategy", ()),
-    ("nvidia.com/gpu.sharing-strategy", ("mps", "time-slicing")),
-)
+HOSTNAME = "kubernetes.io/hostname"
+GROUP = "leaderworkerset.sigs.k8s.io/group-key"  # a label of all pods of one group
 
 Expression = dict[str, Any]
+
+
+def placement(launch: Launch) -> dict[str, Any]:
+    """The parts of a pod's spec that place it."""
+    spec = constraints(launch.accelerator, launch.revision.accelerator.spot)
+    service, revision = launch.service, launch.revision.hash
+    if launch.nodes > 1:
+        spec["affinity"]["podAffinity"] = _together(labels.selector(service, revision))
+    if not launch.worker:
+        spread = labels.endpoints(service, revision, launch.nodes)
+        keys = (HOSTNAME, ZONE) if launch.zoned else (HOSTNAME,)
+        spec["topologySpreadConstraints"] = [_spread(key, spread) for key in keys]
+    return spec
+
+
+def _spread(key: str, selector: dict[str, str]) -> dict[str, Any]:
+    """A wish, or a full zone would keep replicas from starting."""
+    return {
+        "maxSkew": 1,
+        "topologyKey": key,
+        "whenUnsatisfiable": "ScheduleAnyway",
+        "labelSelector": {"matchLabels": dict(selector)},
+    }
+
+
+def _together(selector: dict[str, str]) -> dict[str, Any]:
+    """A wish that the pods of one group are in one zone: activations pass from node to node with every token."""
+    term = {"labelSelector": {"matchLabels": selector}, "matchLabelKeys": [GROUP], "topologyKey": ZONE}
+    return {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 100, "podAffinityTerm": term}]}
 
 
 def constraints(accelerator: AcceleratorSpec, spot: bool) -> dict[str, Any]:

@@ -14,15 +14,20 @@ MARGIN_SECONDS = 30  # between the end of the drain and the kill, for the engine
 
 def image(launch: Launch, engine: ServingEngine) -> str:
     """The engine's image: the ServingRuntime's, else the built-in one."""
-    return launch.runtime.image or engine.image
+    return launch.runtime.image or engine.image_for(launch) or engine.image
 
 
 def template(launch: Launch, engine: ServingEngine) -> dict[str, Any]:
-    """The pod template of a revision's Deployment."""
+    """The pod template of a revision's Deployment, or of the leader or the workers of its LeaderWorkerSet."""
     service, revision = launch.service, launch.revision.hash
+    role = {labels.ROLE: labels.WORKER if launch.worker else labels.LEADER} if launch.nodes > 1 else {}
+    annotations = engine.annotations(launch)
     return {
-        # The admin's labels never displace those by which pods are found.
-        "metadata": {"labels": {**launch.runtime.pod_labels, **labels.labels(service, revision)}},
+        "metadata": {
+            # The admin's labels never displace those by which pods are found.
+            "labels": {**launch.runtime.pod_labels, **labels.labels(service, revision), **role},
+            **({"annotations": annotations} if annotations else {}),
+        },
         "spec": _spec(launch, engine),
     }
 
@@ -33,7 +38,7 @@ def grace_seconds(launch: Launch) -> int:
 
 
 def _spec(launch: Launch, engine: ServingEngine) -> dict[str, Any]:
-    runtime, source = launch.runtime, launch.source
+    runtime, source = launch.runtime, engine.source(launch)
     user = runtime.run_as_user or engine.user
     spec: dict[str, Any] = {
         "automountServiceAccountToken": False,
@@ -48,15 +53,7 @@ def _spec(launch: Launch, engine: ServingEngine) -> dict[str, Any]:
             "fsGroupChangePolicy": "OnRootMismatch",
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        **nodes.constraints(launch.accelerator, launch.revision.accelerator.spot),
-        "topologySpreadConstraints": [
-            {
-                "maxSkew": 1,
-                "topologyKey": "kubernetes.io/hostname",
-                "whenUnsatisfiable": "ScheduleAnyway",
-                "labelSelector": {"matchLabels": labels.selector(launch.service, launch.revision.hash)},
-            }
-        ],
+        **nodes.placement(launch),
         "containers": [_container(launch, engine)],
         "volumes": [
             {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": canonical(runtime.shared_memory)}},
@@ -69,6 +66,8 @@ def _spec(launch: Launch, engine: ServingEngine) -> dict[str, Any]:
         spec["imagePullSecrets"] = [{"name": name} for name in pull_secrets]
     if runtime.priority_class_name is not None:
         spec["priorityClassName"] = runtime.priority_class_name
+    if launch.accelerator.runtime_class_name is not None:
+        spec["runtimeClassName"] = launch.accelerator.runtime_class_name
     return spec
 
 
@@ -81,9 +80,8 @@ def _container(launch: Launch, engine: ServingEngine) -> dict[str, Any]:
         "command": list(launch.runtime.command or engine.command),
         "args": engine.args(launch),
         "env": engine.env(launch),
-        "ports": [{"name": port.name, "containerPort": port.number, "protocol": "TCP"} for port in engine.ports],
+        **({} if launch.worker else _server(launch, engine)),
         "resources": _resources(launch),
-        **_probes(launch, engine),
         # The end of the log says why an engine did not start.
         "terminationMessagePolicy": "FallbackToLogsOnError",
         # The root file system stays writable: the CDI hook of the NVIDIA toolkit updates the linker's cache in it.
@@ -91,10 +89,10 @@ def _container(launch: Launch, engine: ServingEngine) -> dict[str, Any]:
         "volumeMounts": [
             {"name": "shm", "mountPath": "/dev/shm"},
             {"name": "cache", "mountPath": CACHE_PATH},
-            *launch.source.mounts,
+            *engine.source(launch).mounts,
         ],
     }
-    if drain.pre_stop_seconds:
+    if drain.pre_stop_seconds and not launch.worker:
         # Endpoints and load balancers learn of the end while the engine still answers.
         container["lifecycle"] = {"preStop": {"sleep": {"seconds": drain.pre_stop_seconds}}}
     return container
@@ -102,19 +100,23 @@ def _container(launch: Launch, engine: ServingEngine) -> dict[str, Any]:
 
 def _resources(launch: Launch) -> dict[str, Any]:
     """GPUs and memory with request and limit, CPU with a request alone: a limit would throttle the scheduler loop."""
-    count, wanted, each = launch.revision.accelerator.count, launch.revision.runtime.resources, launch.runtime.resources
+    wanted, each = launch.revision.runtime.resources, launch.runtime.resources
+    count = launch.revision.accelerator.count // launch.nodes
     cpu = canonical(wanted.cpu) if wanted.cpu else times(each.cpu, count) if each.cpu else None
     memory = canonical(wanted.memory) if wanted.memory else times(each.memory, count) if each.memory else None
     limits = {launch.accelerator.resource_name: str(count), **({"memory": memory} if memory else {})}
     return {"requests": {**({"cpu": cpu} if cpu else {}), **limits}, "limits": limits}
 
 
-def _probes(launch: Launch, engine: ServingEngine) -> dict[str, Any]:
+def _server(launch: Launch, engine: ServingEngine) -> dict[str, Any]:
+    """Ports and probes. A worker has none: the leader's fail when it is gone, and then the group starts anew."""
+
     def probe(endpoint: Endpoint, name: str) -> dict[str, Any]:
         times_of: dict[str, Any] = getattr(launch.runtime.probes, name).dump()
         return {"httpGet": {"path": endpoint.path, "port": endpoint.port, "scheme": "HTTP"}, **times_of}
 
     return {
+        "ports": [{"name": port.name, "containerPort": port.number, "protocol": "TCP"} for port in engine.ports],
         "startupProbe": probe(engine.startup, "startup"),
         "readinessProbe": probe(engine.readiness, "readiness"),
         "livenessProbe": probe(engine.liveness, "liveness"),

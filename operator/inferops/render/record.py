@@ -16,16 +16,23 @@ from inferops.core.revision import RevisionSpec, revision_name
 from inferops.render import labels
 from inferops.render.restricted import violations
 
-KINDS = {"deployment": "Deployment", "service": "Service", "pdb": "PodDisruptionBudget"}
+KINDS = {"service": "Service", "pdb": "PodDisruptionBudget"}
+WORKLOADS = {"deployment": "Deployment", "lws": "LeaderWorkerSet"}  # of which a revision has one
+GROUP_FIELDS = {"size", "restartPolicy", "leaderTemplate", "workerTemplate"}
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A revision with its objects as they are applied; the Deployment without its replicas."""
+    """A revision with its objects as they are applied; the workload without its replicas."""
 
     spec: RevisionSpec
     image: str  # the engine's
-    objects: Mapping[str, dict[str, Any]]  # by the keys of KINDS
+    objects: Mapping[str, dict[str, Any]]  # by the keys of KINDS, and one of WORKLOADS
+
+    @property
+    def workload(self) -> dict[str, Any]:
+        """The Deployment or LeaderWorkerSet."""
+        return next(self.objects[key] for key in WORKLOADS if key in self.objects)
 
 
 def render_record(service: InferenceService, revision: str, order: int, record: Record) -> dict[str, Any]:
@@ -38,7 +45,7 @@ def render_record(service: InferenceService, revision: str, order: int, record: 
         "data": {
             "spec": record.spec.dump(),
             "image": record.image,
-            "objects": {name: copy.deepcopy(record.objects[name]) for name in KINDS},
+            "objects": copy.deepcopy(dict(record.objects)),
         },
     }
 
@@ -50,14 +57,33 @@ def read_record(data: Mapping[str, Any], name: str = "", namespace: str = "") ->
     to write elsewhere, or to start pods that he may not start himself.
     """
     try:
-        objects = {key: copy.deepcopy(dict(data["objects"][key])) for key in KINDS}
-        for key, kind in KINDS.items():
+        kinds = {**_workload_of(data["objects"]), **KINDS}
+        objects = {key: copy.deepcopy(dict(data["objects"][key])) for key in kinds}
+        for key, kind in kinds.items():
             _check_identity(key, objects[key], kind, name, namespace)
-        if beyond := violations(objects["deployment"]["spec"]["template"]["spec"]):
-            raise ValueError(f"data.objects.deployment: its pod has {', '.join(beyond)}, which the operator never sets")
+        for key in WORKLOADS.keys() & objects.keys():
+            if beyond := [found for template in _templates(objects[key]) for found in violations(template["spec"])]:
+                raise ValueError(f"data.objects.{key}: its pod has {', '.join(beyond)}, which the operator never sets")
         return Record(spec=RevisionSpec.model_validate(data["spec"]), image=str(data["image"]), objects=objects)
     except (AttributeError, KeyError, TypeError) as wrong:
         raise ValueError(f"data: no record of a revision, {wrong!r} is missing or of another kind") from wrong
+
+
+def _workload_of(objects: Mapping[str, Any]) -> dict[str, str]:
+    found = {key: kind for key, kind in WORKLOADS.items() if key in objects}
+    if len(found) != 1:
+        raise ValueError(f"data.objects: there must be one of {', '.join(WORKLOADS)}, and there is {len(found)}")
+    return found
+
+
+def _templates(workload: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The pod templates of a workload. Raises ValueError where it could make more than these pods."""
+    if workload["kind"] == "Deployment":
+        return [workload["spec"]["template"]]
+    group = workload["spec"]["leaderWorkerTemplate"]
+    if beyond := sorted(set(group) - GROUP_FIELDS):
+        raise ValueError(f"data.objects.lws: its group has {', '.join(beyond)}, which the operator never sets")
+    return [group["leaderTemplate"], group["workerTemplate"]]
 
 
 def _check_identity(key: str, found: Mapping[str, Any], kind: str, name: str, namespace: str) -> None:

@@ -1,4 +1,4 @@
-"""The objects of one revision: its Deployment, its Service and its PodDisruptionBudget."""
+"""The objects of one revision: its Deployment or LeaderWorkerSet, its Service and its PodDisruptionBudget."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from inferops.api.resources import InferenceService
 from inferops.api.servingruntime import ServingRuntimeSpec
 from inferops.core.revision import RevisionSpec, revision_name
 from inferops.render import labels, pod
+from inferops.render.group import leader_worker_set
 from inferops.render.record import Record
 from inferops.runtimes.base import Launch, ServingEngine
 
@@ -21,26 +22,33 @@ def render_revision(
     runtime: ServingRuntimeSpec,
     accelerator: AcceleratorSpec,
     engine: ServingEngine,
+    zoned: bool = True,
 ) -> Record:
-    """`revision` with its objects. Requires that the engine has no obstacle to it and that `service` has a uid.
+    """`revision` with its objects. `zoned`: its nodes tell their zones. Requires that the engine has no obstacle to it and that `service` has a uid.
 
     The same input gives the same objects, key by key. Raises ValueError where `service` has no uid.
     """
-    launch = Launch(service.metadata.name, revision, runtime, accelerator)
+    launch = Launch(service.metadata.name, revision, runtime, accelerator, zoned=zoned)
     return Record(
         spec=revision,
         image=pod.image(launch, engine),
         objects={
-            "deployment": _deployment(service, launch, engine),
+            **_workload(service, launch, engine),
             "service": _service(service, launch, engine),
             "pdb": _disruption_budget(service, launch),
         },
     )
 
 
-def with_replicas(deployment: dict[str, Any], replicas: int) -> dict[str, Any]:
-    """A copy of `deployment` that asks for `replicas`."""
-    return {**deployment, "spec": {**deployment["spec"], "replicas": replicas}}
+def with_replicas(workload: dict[str, Any], replicas: int) -> dict[str, Any]:
+    """A copy of a Deployment or LeaderWorkerSet that asks for `replicas`."""
+    return {**workload, "spec": {**workload["spec"], "replicas": replicas}}
+
+
+def _workload(service: InferenceService, launch: Launch, engine: ServingEngine) -> dict[str, Any]:
+    if launch.nodes > 1:
+        return {"lws": leader_worker_set(service, launch, engine)}
+    return {"deployment": _deployment(service, launch, engine)}
 
 
 def _metadata(service: InferenceService, launch: Launch) -> dict[str, Any]:
@@ -74,7 +82,7 @@ def _service(service: InferenceService, launch: Launch, engine: ServingEngine) -
             # Without an address of its own: those are few in many clusters, the API server hands them out one at a
             # time, and gateways go to the endpoints anyway. So its ports are the containers' own.
             "clusterIP": "None",
-            "selector": labels.selector(launch.service, launch.revision.hash),
+            "selector": labels.endpoints(launch.service, launch.revision.hash, launch.nodes),
             "ports": [
                 {"name": port.name, "port": port.number, "protocol": "TCP", "targetPort": port.name}
                 for port in engine.ports
@@ -90,7 +98,8 @@ def _disruption_budget(service: InferenceService, launch: Launch) -> dict[str, A
         "kind": "PodDisruptionBudget",
         "metadata": _metadata(service, launch),
         "spec": {
-            # One at a time also where there is only one: a node must be drainable.
+            # One at a time also where there is only one: a node must be drainable. Of a group, one pod that goes takes
+            # all along, and another group's has to wait until they are back.
             "maxUnavailable": 1,
             "selector": {"matchLabels": labels.selector(launch.service, launch.revision.hash)},
             # A pod that does not serve may always go.

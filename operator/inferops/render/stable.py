@@ -16,6 +16,7 @@ def render_stable(service: InferenceService, revision: str, record: Record) -> d
 
     HTTP is on port 80, everything else, such as Triton's gRPC, on the engine's own port.
     """
+    selector = labels.selector(service.metadata.name, revision)
     ports = [dict(port) for port in record.objects["service"]["spec"]["ports"]]
     return {
         "apiVersion": "v1",
@@ -23,7 +24,7 @@ def render_stable(service: InferenceService, revision: str, record: Record) -> d
         "metadata": labels.metadata(service, service.metadata.name),
         "spec": {
             "type": "ClusterIP",
-            "selector": labels.selector(service.metadata.name, revision),
+            "selector": {**record.objects["service"]["spec"]["selector"], **selector},
             "ports": [{**port, "port": HTTP_PORT} if port["name"] == "http" else port for port in ports],
         },
     }

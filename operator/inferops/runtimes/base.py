@@ -20,6 +20,8 @@ from inferops.runtimes.arguments import BadArgument, Rules
 from inferops.runtimes.sources import Source, source_of
 
 CACHE_PATH = "/cache"
+LEADER_ADDRESS = "$(LWS_LEADER_ADDRESS)"
+WORKER_INDEX = "$(LWS_WORKER_INDEX)"  # 0: the leader
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,13 @@ class Launch:
     revision: RevisionSpec
     runtime: ServingRuntimeSpec
     accelerator: AcceleratorSpec
+    worker: bool = False  # of a replica on several nodes, one that takes no requests itself
+    zoned: bool = True  # whether nodes tell their zones
+
+    @property
+    def nodes(self) -> int:
+        """Nodes that the replica spans."""
+        return self.revision.accelerator.nodes
 
     @property
     def source(self) -> Source:
@@ -98,6 +107,10 @@ class ServingEngine(ABC):
     sources: tuple[str, ...]
     rules: Rules
     denied_env: tuple[str, ...]
+    multi_node: bool = False  # whether one replica may span nodes; then `group_args` says how
+    amd_image: str | None = None  # for accelerators of AMD
+    drain_flag: str | None = None  # takes the seconds of the drain; None: it drains until its grace period ends
+    adapter_sources: tuple[str, ...] = ()  # of LoRA adapters; empty: it serves none
 
     @abstractmethod
     def operator_args(self, launch: Launch) -> list[str]:
@@ -106,6 +119,25 @@ class ServingEngine(ABC):
     @abstractmethod
     def operator_env(self, launch: Launch) -> list[dict[str, Any]]:
         """The engine's environment: caches, home."""
+
+    def group_args(self, launch: Launch) -> list[str]:
+        """The arguments by which the processes of a replica on several nodes find each other; they stand last.
+
+        Kubernetes puts in LEADER_ADDRESS and WORKER_INDEX, which LeaderWorkerSet gives to every container.
+        """
+        return []
+
+    def image_for(self, launch: Launch) -> str | None:
+        """The image where the ServingRuntime names none; None: there is none for this accelerator."""
+        return self.image if launch.accelerator.vendor == "nvidia" else self.amd_image
+
+    def source(self, launch: Launch) -> Source:
+        """What the pod mounts and sets to reach the model."""
+        return launch.source
+
+    def annotations(self, launch: Launch) -> dict[str, str]:
+        """Annotations of the pod that the engine reads through a volume."""
+        return {}
 
     def positional(self, launch: Launch) -> list[str]:
         """Arguments without a flag, which stand first."""
@@ -122,13 +154,14 @@ class ServingEngine(ABC):
     def args(self, launch: Launch) -> list[str]:
         """The container's arguments as Kubernetes takes them."""
         words = [*self.positional(launch), *launch.given_args, *self.operator_args(launch)]
-        return [arguments.literal(word) for word in words]
+        group = self.group_args(launch) if launch.nodes > 1 else []
+        return [*map(arguments.literal, words), *group]
 
     def env(self, launch: Launch) -> list[dict[str, Any]]:
         """The container's environment, each name once. The admin's win over the engine's, the user's over both."""
         return environment.merged(
             self.operator_env(launch),
-            launch.source.env,
+            self.source(launch).env,
             environment.rendered(launch.runtime.env),
             environment.rendered(launch.revision.runtime.env),
         )
@@ -153,6 +186,37 @@ def source_is_supported(engine: ServingEngine, launch: Launch) -> Obstacle | Non
     )
 
 
+def image_exists(engine: ServingEngine, launch: Launch) -> Obstacle | None:
+    if launch.runtime.image is not None or engine.image_for(launch) is not None:
+        return None
+    kind = launch.revision.accelerator.type
+    return Obstacle(
+        Reason.RUNTIME_INVALID,
+        f"spec.accelerators: {engine.name} has no built-in image for {kind}; name another accelerator, or in "
+        "spec.runtime.name a ServingRuntime whose spec.image is made for it",
+    )
+
+
+def adapters_are_served(engine: ServingEngine, launch: Launch) -> Obstacle | None:
+    for index, adapter in enumerate(launch.revision.model.adapters):
+        where, scheme = f"spec.model.adapters[{index}]", adapter.uri.partition("://")[0]
+        if not engine.adapter_sources:
+            return Obstacle(
+                Reason.INVALID_SPEC,
+                f"spec.model.adapters: {engine.name} serves no LoRA adapters; remove them, or name vllm or sglang in "
+                "spec.runtime.name",
+            )
+        if scheme not in engine.adapter_sources:
+            there_are = ", ".join(f"{source}://" for source in engine.adapter_sources)
+            return Obstacle(
+                Reason.SOURCE_NOT_SUPPORTED,
+                f"{where}.uri: {engine.name} cannot load an adapter from {scheme}://; it takes {there_are}: put it there",
+            )
+        if adapter.name in (launch.revision.model.name, launch.service):
+            return Obstacle(Reason.INVALID_SPEC, f"{where}.name: {adapter.name!r} is the model's own name; rename it")
+    return None
+
+
 def credentials_are_used(engine: ServingEngine, launch: Launch) -> Obstacle | None:
     if launch.source.scheme != "pvc" or launch.revision.model.credentials_secret is None:
         return None
@@ -169,6 +233,17 @@ def slices_are_alone(engine: ServingEngine, launch: Launch) -> Obstacle | None:
         Reason.TENSOR_PARALLEL_INVALID,
         f"spec.accelerators: {choice.count}x {choice.type}: a process sees one slice of a GPU, and slices have no "
         "link among them; set count to 1, or name a larger slice or a whole GPU",
+    )
+
+
+def nodes_are_spanned(engine: ServingEngine, launch: Launch) -> Obstacle | None:
+    choice = launch.revision.accelerator
+    if choice.nodes == 1 or engine.multi_node:
+        return None
+    return Obstacle(
+        Reason.MULTI_NODE_NOT_SUPPORTED,
+        f"spec.accelerators: {choice.count}x {choice.type} on {choice.nodes} nodes: {engine.name} keeps a replica on "
+        "one node; set nodes to 1, or name a runtime that spans nodes, such as vllm, in spec.runtime.name",
     )
 
 
@@ -194,7 +269,7 @@ def users_args_are_allowed(engine: ServingEngine, launch: Launch) -> Obstacle | 
 
 
 def users_env_is_allowed(engine: ServingEngine, launch: Launch) -> Obstacle | None:
-    operators = [entry["name"] for entry in (*engine.operator_env(launch), *launch.source.env)]
+    operators = [entry["name"] for entry in (*engine.operator_env(launch), *engine.source(launch).env)]
     found = environment.refused(launch.revision.runtime.env, operators, engine.denied_env)
     if found is None:
         return None
@@ -209,8 +284,11 @@ Check = Callable[[ServingEngine, Launch], Obstacle | None]
 
 CHECKS: tuple[Check, ...] = (
     source_is_supported,
+    image_exists,
     credentials_are_used,
+    adapters_are_served,
     slices_are_alone,
+    nodes_are_spanned,
     admins_args_are_sound,
     users_args_are_allowed,
     users_env_is_allowed,

@@ -8,7 +8,16 @@ from typing import Any
 from inferops.api.conditions import Reason
 from inferops.core.engine import Obstacle
 from inferops.runtimes.arguments import Rules, flags_of
-from inferops.runtimes.base import CACHE_PATH, Endpoint, Launch, Metrics, Port, ServingEngine
+from inferops.runtimes.base import (
+    CACHE_PATH,
+    LEADER_ADDRESS,
+    WORKER_INDEX,
+    Endpoint,
+    Launch,
+    Metrics,
+    Port,
+    ServingEngine,
+)
 from inferops.runtimes.environment import variable
 
 STREAMED = ("s3", "gs")  # sources from which weights go to the GPU without a copy on disk
@@ -24,9 +33,9 @@ RESERVED = {
     "--hf-token": "spec.model.credentialsSecret",
     "--tensor-parallel-size": "count of spec.accelerators",
     "--prefill-context-parallel-size": "",
-    # A replica is one process group on one node; more of them are more replicas.
+    # A replica is one process group; more of them are more replicas.
     "--data-parallel-*": "spec.scaling.minReplicas",
-    "--nnodes": "count of spec.accelerators",
+    "--nnodes": "nodes of spec.accelerators",
     "--node-rank": "",
     "--master-addr": "",
     "--master-port": "",
@@ -129,6 +138,7 @@ class VLLM(ServingEngine):
     sources = ("hf", "s3", "gs", "pvc", "oci")
     rules = Rules(RESERVED, DENIED, frozenset({"--reasoning-parser"}), INSTEAD)
     denied_env = DENIED_ENV
+    multi_node = True
 
     def positional(self, launch: Launch) -> list[str]:
         return [launch.source.location]
@@ -146,6 +156,7 @@ class VLLM(ServingEngine):
             "--port=8000",
             f"--served-model-name={model.name or launch.service}",
             f"--tensor-parallel-size={launch.revision.accelerator.count // pipeline}",
+            *([f"{PIPELINE}={pipeline}"] if launch.nodes > 1 else []),
             # With its default of 0 vLLM answers the requests in flight with 500 at SIGTERM.
             f"--shutdown-timeout={launch.runtime.drain.timeout_seconds}",
         ]
@@ -160,6 +171,17 @@ class VLLM(ServingEngine):
         if launch.source.scheme in STREAMED:
             args.append("--load-format=runai_streamer")
         return args
+
+    def group_args(self, launch: Launch) -> list[str]:
+        """Processes on all nodes, without Ray. A worker loads its part and serves nothing."""
+        return [
+            "--distributed-executor-backend=mp",
+            f"--nnodes={launch.nodes}",
+            f"--node-rank={WORKER_INDEX}",
+            f"--master-addr={LEADER_ADDRESS}",
+            # A user's number of API servers would end a worker.
+            *(["--headless", "--api-server-count=0"] if launch.worker else []),
+        ]
 
     def operator_env(self, launch: Launch) -> list[dict[str, Any]]:
         return [
@@ -189,8 +211,11 @@ class VLLM(ServingEngine):
 
 
 def pipeline_parallel(launch: Launch) -> int:
-    """Stages of pipeline parallelism that were asked for; 0 where it is no number. TP is count divided by it."""
-    stages = 1
+    """Stages of pipeline parallelism; 0 where what was asked for is no number. TP is count divided by it.
+
+    Left out, there is a stage a node: tensor parallelism wants the links inside of one.
+    """
+    stages = launch.nodes
     for flag in flags_of(launch.given_args):
         if flag.name == PIPELINE:
             value = flag.values[0] if len(flag.values) == 1 else ""

@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from inferops.controller.store import WATCHED
+from inferops.controller.store import OPTIONAL, WATCHED
 from inferops.kube.client import Fenced, KubeError
 from inferops.kube.kinds import DEPLOYMENT, EVENT, RECORD, Kind
 from inferops.kube.owned import FIELD_MANAGER, Object
 from unit.controller.fields import Path, clone, drop, fields_v1, get, merge, paths
 
-KINDS = {kind.kind: kind for kind in (*WATCHED, EVENT)}
+KINDS = {kind.kind: kind for kind in (*WATCHED, *OPTIONAL, EVENT)}
 Where = tuple[str, str, str]  # kind, namespace, name
 Manager = tuple[str, str, str]  # name, operation, subresource
 OURS: Manager = (FIELD_MANAGER, "Apply", "")

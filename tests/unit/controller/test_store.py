@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inferops.catalogue import accelerators, runtimes
-from inferops.controller.store import CHILDREN, WATCHED, Key, Store
+from inferops.controller.store import CHILDREN, OPTIONAL, WATCHED, Key, Store
 from inferops.kube.kinds import (
     ACCELERATOR,
     BUDGET,
@@ -38,7 +38,7 @@ def filled(*objects: Any) -> Store:
 
 
 def put(store: Store, each: Any) -> set[Key]:
-    return store.put(next(kind for kind in WATCHED if kind.kind == each["kind"]), each)
+    return store.put(next(kind for kind in (*WATCHED, *OPTIONAL) if kind.kind == each["kind"]), each)
 
 
 READY_POD = {"conditions": [{"type": "Ready", "status": "True"}]}

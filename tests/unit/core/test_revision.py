@@ -102,6 +102,7 @@ MEANINGFUL: list[tuple[str, dict[str, Any]]] = [
     ("runtime.resources", with_field("runtime", "resources", {"cpu": "16"})),
     ("accelerator.type", {**FULL, "accelerator": {"type": "h100"}}),
     ("accelerator.count", {**FULL, "accelerator": {"type": "l4", "count": 2}}),
+    ("accelerator.nodes", {**FULL, "accelerator": {"type": "l4", "count": 2, "nodes": 2}}),
     ("accelerator.spot", {**FULL, "accelerator": {"type": "l4", "spot": True}}),
 ]
 

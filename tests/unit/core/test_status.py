@@ -175,7 +175,7 @@ def test_replicas_are_counted_over_all_revisions_and_ready_ones_of_stable() -> N
         ("Candidate", 2, 1, 0),
     ]
     assert (status.stable_revision, status.latest_revision) == (old.hash, revision(NEXT).hash)
-    assert status.selector == "inferops.dev/service=llama"
+    assert status.selector == "inferops.dev/service=llama,inferops.dev/role!=worker"
     assert status.url == "http://llama.chat.svc"
 
 

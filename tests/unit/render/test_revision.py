@@ -31,7 +31,7 @@ def test_every_pod_is_restricted(record: Record) -> None:
 @given(records())
 def test_every_object_is_json_and_named_labelled_and_owned(record: Record) -> None:
     assert json.loads(json.dumps(record.objects)) == record.objects
-    assert set(record.objects) == set(KINDS)
+    assert set(record.objects) == {*KINDS, "deployment"}
     for object_ in record.objects.values():
         meta = object_["metadata"]
         assert meta["name"] == f"chat-{record.spec.hash}"

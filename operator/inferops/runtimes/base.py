@@ -108,9 +108,6 @@ class ServingEngine(ABC):
     rules: Rules
     denied_env: tuple[str, ...]
     multi_node: bool = False  # whether one replica may span nodes; then `group_args` says how
-    amd_image: str | None = None  # for accelerators of AMD
-    drain_flag: str | None = None  # takes the seconds of the drain; None: it drains until its grace period ends
-    adapter_sources: tuple[str, ...] = ()  # of LoRA adapters; empty: it serves none
 
     @abstractmethod
     def operator_args(self, launch: Launch) -> list[str]:
@@ -126,18 +123,6 @@ class ServingEngine(ABC):
         Kubernetes puts in LEADER_ADDRESS and WORKER_INDEX, which LeaderWorkerSet gives to every container.
         """
         return []
-
-    def image_for(self, launch: Launch) -> str | None:
-        """The image where the ServingRuntime names none; None: there is none for this accelerator."""
-        return self.image if launch.accelerator.vendor == "nvidia" else self.amd_image
-
-    def source(self, launch: Launch) -> Source:
-        """What the pod mounts and sets to reach the model."""
-        return launch.source
-
-    def annotations(self, launch: Launch) -> dict[str, str]:
-        """Annotations of the pod that the engine reads through a volume."""
-        return {}
 
     def positional(self, launch: Launch) -> list[str]:
         """Arguments without a flag, which stand first."""
@@ -161,7 +146,7 @@ class ServingEngine(ABC):
         """The container's environment, each name once. The admin's win over the engine's, the user's over both."""
         return environment.merged(
             self.operator_env(launch),
-            self.source(launch).env,
+            launch.source.env,
             environment.rendered(launch.runtime.env),
             environment.rendered(launch.revision.runtime.env),
         )
@@ -184,37 +169,6 @@ def source_is_supported(engine: ServingEngine, launch: Launch) -> Obstacle | Non
         f"spec.model.uri: {engine.name} cannot load {scheme}://; it takes {there_are}: "
         "put the model there, or name another runtime in spec.runtime.name",
     )
-
-
-def image_exists(engine: ServingEngine, launch: Launch) -> Obstacle | None:
-    if launch.runtime.image is not None or engine.image_for(launch) is not None:
-        return None
-    kind = launch.revision.accelerator.type
-    return Obstacle(
-        Reason.RUNTIME_INVALID,
-        f"spec.accelerators: {engine.name} has no built-in image for {kind}; name another accelerator, or in "
-        "spec.runtime.name a ServingRuntime whose spec.image is made for it",
-    )
-
-
-def adapters_are_served(engine: ServingEngine, launch: Launch) -> Obstacle | None:
-    for index, adapter in enumerate(launch.revision.model.adapters):
-        where, scheme = f"spec.model.adapters[{index}]", adapter.uri.partition("://")[0]
-        if not engine.adapter_sources:
-            return Obstacle(
-                Reason.INVALID_SPEC,
-                f"spec.model.adapters: {engine.name} serves no LoRA adapters; remove them, or name vllm or sglang in "
-                "spec.runtime.name",
-            )
-        if scheme not in engine.adapter_sources:
-            there_are = ", ".join(f"{source}://" for source in engine.adapter_sources)
-            return Obstacle(
-                Reason.SOURCE_NOT_SUPPORTED,
-                f"{where}.uri: {engine.name} cannot load an adapter from {scheme}://; it takes {there_are}: put it there",
-            )
-        if adapter.name in (launch.revision.model.name, launch.service):
-            return Obstacle(Reason.INVALID_SPEC, f"{where}.name: {adapter.name!r} is the model's own name; rename it")
-    return None
 
 
 def credentials_are_used(engine: ServingEngine, launch: Launch) -> Obstacle | None:
@@ -269,7 +223,7 @@ def users_args_are_allowed(engine: ServingEngine, launch: Launch) -> Obstacle | 
 
 
 def users_env_is_allowed(engine: ServingEngine, launch: Launch) -> Obstacle | None:
-    operators = [entry["name"] for entry in (*engine.operator_env(launch), *engine.source(launch).env)]
+    operators = [entry["name"] for entry in (*engine.operator_env(launch), *launch.source.env)]
     found = environment.refused(launch.revision.runtime.env, operators, engine.denied_env)
     if found is None:
         return None
@@ -284,9 +238,7 @@ Check = Callable[[ServingEngine, Launch], Obstacle | None]
 
 CHECKS: tuple[Check, ...] = (
     source_is_supported,
-    image_exists,
     credentials_are_used,
-    adapters_are_served,
     slices_are_alone,
     nodes_are_spanned,
     admins_args_are_sound,

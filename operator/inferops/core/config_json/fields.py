@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 MOST = 10_000_000_000  # no size in a config.json is larger; what is, is a mistake
-MOST_LAYERS = 10_000
+MOST_LAYERS = 2_000
 REMEDY = "give the model's whole config.json, as its repository has it"
 
 
@@ -95,6 +95,10 @@ class Fields:
         if value is not None and not isinstance(value, list):
             raise self.bad(name, f"is {_shown(value)} and not a list")
         return value
+
+    def indices(self, *names: str) -> frozenset[int]:
+        """The layers that a list names by their numbers; none where it is left out."""
+        return frozenset(entry for entry in self.items(*names) or () if isinstance(entry, int))
 
     def per_layer(self, layers: int, *names: str) -> Sequence[Any] | None:
         """A list of at least `layers` entries (those of layers for speculation follow), or None."""

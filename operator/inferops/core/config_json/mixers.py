@@ -32,7 +32,7 @@ class Part:
 
 def hidden_size(fields: Fields) -> int:
     """Width of the residual stream."""
-    return fields.size("hidden_size", "n_embd", "d_model", "dim", high=10_000_000)
+    return fields.size("hidden_size", "n_embd", "n_embed", "d_model", "dim", high=10_000_000)
 
 
 def mixer(fields: Fields, step: Step) -> Part:

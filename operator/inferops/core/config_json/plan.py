@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum, auto
 from typing import Any
 
-from inferops.core.config_json.fields import Fields
+from inferops.core.config_json.fields import MOST_LAYERS, Fields
 
 
 class Mixer(StrEnum):
@@ -91,8 +91,10 @@ def _letters(fields: Fields) -> str | None:
     if not pattern:
         blocks = fields.items("layers_block_type", "layer_types") or []
         pattern = "".join(_BLOCKS.get(block, "?") if isinstance(block, str) else "?" for block in blocks)
-    if not pattern or len(pattern) > 10_000:
-        raise fields.bad("hybrid_override_pattern (or layers_block_type)", "is missing or of more than 10000 layers")
+    if not pattern or len(pattern) > MOST_LAYERS:
+        raise fields.bad(
+            "hybrid_override_pattern (or layers_block_type)", f"is missing or of over {MOST_LAYERS} layers"
+        )
     return pattern
 
 
@@ -124,8 +126,7 @@ def _named(fields: Fields, kind: object, window: int | None) -> Mixer:
 def _hybrid(fields: Fields, layers: int) -> list[Mixer] | None:
     """Mixers of models whose layers are not all of attention and that have no layer_types."""
     if (linear := fields.inner("linear_attn_config")) is not None:
-        listed = linear.items("kda_layers") or []
-        kimi = {index for index in listed if isinstance(index, int)}  # counted from 1
+        kimi = linear.indices("kda_layers")  # counted from 1
         return [Mixer.KIMI_DELTA if index + 1 in kimi else Mixer.FULL for index in range(layers)]
     if (lightning := fields.per_layer(layers, "attn_type_list")) is not None:
         return [Mixer.LIGHTNING if kind == 0 else Mixer.FULL for kind in lightning[:layers]]
@@ -135,7 +136,7 @@ def _hybrid(fields: Fields, layers: int) -> list[Mixer] | None:
     if fields.raw("mamba_d_state", "state_size")[1] is None:
         return None
     mamba = Mixer.MAMBA2 if fields.raw("mamba_n_heads")[1] is not None else Mixer.MAMBA1
-    if (attending := fields.items("attn_layer_indices")) is not None:
+    if attending := fields.indices("attn_layer_indices"):
         return [Mixer.FULL if index in attending else mamba for index in range(layers)]
     if (period := fields.maybe("attn_layer_period")) is None:
         return [mamba] * layers
@@ -170,16 +171,17 @@ def _networks(fields: Fields, layers: int) -> list[Network]:
     """Which layers of a mixture of experts have them."""
     if fields.flag("enable_moe_block"):
         return [Network.BOTH] * layers
-    sparse = [_routed(fields, index) for index in range(layers)]
+    dense = fields.indices("mlp_only_layers")
+    sparse = [index not in dense and _routed(fields, index) for index in range(layers)]
     if (kinds := fields.per_layer(layers, "mlp_layer_types")) is not None:
         sparse = [kind == "sparse" for kind in kinds[:layers]]
     elif isinstance(frequency := fields.raw("moe_layer_freq")[1], list):
         sparse = [bool(entry) for entry in _checked(fields, frequency, layers)]
-    elif (listed := fields.items("moe_layers")) is not None:
+    elif listed := fields.indices("moe_layers"):
         sparse = [index in listed for index in range(layers)]
     elif numbers := fields.text("moe_layers_enum"):
-        listed = [number.strip() for number in numbers.split(",")]
-        sparse = [str(index) in listed for index in range(layers)]
+        named = {number.strip() for number in numbers.split(",")}
+        sparse = [str(index) in named for index in range(layers)]
     if not any(sparse):
         raise fields.bad("moe_layer_freq", "and its like leave no layer to the experts")
     return [Network.SPARSE if routed else Network.DENSE for routed in sparse]
@@ -196,8 +198,6 @@ def _routed(fields: Fields, index: int) -> bool:
     first = fields.maybe("first_k_dense_replace", "moe_layer_start_index", "num_dense_layers") or 0
     last = fields.maybe("moe_layer_end_index", low=-1)
     if index < first or (last is not None and last >= 0 and index > last):
-        return False
-    if index in (fields.items("mlp_only_layers") or ()):
         return False
     if (period := fields.maybe("expert_layer_period")) is not None:
         return index % max(period, 1) == (fields.maybe("expert_layer_offset") or 0)

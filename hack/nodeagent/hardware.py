@@ -15,10 +15,17 @@ class Gpu:
     compute: tuple[int, int]
     cpus: int  # of a usual server, for each GPU
     host_gib: int  # likewise
+    vendor: str = "nvidia"
+    arch: str = "amd64"
     mig: bool = False
     gke: str | None = None  # the value of cloud.google.com/gke-accelerator, where GKE has it
     ec2: str | None = None  # the value of karpenter.k8s.aws/instance-gpu-name
     machines: dict[str, str] = field(default_factory=dict)  # instance type by cloud, of its largest usual server
+
+    @property
+    def resource(self) -> str:
+        """The extended resource of whole ones."""
+        return f"{self.vendor}.com/gpu"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,29 +135,99 @@ GPUS: dict[str, Gpu] = {
         ec2="b200",
         machines={"gke": "a4-highgpu-8g", "eks": "p6-b200.48xlarge"},
     ),
+    "nvidia-b300": Gpu(
+        product="NVIDIA-B300-SXM6-AC",
+        memory_mib=275040,
+        family="blackwell",
+        compute=(10, 3),
+        cpus=24,
+        host_gib=512,
+        mig=True,
+        ec2="b300",
+        machines={"eks": "p6-b300.48xlarge"},
+    ),
+    "nvidia-gb200": Gpu(
+        product="NVIDIA-GB200",
+        memory_mib=189471,
+        family="blackwell",
+        compute=(10, 0),
+        cpus=36,
+        host_gib=240,
+        arch="arm64",
+        mig=True,
+        gke="nvidia-gb200",
+        machines={"gke": "a4x-highgpu-4g", "eks": "p6e-gb200.36xlarge", "aks": "Standard_ND128isr_NDR_GB200_v6"},
+    ),
+    "nvidia-rtx-pro-6000": Gpu(
+        product="NVIDIA-RTX-PRO-6000-Blackwell-Server-Edition",
+        memory_mib=97887,
+        family="blackwell",
+        compute=(12, 0),
+        cpus=24,
+        host_gib=256,
+        mig=True,
+        gke="nvidia-rtx-pro-6000",
+        machines={"gke": "g4-standard-384", "eks": "g7e.48xlarge"},
+    ),
+    "nvidia-rtx-4090": Gpu(
+        product="NVIDIA-GeForce-RTX-4090",
+        memory_mib=24564,
+        family="ada-lovelace",
+        compute=(8, 9),
+        cpus=12,
+        host_gib=64,
+    ),
+    "nvidia-rtx-5090": Gpu(
+        product="NVIDIA-GeForce-RTX-5090",
+        memory_mib=32607,
+        family="blackwell",
+        compute=(12, 0),
+        cpus=12,
+        host_gib=64,
+    ),
+    "amd-mi300x": Gpu(
+        product="AMD_Instinct_MI300X_OAM",
+        memory_mib=196592,
+        family="AI",
+        compute=(9, 4),
+        cpus=12,
+        host_gib=230,
+        vendor="amd",
+        machines={"aks": "Standard_ND96isr_MI300X_v5"},
+    ),
 }
 
 SLICES: dict[str, tuple[Slice, ...]] = {
     "nvidia-a100-40gb": (
         Slice("1g.5gb", 7, 4864, 14),
+        Slice("1g.10gb", 4, 9984, 14),
         Slice("2g.10gb", 3, 9984, 28),
-        Slice("3g.20gb", 2, 19968, 42),
+        Slice("3g.20gb", 2, 20096, 42),
+        Slice("4g.20gb", 1, 20096, 56),
+        Slice("7g.40gb", 1, 40448, 98),
     ),
     "nvidia-a100-80gb": (
         Slice("1g.10gb", 7, 9728, 14),
+        Slice("1g.20gb", 4, 19968, 14),
         Slice("2g.20gb", 3, 19968, 28),
         Slice("3g.40gb", 2, 40192, 42),
+        Slice("4g.40gb", 1, 40192, 56),
+        Slice("7g.80gb", 1, 80896, 98),
     ),
     "nvidia-h100-80gb": (
         Slice("1g.10gb", 7, 9984, 16),
-        Slice("1g.20gb", 4, 20096, 16),
+        Slice("1g.20gb", 4, 20096, 26),
         Slice("2g.20gb", 3, 20096, 32),
         Slice("3g.40gb", 2, 40448, 60),
+        Slice("4g.40gb", 1, 40448, 64),
+        Slice("7g.80gb", 1, 81024, 132),
     ),
     "nvidia-h200": (
         Slice("1g.18gb", 7, 16384, 16),
-        Slice("1g.35gb", 4, 33280, 16),
+        Slice("1g.35gb", 4, 33280, 26),
         Slice("2g.35gb", 3, 33280, 32),
         Slice("3g.71gb", 2, 71424, 60),
+        Slice("4g.71gb", 1, 71424, 64),
+        Slice("7g.141gb", 1, 143360, 132),
     ),
 }

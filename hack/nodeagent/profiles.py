@@ -11,7 +11,6 @@ from nodeagent.hardware import GPUS, SLICES, Gpu, Slice
 CPU_NODE_CPUS, CPU_NODE_GIB = 32, 128
 EPHEMERAL_STORAGE_GIB = 2048
 CLOUDS = ("gke", "eks", "aks", "karpenter", "none")
-GPU_TAINT = {"key": "nvidia.com/gpu", "value": "present", "effect": "NoSchedule"}
 SHAPE = re.compile(r"(?:(?P<nodes>[0-9]+)x)?(?P<number>[0-9]+)x(?P<name>[a-z][a-z0-9.-]*)")
 KINDS = {"mig": "nvidia-h100-80gb-mig-1g.10gb", "cpu": None}  # of nodes, as against GPUs
 HOW = (
@@ -58,8 +57,8 @@ class NodeProfile:
         if not self.gpu:
             return {}
         if self.slice:
-            return {"nvidia.com/gpu": 0, self.slice.resource: self.gpus * self.slice.per_gpu}
-        return {"nvidia.com/gpu": self.gpus}
+            return {self.gpu.resource: 0, self.slice.resource: self.gpus * self.slice.per_gpu}
+        return {self.gpu.resource: self.gpus}
 
     def capacity(self) -> dict[str, str]:
         """The node's capacity."""
@@ -90,7 +89,7 @@ class NodeProfile:
         """All labels of a node of this kind named `node`."""
         common = {
             "kubernetes.io/hostname": node,
-            "kubernetes.io/arch": "amd64",
+            "kubernetes.io/arch": self.gpu.arch if self.gpu else "amd64",
             "kubernetes.io/os": "linux",
             "node.kubernetes.io/instance-type": self.instance_type,
             "topology.kubernetes.io/region": self.region,
@@ -100,7 +99,11 @@ class NodeProfile:
 
     def taints(self) -> list[Json]:
         """The taints of such a node."""
-        taints: list[Json] = [dict(GPU_TAINT)] if self.gpu and self.tainted else []
+        taints: list[Json] = []
+        if self.gpu and self.tainted:
+            taints.append({"key": self.gpu.resource, "value": "present", "effect": "NoSchedule"})
+        if self.gpu and self.gpu.arch == "arm64" and self.cloud == "gke":
+            taints.append({"key": "kubernetes.io/arch", "value": "arm64", "effect": "NoSchedule"})
         if self.spot and self.cloud == "aks":
             taints.append({"key": "kubernetes.azure.com/scalesetpriority", "value": "spot", "effect": "NoSchedule"})
         return taints
@@ -110,6 +113,9 @@ def _gpu_labels(profile: NodeProfile) -> dict[str, str]:
     gpu = profile.gpu
     if not gpu:
         return {}
+    if gpu.vendor == "amd":
+        vram = f"{round(gpu.memory_mib / 1024)}G"
+        return {"amd.com/gpu.product-name": gpu.product, "amd.com/gpu.vram": vram, "amd.com/gpu.family": gpu.family}
     labels = {
         "present": "true",
         "product": gpu.product,

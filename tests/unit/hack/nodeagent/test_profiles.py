@@ -26,7 +26,7 @@ def test_a_node_is_recognised_as_the_accelerator_of_its_name(name):
     assert profile.accelerator == name
 
 
-@pytest.mark.parametrize("name", EVERY_NAME)
+@pytest.mark.parametrize("name", [name for name in EVERY_NAME if name.startswith("nvidia-")])
 def test_labels_and_catalogue_agree_on_the_memory(name):
     profile = named(name)
     label = f"{profile.slice.resource}.memory" if profile.slice else "nvidia.com/gpu.memory"
@@ -40,7 +40,33 @@ def test_the_bench_has_every_accelerator_of_the_catalogue(name):
     assert named(name).accelerator == name
 
 
-@pytest.mark.parametrize("cloud", ["gke", "karpenter"])
+def test_an_amd_node_is_labelled_by_amd_s_labeller():
+    profile = named("amd-mi300x")
+    labels = profile.labels("n")
+    assert labels["amd.com/gpu.vram"] == f"{accelerators()['amd-mi300x'].memory_gib:.0f}G"
+    assert not any(key.startswith("nvidia.com/") for key in (*labels, *profile.capacity()))
+    assert [taint["key"] for taint in profile.taints()] == ["amd.com/gpu"]
+
+
+def test_every_taint_of_a_gpu_node_is_tolerated_by_its_accelerator():
+    for name, spec in accelerators().items():
+        (profile,) = parse_nodes(f"8x{name}:cloud=gke")
+        tolerated = {toleration.key for toleration in spec.tolerations}
+        assert {taint["key"] for taint in profile.taints()} <= tolerated, name
+
+
+@pytest.mark.parametrize("name", EVERY_NAME)
+def test_clouds_without_feature_discovery_are_recognised_by_the_machine_s_type(name):
+    for cloud in named(name).gpu.machines:
+        (profile,) = parse_nodes(f"8x{name}:cloud={cloud}")
+        of_the_cloud = {
+            key: value for key, value in profile.labels("n").items() if not key.startswith(("nvidia.com/", "amd.com/"))
+        }
+        whole = profile.slice is None
+        assert recognised(of_the_cloud, profile.devices) == ({profile.gpu_type} if whole else set()), cloud
+
+
+@pytest.mark.parametrize("cloud", ["gke", "karpenter", "eks", "aks"])
 @pytest.mark.parametrize("gpu", list(GPUS))
 def test_a_cloud_s_own_labels_do_not_contradict(gpu, cloud):
     (profile,) = parse_nodes(f"1x8x{gpu}:cloud={cloud}")

@@ -36,6 +36,8 @@ class Reason(StrEnum):
     ARGUMENT_NOT_ALLOWED = "ArgumentNotAllowed"
     ACCELERATOR_REQUIRED = "AcceleratorRequired"
     ACCELERATOR_NOT_FOUND = "AcceleratorNotFound"
+    MODEL_UNKNOWN = "ModelUnknown"
+    NO_ACCELERATOR_FITS = "NoAcceleratorFits"
     TENSOR_PARALLEL_INVALID = "TensorParallelInvalid"
     MULTI_NODE_NOT_SUPPORTED = "MultiNodeNotSupported"
     LEADER_WORKER_SET_MISSING = "LeaderWorkerSetMissing"

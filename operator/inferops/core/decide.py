@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from inferops.api.conditions import Condition, ConditionType, Reason
-from inferops.api.inferenceservice import AcceleratorChoice, InferenceServiceStatus, RevisionStatus, ScalingSpec
-from inferops.core import rollout, scheduling, status, validity
+from inferops.api.inferenceservice import InferenceServiceStatus, RevisionStatus, ScalingSpec
+from inferops.core import choices, rollout, scheduling, status, told, validity
 from inferops.core.engine import Obstacle
 from inferops.core.notacted import not_acted_on
 from inferops.core.observation import Observation, RevisionView
-from inferops.core.revision import RevisionSpec, revision_name, revision_of
+from inferops.core.revision import RevisionSpec, revision_name
 
 TOLD = (ConditionType.VALID, ConditionType.SCHEDULED, ConditionType.ROLLED_OUT, ConditionType.AVAILABLE)
 
@@ -83,9 +83,8 @@ def _unrecorded(hash_: str, there: dict[str, RevisionView], target: RevisionSpec
 
 
 def _target(seen: Observation) -> RevisionSpec:
-    latest = seen.service.status.latest_revision or seen.routed_to  # the status may be lost
-    current = next((revision for revision in seen.revisions if revision.hash == latest), None)
-    return revision_of(seen.service.spec, scheduling.choose(seen, current))
+    allowed = choices.choices(seen)
+    return choices.revision(seen, scheduling.choose(seen, allowed, choices.current(seen)))
 
 
 def _status(
@@ -108,25 +107,26 @@ def _status(
         stable_revision=plan.stable,
         latest_revision=latest,
         revisions=_revisions(meta.name, plan, there, replicas),
+        sizing=told.sizing(seen, target),
         explain=_explain(seen, target, there.get(latest)),
         not_acted_on=not_acted_on(seen.service.spec),
     )
 
 
 def _revisions(service: str, plan: rollout.Plan, there: dict[str, RevisionView], replicas: int) -> list[RevisionStatus]:
-    told = []
+    shown = []
     for hash_ in (*plan.wanted, *plan.retiring):
         revision = there.get(hash_)
         if revision is None:
             continue
         is_stable = hash_ == plan.route
         stuck = status.broken(revision)
-        told.append(
+        shown.append(
             RevisionStatus(
                 name=revision_name(service, hash_),
                 hash=hash_,
                 role="Stable" if is_stable else "Retiring" if hash_ in plan.retiring else "Candidate",
-                accelerator=describe(revision.spec.accelerator) if revision.spec is not None else "",
+                accelerator=told.describe(revision.spec.accelerator) if revision.spec is not None else "",
                 image=revision.image,
                 replicas=replicas,
                 ready_replicas=revision.ready,
@@ -134,36 +134,19 @@ def _revisions(service: str, plan: rollout.Plan, there: dict[str, RevisionView],
                 message=stuck.message[: status.MESSAGE_LIMIT] if stuck is not None else "",
             )
         )
-    return told
-
-
-def describe(choice: AcceleratorChoice) -> str:
-    """A choice of accelerator for people, for example `4x nvidia-l4 (spot)`."""
-    nodes = f" on {choice.nodes} nodes" if choice.nodes > 1 else ""
-    return f"{choice.count}x {choice.type}{nodes}{' (spot)' if choice.spot else ''}"
+    return shown
 
 
 def _explain(seen: Observation, target: RevisionSpec | None, current: RevisionView | None) -> list[str]:
     """Why this accelerator, and why the revision keeps an engine image that its runtime no longer names."""
-    told = []
-    choices = seen.service.spec.accelerators
-    if target is not None and target.accelerator != choices[0]:
-        first = choices[0]
-        accelerator = seen.accelerators[first.type]
-        if missing_kind := scheduling.unoffered(first, seen.kinds):
-            why = missing_kind.message
-        elif scheduling.match(first, accelerator, seen.nodes).fits:
-            why = "it runs there, and moving it would make a new revision"
-        else:
-            why = scheduling.missing(first, accelerator, seen.nodes, "").message
-        told.append(f"runs on {describe(target.accelerator)}, not on {describe(first)}: {why}")
+    sentences = told.why(seen, target) if target is not None else []
     image = seen.runtime.image if seen.runtime is not None else None
     if current is not None and current.spec is not None and image is not None and current.image != image:
-        told.append(
+        sentences.append(
             f"revision {current.hash} keeps the image {current.image}; the runtime has {image} by now, "
             "which the next revision takes"
         )
-    return [sentence[: status.MESSAGE_LIMIT] for sentence in told]
+    return [sentence[: status.MESSAGE_LIMIT] for sentence in sentences]
 
 
 def _events(before: InferenceServiceStatus, after: InferenceServiceStatus) -> tuple[Event, ...]:

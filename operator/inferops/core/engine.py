@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -25,6 +26,10 @@ class Engine(Protocol):
     @property
     def name(self) -> str:
         """The engine's name, as in `ServingRuntime.spec.engine`."""
+
+    def memory_share(self, runtime: ServingRuntimeSpec, args: Sequence[str]) -> float | None:
+        """Share of the accelerators' memory that it takes, given the user's `args`. None: it cannot be sized, since
+        it serves other things than language models."""
 
     def obstacle(
         self, revision: RevisionSpec, runtime: ServingRuntimeSpec, accelerator: AcceleratorSpec

@@ -11,7 +11,7 @@ from inferops.api.resources import InferenceService
 from inferops.api.servingruntime import ServingRuntimeSpec
 from inferops.core.engine import Engine, Obstacle
 from inferops.core.revision import RevisionSpec
-
+from inferops.core.sizing import Sizing
 
 LEADER_WORKER_SET = "LeaderWorkerSet"  # a kind that not every cluster has
 
@@ -92,4 +92,7 @@ class Observation:
     kinds: frozenset[str] = frozenset()  # those of the API that not every cluster has, and this one has
     revisions: tuple[RevisionView, ...] = ()
     routed_to: str = ""  # hash of the revision that the stable Service selects
+    sizing: Sizing | None = None  # of the model that the spec names, on the listed or on all accelerators
+    sizable: bool = True  # whether the engine serves what sizing can judge
+    unsized: str = ""  # why there is no sizing
     refused: Obstacle | None = None  # why the last apply was refused for good, such as a name that is taken

@@ -18,18 +18,31 @@ from inferops.api.inferenceservice import AcceleratorChoice, InferenceServiceSpe
 HASH_LENGTH = 10
 
 
+class BatchLimits(Model):
+    """How much an engine batches, where sizing has it do less than usual."""
+
+    tokens: int = Field(ge=1, description="Tokens of one step.")
+    sequences: int = Field(ge=1, description="Sequences that run at once.")
+
+
 class RevisionSpec(Model):
     """What is served by one revision."""
 
     model: ModelSpec = Field(description="The model.")
     runtime: RuntimeSpec = Field(description="The engine and its arguments.")
     accelerator: AcceleratorChoice = Field(description="The accelerator that was chosen among those of the service.")
+    batch: BatchLimits | None = Field(
+        default=None, description="Limits that sizing reckons with; left out: usual ones."
+    )
+    sized_for: str = Field(
+        default="", max_length=64, description="Digest of what sizing was asked for; empty: nothing was left to it."
+    )
 
     @property
     def hash(self) -> str:
         """Ten hexadecimal digits. Fields at their default do not count, so that a field which a newer version
         of the operator adds changes no existing hash and restarts nothing."""
-        content = self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        content = self.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude={"sized_for"})
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:HASH_LENGTH]
 

@@ -102,14 +102,13 @@ def unoffered(choice: AcceleratorChoice, kinds: AbstractSet[str]) -> Obstacle | 
     )
 
 
-def choose(seen: Observation, current: RevisionView | None) -> AcceleratorChoice:
-    """The accelerator for the revision that the spec asks for.
+def choose(seen: Observation, choices: Sequence[AcceleratorChoice], current: RevisionView | None) -> AcceleratorChoice:
+    """The accelerator for the revision that the spec asks for, out of `choices`.
 
-    The first in the user's order that the nodes could hold. A choice once made is kept while a pod of it
+    The first in their order that the nodes could hold. A choice once made is kept while a pod of it
     runs or the nodes could hold it, since changing it makes a new revision. What needs a kind that the cluster does
     not offer comes last. Requires a non-empty, known list.
     """
-    choices = seen.service.spec.accelerators
     kept = current.spec.accelerator if current is not None and current.spec is not None else None
     if kept not in choices:
         kept = None

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from inferops.api.conditions import Reason
+from inferops.core import choices
 from inferops.core.engine import Obstacle
 from inferops.core.observation import Observation
 from inferops.core.revision import revision_of
@@ -41,14 +42,37 @@ def engine_is_known(seen: Observation) -> Obstacle | None:
     )
 
 
-def accelerators_are_given(seen: Observation) -> Obstacle | None:
-    if seen.service.spec.accelerators:
+def something_fits(seen: Observation) -> Obstacle | None:
+    if seen.service.spec.accelerators or choices.choices(seen):
         return None
     known = ", ".join(sorted(seen.accelerators))
+    if seen.sizing is None:
+        why = seen.unsized or "nothing is known of the model"
+        return Obstacle(
+            Reason.ACCELERATOR_REQUIRED if not seen.sizable else Reason.MODEL_UNKNOWN,
+            f"spec.accelerators: none can be chosen: {why}; name one, for example "
+            f"[{{type: nvidia-h100-80gb, count: 1}}]; known types: {known}",
+        )
+    return _nothing_fits(seen)
+
+
+def _nothing_fits(seen: Observation) -> Obstacle:
+    """Why none of the options can be taken: the engine, else the largest accelerators that were judged."""
+    sizing, engine, runtime = seen.sizing, seen.engine, seen.runtime
+    assert sizing is not None and engine is not None and runtime is not None
+    for option in sizing.options:
+        choice = choices.choice_of(option.shape)
+        revision = choices.revision(seen, choice)
+        if found := engine.obstacle(revision, runtime, seen.accelerators[choice.type]):
+            return found
+    ranked = sorted(
+        sizing.rejected, key=lambda r: -seen.accelerators[r.shape.accelerator].memory_gib * r.shape.accelerators
+    )
+    told = "; ".join(f"{rejection.shape} {rejection.reason}" for rejection in ranked[:3])
     return Obstacle(
-        Reason.ACCELERATOR_REQUIRED,
-        "spec.accelerators: this version does not choose one by itself yet; name one, for example "
-        f"[{{type: nvidia-h100-80gb, count: 1}}]; known types: {known}",
+        Reason.NO_ACCELERATOR_FITS,
+        f"spec.accelerators: none of the {len(sizing.rejected)} ways that were judged will do: {told}; "
+        "relax spec.slo, lower spec.model.maxModelLen, allow spec.model.quantization: auto, or name accelerators",
     )
 
 
@@ -82,7 +106,7 @@ def cluster_offers_it(seen: Observation) -> Obstacle | None:
 CHECKS: tuple[Check, ...] = (
     runtime_is_known,
     engine_is_known,
-    accelerators_are_given,
+    something_fits,
     accelerators_are_known,
     engine_takes_it,
     cluster_offers_it,

@@ -47,6 +47,9 @@ class AnyEngine:
 
     name: str = "vllm"
 
+    def memory_share(self, runtime: ServingRuntimeSpec, args: Sequence[str]) -> float | None:
+        return 0.9
+
     def obstacle(
         self, revision: RevisionSpec, runtime: ServingRuntimeSpec, accelerator: AcceleratorSpec
     ) -> Obstacle | None:
@@ -73,8 +76,8 @@ def service(
     return parsed if status is None else parsed.model_copy(update={"status": status})
 
 
-def choice(type_: str = "l4", count: int = 1, spot: bool = False) -> AcceleratorChoice:
-    return AcceleratorChoice(type=type_, count=count, spot=spot)
+def choice(type_: str = "l4", count: int = 1, spot: bool = False, nodes: int = 1) -> AcceleratorChoice:
+    return AcceleratorChoice(type=type_, count=count, spot=spot, nodes=nodes)
 
 
 def node(name: str = "node-1", type_: str = "l4", count: int = 8, *, spot: bool = False, **facts: Any) -> NodeView:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from inferops.api.servingruntime import ServingRuntimeSpec
-from inferops.core.decide import decide, describe, replicas_wanted
+from inferops.core.decide import decide, replicas_wanted
+from inferops.core.told import describe
 from inferops.core.observation import Observation
 from inferops.core.revision import revision_of
 from unit.core.building import choice, node, revision, seen, service

@@ -9,12 +9,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inferops.api.inferenceservice import AcceleratorChoice
-from inferops.core.observation import NodeView, PodView
+from inferops.core.choices import choices
+from inferops.core.observation import LEADER_WORKER_SET, NodeView, Observation, PodView, RevisionView
 from inferops.core.revision import revision_of
-from inferops.core.scheduling import SPOT_LABELS, choose, is_spot, match, missing
+from inferops.core.scheduling import (
+    NOT_WHOLE,
+    SPOT_LABELS,
+    ZONE,
+    choose,
+    has_accelerator,
+    is_spot,
+    match,
+    missing,
+    zoned,
+)
 from unit.core.building import ACCELERATORS, LABELS, choice, node, revision, seen, service
 
 L4 = choice("l4", 4)
+PAIR = choice("l4", 16, nodes=2)
 IN_USE = "0/3 nodes are available: 3 Insufficient nvidia.com/gpu."
 
 
@@ -43,6 +55,16 @@ IN_USE = "0/3 nodes are available: 3 Insufficient nvidia.com/gpu."
          "InsufficientCapacity", ["1x nvidia.com/mig-1g.10gb", "1 of 1 nodes"]),
         ("something else", L4, [node()], "0/1 nodes are available: 1 Insufficient memory.", "Unschedulable",
          ["1 of 1 nodes could hold it", "the scheduler says: 0/1 nodes are available: 1 Insufficient memory."]),
+        ("too few large nodes for a group", PAIR, [node("a"), node("b", count=4), node("c", count=4)], "",
+         "NodesTooSmall", ["16x nvidia.com/gpu (l4) on 2 nodes, 8 on each", "3 of 3 nodes have l4, 1 have enough",
+                           "the largest has 8", "add larger nodes"]),
+        ("one node of a group is lost", PAIR, [node("a"), node("b", ready=False)], "", "NodesUnavailable",
+         ["of the 2 nodes that have it", "1 are not ready", "repair them"]),
+        ("a group's GPUs are in use", PAIR, [node("a"), node("b")], IN_USE, "InsufficientCapacity",
+         ["on 2 nodes", "2 of 2 nodes could hold it"]),
+        ("GPUs that are shared are no whole ones", L4,
+         [replace(node("a"), labels={**node("a").labels, "nvidia.com/gpu.sharing-strategy": "mps"})], "",
+         "NoMatchingNode", ["none of the 1 nodes"]),
         ("nothing said yet", L4, [node()], "", "Unschedulable", ["1 of 1 nodes could hold it"]),
     ],
     ids=lambda value: value if isinstance(value, str) and " " in value else "",
@@ -57,6 +79,10 @@ def test_why_a_replica_finds_no_node(
         assert part in found.message
 
 
+def chosen_of(seen: Observation, current: RevisionView | None) -> AcceleratorChoice:
+    return choose(seen, choices(seen), current)
+
+
 @pytest.mark.parametrize(
     ("case", "wanted", "nodes", "usable"),
     [
@@ -65,6 +91,7 @@ def test_why_a_replica_finds_no_node(
         ("on demand never lands on spot", L4, [node("a", spot=True), node("b")], ["b"]),
         ("spot lands on nothing else", choice("l4", 4, spot=True), [node("a", spot=True), node("b")], ["a"]),
         ("any of the label's values", choice("h100", 8), [node("a", "h100"), node("b")], ["a"]),
+        ("a group needs its share of each", PAIR, [node("a"), node("b", count=7), node("c")], ["a", "c"]),
         ("slices count by their own resource", choice("mig", 2), [node("a", "mig", 2), node("b", "h100")], ["a"]),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -73,6 +100,45 @@ def test_which_nodes_can_hold_a_replica(
     case: str, wanted: AcceleratorChoice, nodes: list[NodeView], usable: list[str]
 ) -> None:
     assert [found.name for found in match(wanted, ACCELERATORS[wanted.type], nodes).usable] == usable
+
+
+@pytest.mark.parametrize(("key", "values"), NOT_WHOLE)
+def test_cut_and_shared_gpus_are_known_by_every_label(key: str, values: tuple[str, ...]) -> None:
+    """And slices, which are cut, whose labels name them as such, are not sorted out by them."""
+    for value in values or ("anything",):
+        marked = {**LABELS["l4"], **LABELS["mig"], key: value}
+        assert not has_accelerator(NodeView("a", {**marked, **LABELS["l4"]}, {}), ACCELERATORS["l4"])
+        assert has_accelerator(NodeView("a", marked, {}), ACCELERATORS["mig"])
+    if values:
+        assert has_accelerator(NodeView("a", {**LABELS["l4"], key: "none"}, {}), ACCELERATORS["l4"])
+
+
+GROUPS = (PAIR, choice("h100", 8))
+
+
+@pytest.mark.parametrize(
+    ("case", "nodes", "kinds", "chosen"),
+    [
+        ("a group where its kind is", [node("a"), node("b"), node("c", "h100")], {LEADER_WORKER_SET}, 0),
+        ("another where it is not", [node("a"), node("b"), node("c", "h100")], set(), 1),
+        ("another though no node holds it", [node("a"), node("b")], set(), 1),
+        ("another where a node is missing", [node("a"), node("c", "h100")], {LEADER_WORKER_SET}, 1),
+        ("the first where none could be held", [], {LEADER_WORKER_SET}, 0),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_group_is_chosen_where_it_can_be_made(case: str, nodes: list[NodeView], kinds: set[str], chosen: int) -> None:
+    of = service(*(one.dump() for one in GROUPS))
+    world = seen(of, nodes=nodes, kinds=frozenset(kinds))
+    assert chosen_of(world, None) == GROUPS[chosen]
+    running = revision(revision_of(of.spec, GROUPS[0]), loading=1)
+    assert chosen_of(seen(of, running, nodes=nodes, kinds=frozenset(kinds)), running) == GROUPS[0], "while it runs"
+
+
+def test_zones_count_only_where_all_nodes_tell_theirs() -> None:
+    told = replace(node("a"), labels={**node("a").labels, ZONE: "one"})
+    assert zoned(ACCELERATORS["l4"], [told, node("b", "h100")]) and zoned(ACCELERATORS["l4"], [])
+    assert not zoned(ACCELERATORS["l4"], [told, node("b")])
 
 
 @pytest.mark.parametrize(("key", "value"), SPOT_LABELS)
@@ -95,7 +161,7 @@ BOTH = ("h100", "l4")
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_the_choice_of_an_accelerator(case: str, nodes: list[NodeView], chosen: str) -> None:
-    assert choose(seen(service(*BOTH), nodes=nodes), None).type == chosen
+    assert chosen_of(seen(service(*BOTH), nodes=nodes), None).type == chosen
 
 
 @pytest.mark.parametrize(
@@ -111,19 +177,19 @@ def test_the_choice_of_an_accelerator(case: str, nodes: list[NodeView], chosen: 
 def test_a_choice_once_made_is_kept(case: str, placed: bool, nodes: list[NodeView], chosen: str) -> None:
     of = service(*BOTH)
     current = revision(revision_of(of.spec, of.spec.accelerators[1]), loading=int(placed))
-    assert choose(seen(of, current, nodes=nodes), current).type == chosen
+    assert chosen_of(seen(of, current, nodes=nodes), current).type == chosen
 
 
 def test_a_choice_that_the_spec_no_longer_names_is_not_kept() -> None:
     was = service("l4")
     current = revision(was, ready=1)
-    assert choose(seen(service("h100"), current, nodes=[node("a", "l4"), node("b", "h100")]), current).type == "h100"
+    assert chosen_of(seen(service("h100"), current, nodes=[node("a", "l4"), node("b", "h100")]), current).type == "h100"
 
 
 def test_a_lost_record_says_nothing_about_the_choice() -> None:
     of = service(*BOTH)
     current = revision(revision_of(of.spec, of.spec.accelerators[1]), ready=1, record=False)
-    assert choose(seen(of, current, nodes=[node("b", "h100")]), current).type == "h100"
+    assert chosen_of(seen(of, current, nodes=[node("b", "h100")]), current).type == "h100"
 
 
 nodes_drawn = st.lists(
@@ -151,12 +217,12 @@ choices_drawn = st.lists(
 @given(choices_drawn, nodes_drawn)
 def test_a_choice_is_stable_on_an_unchanged_cluster(choices: list[AcceleratorChoice], nodes: list[NodeView]) -> None:
     of = service(*(one.dump() for one in choices))
-    chosen = choose(seen(of, nodes=nodes), None)
+    chosen = chosen_of(seen(of, nodes=nodes), None)
     pending = revision(revision_of(of.spec, chosen), homeless=1)
     running = replace(pending, pods=(PodView("p", pending.hash, node="a"),))
     assert chosen in choices
-    assert choose(seen(of, pending, nodes=nodes), pending) == chosen
-    assert choose(seen(of, running, nodes=[]), running) == chosen
+    assert chosen_of(seen(of, pending, nodes=nodes), pending) == chosen
+    assert chosen_of(seen(of, running, nodes=[]), running) == chosen
 
 
 @settings(max_examples=30)

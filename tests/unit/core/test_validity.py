@@ -10,7 +10,7 @@ from inferops.api.conditions import Reason
 from inferops.api.servingruntime import ServingRuntimeSpec
 from inferops.core.decide import decide
 from inferops.core.engine import Obstacle
-from inferops.core.observation import Observation
+from inferops.core.observation import LEADER_WORKER_SET, Observation
 from inferops.core.validity import obstacle
 from unit.core.building import REFUSED_ARGUMENT, revision, seen, service, told
 
@@ -28,10 +28,13 @@ TRITON = ServingRuntimeSpec(engine="triton")
         ("an engine of a newer version", seen(service(), runtime=TRITON, engine=None), "RuntimeInvalid",
          ["ServingRuntime vllm", "'triton'", "upgrade the operator", "spec.runtime.name"]),
         ("no accelerator", seen(service().model_copy(update={
-            "spec": service().spec.model_copy(update={"accelerators": []})})), "AcceleratorRequired",
+            "spec": service().spec.model_copy(update={"accelerators": []})})), "ModelUnknown",
          ["spec.accelerators", "for example", "h100, l4, mig"]),
         ("an unknown accelerator", seen(service("l4", "tpu")), "AcceleratorNotFound",
          ["spec.accelerators[1].type", "'tpu'", "known types: h100, l4, mig", "applying an Accelerator"]),
+        ("a kind that the cluster lacks", seen(service({"type": "l4", "count": 16, "nodes": 2})),
+         "LeaderWorkerSetMissing", ["spec.accelerators", "16x l4 on 2 nodes", "leaderworkerset.x-k8s.io/v1", "install",
+                                    "nodes: 1"]),
         ("an argument", seen(service(runtime={"args": [REFUSED_ARGUMENT]})), "ArgumentNotAllowed",
          ["spec.runtime.args[0]", "remove it"]),
         ("a refusal of the API server", seen(service(), refused=TAKEN), "NameConflict", ["metadata.name"]),
@@ -48,6 +51,9 @@ def test_what_stands_in_the_way(case: str, world: Observation, reason: str, part
 
 def test_nothing_stands_in_the_way_of_a_sound_service() -> None:
     assert obstacle(seen(service("h100", "l4", "mig"))) is None
+    pair = {"type": "l4", "count": 16, "nodes": 2}
+    assert obstacle(seen(service(pair, "h100"))) is None, "the other choice can be made"
+    assert obstacle(seen(service(pair), kinds=frozenset({LEADER_WORKER_SET}))) is None
 
 
 @pytest.mark.parametrize("world", [seen(service(runtime={"name": "tgi"}), runtime=None), seen(service("tpu"))])

@@ -34,16 +34,16 @@ class Work(NamedTuple):
 class Calibration:
     """Shares of the data sheet's figures that engines reach (0 to 1), and seconds of what no data sheet knows."""
 
-    bandwidth: float = 0.9  # reading weights
-    cache_bandwidth: float = 0.8  # reading the KV cache, which lies in blocks
-    arithmetic: float = 0.75  # large matrix products
-    expert_arithmetic: float = 0.16  # many small ones, and the fullest expert is waited for
-    link: float = 0.5  # sums over all accelerators
-    hop_seconds: float = 2.3e-6  # one message that others wait for, small as it may be
+    bandwidth: float = 0.95  # reading weights
+    cache_bandwidth: float = 0.75  # reading the KV cache, which lies in blocks
+    arithmetic: float = 0.88  # large matrix products
+    expert_arithmetic: float = 0.19  # many small ones, and the fullest expert is waited for
+    link: float = 0.48  # sums over all accelerators
+    hop_seconds: float = 2.4e-6  # one message that others wait for, small as it may be
     layer_seconds: float = 57e-6  # launching and draining some ten kernels in turn
-    expert_layer_seconds: float = 22e-6  # routing, sorting and gathering tokens by expert
-    latent_layer_seconds: float = 20e-6  # latent attention's additional projections
-    sequence_seconds: float = 7e-6  # sampling, and the engine's own work for each sequence and step
+    expert_layer_seconds: float = 24e-6  # routing, sorting and gathering tokens by expert
+    latent_layer_seconds: float = 19e-6  # latent attention's additional projections
+    sequence_seconds: float = 8e-6  # sampling, and the engine's own work for each sequence and step
 
     def costs(self) -> Work:
         """What each unit of work costs, in seconds."""

@@ -11,6 +11,10 @@ from inferops.core.memory import usual_limits
 from inferops.core.replica import Replica
 from inferops.core.roofline import Step, step_seconds, work_of
 
+# Of the time to the first token, by the measurements of the calibration, which spread widely here.
+REQUEST_SECONDS = 0.05  # reading and tokenizing a request, admitting it, sending the first token
+TOGETHER = 0.1  # of the other requests, those whose prompts come at the same time: who ends together comes together
+
 
 def tpot(
     replica: Replica, prompt: int, output: int, concurrency: float, calibration: Calibration = CALIBRATED
@@ -22,19 +26,14 @@ def tpot(
 def ttft(
     replica: Replica, prompt: int, output: int, concurrency: float, calibration: Calibration = CALIBRATED
 ) -> float:
-    """Mean seconds from a request's arrival to its first token: the prompts before it, then its own.
-
-    Requests come at random times and in turn: with prompts in a share r of all steps, r / (2 (1 - r)) of them wait
-    ahead (M/D/1), and never more than there are others.
-    """
+    """Mean seconds from a request's arrival to its first token: the step that runs, prompts ahead of it, its own."""
     running = _running(replica, concurrency)
     chunk = min(prompt, usual_limits(replica.accelerator).tokens)
     arriving = _arriving(prompt, output, running, concurrency)
     step = Step(running - 1, prompt + output / 2, prefill=max(chunk, arriving), prompt=prompt)
     own = prompt / chunk * step_seconds(replica, step, calibration)
-    busy, others = arriving / chunk, max(0.0, concurrency - 1)
-    ahead = others if busy >= 1 else min(others, busy / (2 * (1 - busy)))
-    return own * (1 + ahead)
+    ahead = TOGETHER * max(0.0, concurrency - 1)
+    return REQUEST_SECONDS + tpot(replica, prompt, output, concurrency, calibration) + own * (1 + ahead)
 
 
 def tokens_per_second(

@@ -62,6 +62,50 @@ BAD: tuple[Bad, ...] = (
     _service("context as a word", "spec.model.maxModelLen", "16k", "integer"),
     _service("secret by a path", "spec.model.credentialsSecret", "../hf-token", "must be an object's name"),
     _service("model name with a blank", "spec.model.name", "my model", "must be a model's name"),
+    _service("adapter without a uri", "spec.model.adapters", [{"name": "sql"}], "equired"),
+    _service(
+        "adapter of the web", "spec.model.adapters", [{"name": "sql", "uri": "https://a/b"}], "must be hf://ORG/MODEL"
+    ),
+    _service(
+        "adapter out of its folder",
+        "spec.model.adapters",
+        [{"name": "sql", "uri": "pvc://a/../b"}],
+        "name the folder itself",
+    ),
+    _service(
+        "adapter with a blank", "spec.model.adapters", [{"name": "my sql", "uri": "hf://a/b"}], "must be a model's name"
+    ),
+    _service(
+        "adapter of no rank",
+        "spec.model.adapters",
+        [{"name": "sql", "uri": "hf://a/b", "rank": 0}],
+        "greater than or equal to 1",
+    ),
+    _service(
+        "two adapters of one name",
+        "spec.model.adapters",
+        [{"name": "sql", "uri": "hf://a/b"}, {"name": "sql", "uri": "hf://a/c"}],
+        "Duplicate value",
+    ),
+    _service(
+        "too many adapters",
+        "spec.model.adapters",
+        [{"name": f"a{number}", "uri": "hf://a/b"} for number in range(33)],
+        "32",
+    ),
+    Bad(
+        "adapter with the model's name",
+        SERVICE_KIND,
+        {"spec.model.name": "sql", "spec.model.adapters": [{"name": "sql", "uri": "hf://a/b"}]},
+        "spec.model.adapters",
+        "an adapter has the model's own name; rename one of them",
+    ),
+    _service(
+        "adapter-with-the-services-name",
+        "spec.model.adapters",
+        [{"name": "adapter-with-the-services-name", "uri": "hf://a/b"}],
+        "an adapter has the name of the service, which is the model's own; rename it or set model.name",
+    ),
     Bad(
         "two words in one argument",
         SERVICE_KIND,
@@ -107,6 +151,13 @@ BAD: tuple[Bad, ...] = (
         {"spec.accelerators": [{"type": A, "count": 0}]},
         "spec.accelerators[0].count",
         "greater than or equal to 1",
+    ),
+    Bad(
+        "uneven shares of a replica",
+        SERVICE_KIND,
+        {"spec.accelerators": [{"type": A, "count": 8}, {"type": A, "count": 16, "nodes": 3}]},
+        "spec.accelerators[1].nodes",
+        "must divide count",
     ),
     Bad(
         "the same accelerators twice",

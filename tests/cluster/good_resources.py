@@ -29,6 +29,9 @@ spec:
     quantization: fp8
     maxModelLen: 16384
     credentialsSecret: hf-token
+    adapters:
+    - {name: sql, uri: hf://example/llama-70b-sql, rank: 64}
+    - {name: legal/v2, uri: pvc://adapters/legal/v2/}
   runtime:
     name: vllm
     args: ["--enable-prefix-caching"]

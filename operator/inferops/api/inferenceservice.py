@@ -23,6 +23,27 @@ from inferops.api.formats import (
 )
 
 
+class AdapterSpec(Model):
+    """A LoRA adapter: served beside the model, under a name of its own."""
+
+    rules = (
+        Rule(
+            cel="!self.uri.contains('/../') && !self.uri.endsWith('/..')",
+            holds=lambda self: ".." not in self.uri.split("/"),
+            field="uri",
+            message="'..' is not allowed in a path; name the folder itself",
+        ),
+    )
+    name: ModelName = Field(description="The name by which requests ask for the adapter.")
+    uri: ModelUri = Field(
+        description="Where the adapter is: hf://ORG/ADAPTER (with the model's HF_TOKEN), pvc://CLAIM/PATH or "
+        "oci://REGISTRY/IMAGE:TAG."
+    )
+    rank: Annotated[int, Field(ge=1, le=512)] | None = Field(
+        default=None, description="Its rank, `r` in its adapter_config.json; left out: at most 16."
+    )
+
+
 class ModelSpec(Model):
     """The model: where its files are and how the engine is to load it."""
 
@@ -39,6 +60,12 @@ class ModelSpec(Model):
             field="revision",
             message="only an hf:// model has revisions; for s3, gs and pvc name the folder, "
             "for oci the tag or digest, in model.uri",
+        ),
+        Rule(
+            cel="!has(self.name) || self.adapters.all(a, a.name != self.name)",
+            holds=lambda self: all(adapter.name != self.name for adapter in self.adapters),
+            field="adapters",
+            message="an adapter has the model's own name; rename one of them",
         ),
     )
     uri: ModelUri = Field(
@@ -67,13 +94,19 @@ class ModelSpec(Model):
         "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_ENDPOINT_URL, AWS_DEFAULT_REGION) for s3://, "
         "key credentials.json (a service account) for gs://.",
     )
+    adapters: Annotated[list[AdapterSpec], Field(max_length=32), Unique("name")] = Field(
+        default_factory=list[AdapterSpec],
+        description="LoRA adapters served beside the model, by engines that can (vllm, sglang).",
+    )
 
 
 class RuntimeSpec(Model):
     """Which engine serves the model, and what to tell it."""
 
     name: ObjectName = Field(
-        default="vllm", description="A ServingRuntime: one of the built-in ones (vllm, triton) or one of the admin's."
+        default="vllm",
+        description="A ServingRuntime: a built-in one (vllm, sglang, tensorrt-llm, triton, onnxruntime, "
+        "text-embeddings-inference, bentoml) or one of the admin's.",
     )
     args: list[Argument] = Field(
         default_factory=list,

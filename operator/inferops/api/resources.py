@@ -31,6 +31,15 @@ class InferenceService(Model):
             message=f"must be at most {NAME_LIMIT} characters: lower-case letters, digits and '-', a letter at its "
             "start and no '-' at its end; Services are named after it",
         ),
+        Rule(
+            cel="has(self.spec.model.name) || self.spec.model.adapters.all(a, a.name != self.metadata.name)",
+            holds=lambda self: (
+                self.spec.model.name is not None
+                or all(adapter.name != self.metadata.name for adapter in self.spec.model.adapters)
+            ),
+            field="spec.model.adapters",
+            message="an adapter has the name of the service, which is the model's own; rename it or set model.name",
+        ),
     )
 
     metadata: Metadata = Field(description="Name, namespace and what the API server adds.")

@@ -98,9 +98,9 @@ class ServingRuntimeSpec(Model):
             message="the tag latest changes under running services; name a version or a digest",
         ),
     )
-    engine: Literal["vllm", "triton"] = Field(
-        description="The engine, which decides arguments, ports, probes, metrics."
-    )
+    engine: Literal[
+        "vllm", "sglang", "tensorrt-llm", "triton", "onnxruntime", "text-embeddings-inference", "bentoml"
+    ] = Field(description="The engine, which decides arguments, ports, probes, metrics.")
     image: Image | None = Field(default=None, description="The engine's image; left out: the built-in one.")
     image_pull_secrets: list[ObjectName] = Field(
         default_factory=list, max_length=8, description="Secrets for pulling it, in the namespace of the service."

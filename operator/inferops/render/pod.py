@@ -14,16 +14,20 @@ MARGIN_SECONDS = 30  # between the end of the drain and the kill, for the engine
 
 def image(launch: Launch, engine: ServingEngine) -> str:
     """The engine's image: the ServingRuntime's, else the built-in one."""
-    return launch.runtime.image or engine.image
+    return launch.runtime.image or engine.image_for(launch) or engine.image
 
 
 def template(launch: Launch, engine: ServingEngine) -> dict[str, Any]:
     """The pod template of a revision's Deployment, or of the leader or the workers of its LeaderWorkerSet."""
     service, revision = launch.service, launch.revision.hash
     role = {labels.ROLE: labels.WORKER if launch.worker else labels.LEADER} if launch.nodes > 1 else {}
+    annotations = engine.annotations(launch)
     return {
-        # The admin's labels never displace those by which pods are found.
-        "metadata": {"labels": {**launch.runtime.pod_labels, **labels.labels(service, revision), **role}},
+        "metadata": {
+            # The admin's labels never displace those by which pods are found.
+            "labels": {**launch.runtime.pod_labels, **labels.labels(service, revision), **role},
+            **({"annotations": annotations} if annotations else {}),
+        },
         "spec": _spec(launch, engine),
     }
 
@@ -34,7 +38,7 @@ def grace_seconds(launch: Launch) -> int:
 
 
 def _spec(launch: Launch, engine: ServingEngine) -> dict[str, Any]:
-    runtime, source = launch.runtime, launch.source
+    runtime, source = launch.runtime, engine.source(launch)
     user = runtime.run_as_user or engine.user
     spec: dict[str, Any] = {
         "automountServiceAccountToken": False,
@@ -85,7 +89,7 @@ def _container(launch: Launch, engine: ServingEngine) -> dict[str, Any]:
         "volumeMounts": [
             {"name": "shm", "mountPath": "/dev/shm"},
             {"name": "cache", "mountPath": CACHE_PATH},
-            *launch.source.mounts,
+            *engine.source(launch).mounts,
         ],
     }
     if drain.pre_stop_seconds and not launch.worker:

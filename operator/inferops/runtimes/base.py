@@ -6,7 +6,7 @@ An engine is data and three functions (arguments, environment, own checks); the 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -108,6 +108,12 @@ class ServingEngine(ABC):
     rules: Rules
     denied_env: tuple[str, ...]
     multi_node: bool = False  # whether one replica may span nodes; then `group_args` says how
+    amd_image: str | None = None  # for accelerators of AMD
+    drain_flag: str | None = None  # takes the seconds of the drain; None: it drains until its grace period ends
+    takes_memory: float | None = None  # share of the accelerator's memory; None: it serves other than language models
+    memory_flag: str | None = None  # by which the user sets that share
+    adapter_sources: tuple[str, ...] = ()  # of LoRA adapters; empty: it serves none
+    parallel: bool = True  # whether the processes of one replica share a model among accelerators
 
     @abstractmethod
     def operator_args(self, launch: Launch) -> list[str]:
@@ -123,6 +129,30 @@ class ServingEngine(ABC):
         Kubernetes puts in LEADER_ADDRESS and WORKER_INDEX, which LeaderWorkerSet gives to every container.
         """
         return []
+
+    def image_for(self, launch: Launch) -> str | None:
+        """The image where the ServingRuntime names none; None: there is none for this accelerator."""
+        return self.image if launch.accelerator.vendor == "nvidia" else self.amd_image
+
+    def source(self, launch: Launch) -> Source:
+        """What the pod mounts and sets to reach the model."""
+        return launch.source
+
+    def annotations(self, launch: Launch) -> dict[str, str]:
+        """Annotations of the pod that the engine reads through a volume."""
+        return {}
+
+    def memory_share(self, runtime: ServingRuntimeSpec, args: Sequence[str]) -> float | None:
+        """Share of the accelerators' memory that it takes, given the user's `args`; None: it cannot be sized."""
+        if self.takes_memory is None or self.memory_flag is None:
+            return self.takes_memory
+        try:
+            flags = arguments.flags_of([*runtime.args, *args])
+            given = [flag.values[0] for flag in flags if flag.name == self.memory_flag and flag.values]
+            share = float(given[-1]) if given else self.takes_memory
+        except (BadArgument, ValueError):
+            return self.takes_memory  # refused elsewhere
+        return share if 0 < share <= 1 else self.takes_memory
 
     def positional(self, launch: Launch) -> list[str]:
         """Arguments without a flag, which stand first."""
@@ -146,7 +176,7 @@ class ServingEngine(ABC):
         """The container's environment, each name once. The admin's win over the engine's, the user's over both."""
         return environment.merged(
             self.operator_env(launch),
-            launch.source.env,
+            self.source(launch).env,
             environment.rendered(launch.runtime.env),
             environment.rendered(launch.revision.runtime.env),
         )
@@ -171,6 +201,36 @@ def source_is_supported(engine: ServingEngine, launch: Launch) -> Obstacle | Non
     )
 
 
+def image_exists(engine: ServingEngine, launch: Launch) -> Obstacle | None:
+    if launch.runtime.image is not None or engine.image_for(launch) is not None:
+        return None
+    kind = launch.revision.accelerator.type
+    return Obstacle(
+        Reason.RUNTIME_INVALID,
+        f"spec.accelerators: {engine.name} has no built-in image for {kind}; name another accelerator, or in "
+        "spec.runtime.name a ServingRuntime whose spec.image is made for it",
+    )
+
+
+def adapters_are_served(engine: ServingEngine, launch: Launch) -> Obstacle | None:
+    for index, adapter in enumerate(launch.revision.model.adapters):
+        scheme = adapter.uri.partition("://")[0]
+        if not engine.adapter_sources:
+            return Obstacle(
+                Reason.INVALID_SPEC,
+                f"spec.model.adapters: {engine.name} serves no LoRA adapters; remove them, or name vllm or sglang in "
+                "spec.runtime.name",
+            )
+        if scheme not in engine.adapter_sources:
+            there_are = ", ".join(f"{source}://" for source in engine.adapter_sources)
+            return Obstacle(
+                Reason.SOURCE_NOT_SUPPORTED,
+                f"spec.model.adapters[{index}].uri: {engine.name} cannot load an adapter from {scheme}://; "
+                f"it takes {there_are}: put it there",
+            )
+    return None
+
+
 def credentials_are_used(engine: ServingEngine, launch: Launch) -> Obstacle | None:
     if launch.source.scheme != "pvc" or launch.revision.model.credentials_secret is None:
         return None
@@ -187,6 +247,17 @@ def slices_are_alone(engine: ServingEngine, launch: Launch) -> Obstacle | None:
         Reason.TENSOR_PARALLEL_INVALID,
         f"spec.accelerators: {choice.count}x {choice.type}: a process sees one slice of a GPU, and slices have no "
         "link among them; set count to 1, or name a larger slice or a whole GPU",
+    )
+
+
+def model_is_shared(engine: ServingEngine, launch: Launch) -> Obstacle | None:
+    choice = launch.revision.accelerator
+    if engine.parallel or choice.count == 1:
+        return None
+    return Obstacle(
+        Reason.TENSOR_PARALLEL_INVALID,
+        f"spec.accelerators: {choice.count}x {choice.type}: {engine.name} keeps a model on one accelerator; set count "
+        "to 1 and raise spec.scaling.minReplicas",
     )
 
 
@@ -223,7 +294,7 @@ def users_args_are_allowed(engine: ServingEngine, launch: Launch) -> Obstacle | 
 
 
 def users_env_is_allowed(engine: ServingEngine, launch: Launch) -> Obstacle | None:
-    operators = [entry["name"] for entry in (*engine.operator_env(launch), *launch.source.env)]
+    operators = [entry["name"] for entry in (*engine.operator_env(launch), *engine.source(launch).env)]
     found = environment.refused(launch.revision.runtime.env, operators, engine.denied_env)
     if found is None:
         return None
@@ -238,8 +309,11 @@ Check = Callable[[ServingEngine, Launch], Obstacle | None]
 
 CHECKS: tuple[Check, ...] = (
     source_is_supported,
+    image_exists,
     credentials_are_used,
+    adapters_are_served,
     slices_are_alone,
+    model_is_shared,
     nodes_are_spanned,
     admins_args_are_sound,
     users_args_are_allowed,

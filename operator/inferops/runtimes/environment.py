@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from inferops.api.base import EnvVar
 from inferops.runtimes.sources import secret_variable
@@ -62,6 +63,27 @@ SUBVERSIVE: tuple[str, ...] = (
 def variable(name: str, value: str) -> dict[str, str]:
     """An environment variable of a container."""
     return {"name": name, "value": value}
+
+
+def at_home(path: str, user: str) -> list[dict[str, Any]]:
+    """A home and caches below `path`, where any user id may write, and a name for a user that the image lacks."""
+    return [
+        variable("HOME", path),
+        # torch and others ask for the user's name, and the image's passwd need not hold the id.
+        variable("USER", user),
+        variable("HF_HOME", f"{path}/huggingface"),
+        variable("XDG_CACHE_HOME", f"{path}/xdg"),
+        variable("CUDA_CACHE_PATH", f"{path}/cuda"),
+        variable("DO_NOT_TRACK", "1"),
+    ]
+
+
+def torch_caches(path: str) -> list[dict[str, Any]]:
+    """Where torch's compilers keep their kernels."""
+    return [
+        variable("TRITON_CACHE_DIR", f"{path}/triton"),
+        variable("TORCHINDUCTOR_CACHE_DIR", f"{path}/torchinductor"),
+    ]
 
 
 def rendered(env: Iterable[EnvVar]) -> list[dict[str, object]]:

@@ -79,6 +79,7 @@ class Triton(ServingEngine):
         failed="nv_inference_request_failure",
     )
     sources = ("s3", "gs", "pvc", "oci")
+    drain_flag = "--exit-timeout-secs"
     rules = Rules(RESERVED, DENIED)
     denied_env = DENIED_ENV
 
@@ -109,7 +110,7 @@ class Triton(ServingEngine):
             if field in given:
                 return Obstacle(
                     Reason.INVALID_SPEC,
-                    f"spec.model.{field}: triton takes it from the model repository; remove it and set it there",
+                    f"spec.model.{field}: {self.name} takes it from the model repository; remove it and set it there",
                 )
         admins = f"ServingRuntime {launch.revision.runtime.name}: spec.args"
         return _missing_value(launch.runtime.args, admins, Reason.RUNTIME_INVALID) or _missing_value(

@@ -6,7 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 from inferops.api.conditions import Reason
+from inferops.api.inferenceservice import ModelSpec
 from inferops.core.engine import Obstacle
+from inferops.runtimes import adapters
 from inferops.runtimes.arguments import Rules, flags_of
 from inferops.runtimes.base import (
     CACHE_PATH,
@@ -19,7 +21,9 @@ from inferops.runtimes.base import (
     ServingEngine,
 )
 from inferops.runtimes.environment import variable
+from inferops.runtimes.sources import Source
 
+LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # of --max-lora-rank
 STREAMED = ("s3", "gs")  # sources from which weights go to the GPU without a copy on disk
 PIPELINE = "--pipeline-parallel-size"
 
@@ -31,6 +35,11 @@ RESERVED = {
     "--max-model-len": "spec.model.maxModelLen",
     "--quantization": "spec.model.quantization",
     "--hf-token": "spec.model.credentialsSecret",
+    "--enable-lora": "spec.model.adapters",
+    "--lora-modules": "spec.model.adapters",
+    "--max-lora-rank": "spec.model.adapters",
+    "--max-loras": "spec.model.adapters",
+    "--max-cpu-loras": "spec.model.adapters",
     "--tensor-parallel-size": "count of spec.accelerators",
     "--prefill-context-parallel-size": "",
     # A replica is one process group; more of them are more replicas.
@@ -114,6 +123,7 @@ class VLLM(ServingEngine):
 
     name = "vllm"
     image = "vllm/vllm-openai:v0.32.0"
+    amd_image = "vllm/vllm-openai-rocm:v0.30.0"
     command = ("vllm", "serve")
     user = 2000
     ports = (Port("http", 8000),)
@@ -136,8 +146,12 @@ class VLLM(ServingEngine):
         generated_tokens="vllm:generation_tokens_total",
     )
     sources = ("hf", "s3", "gs", "pvc", "oci")
+    adapter_sources = adapters.SOURCES
+    drain_flag = "--shutdown-timeout"
     rules = Rules(RESERVED, DENIED, frozenset({"--reasoning-parser"}), INSTEAD)
     denied_env = DENIED_ENV
+    takes_memory = 0.92
+    memory_flag = "--gpu-memory-utilization"
     multi_node = True
 
     def positional(self, launch: Launch) -> list[str]:
@@ -147,6 +161,9 @@ class VLLM(ServingEngine):
         if launch.source.scheme not in STREAMED:
             return self.rules
         return replace(self.rules, reserved={**RESERVED, "--load-format": ""})
+
+    def source(self, launch: Launch) -> Source:
+        return adapters.mounted(launch.revision.model, launch.source)
 
     def operator_args(self, launch: Launch) -> list[str]:
         model = launch.revision.model
@@ -170,7 +187,7 @@ class VLLM(ServingEngine):
             args.append("--quantization=fp8")
         if launch.source.scheme in STREAMED:
             args.append("--load-format=runai_streamer")
-        return args
+        return args + lora_args(model)
 
     def group_args(self, launch: Launch) -> list[str]:
         """Processes on all nodes, without Ray. A worker loads its part and serves nothing."""
@@ -208,6 +225,21 @@ class VLLM(ServingEngine):
             f"spec.runtime.args: {PIPELINE} must be a whole number that divides the {count} accelerators of a replica; "
             "change it or the count in spec.accelerators",
         )
+
+
+def lora_args(model: ModelSpec) -> list[str]:
+    """The arguments for the model's adapters, with room for the largest of them."""
+    if not model.adapters:
+        return []
+    rank = max(adapter.rank or 16 for adapter in model.adapters)
+    return [
+        "--enable-lora",
+        f"--max-loras={adapters.in_a_batch(model)}",
+        f"--max-cpu-loras={len(model.adapters)}",
+        f"--max-lora-rank={next(legal for legal in LORA_RANKS if legal >= rank)}",
+        "--lora-modules",
+        *adapters.words(model),
+    ]
 
 
 def pipeline_parallel(launch: Launch) -> int:

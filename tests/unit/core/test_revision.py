@@ -96,6 +96,7 @@ MEANINGFUL: list[tuple[str, dict[str, Any]]] = [
     ("model.quantization", with_field("model", "quantization", "int8")),
     ("model.maxModelLen", with_field("model", "maxModelLen", 8192)),
     ("model.credentialsSecret", with_field("model", "credentialsSecret", "other")),
+    ("model.adapters", with_field("model", "adapters", [{"name": "sql", "uri": "hf://org/sql-lora"}])),
     ("runtime.name", with_field("runtime", "name", "vllm")),
     ("runtime.args", with_field("runtime", "args", ["--max-num-seqs=64", "--enable-prefix-caching"])),
     ("runtime.env", with_field("runtime", "env", [{"name": "VLLM_LOGGING_LEVEL", "value": "DEBUG"}])),

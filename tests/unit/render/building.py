@@ -16,7 +16,7 @@ from inferops.api.servingruntime import ServingRuntimeSpec
 from inferops.core.revision import RevisionSpec, revision_of
 from inferops.render.record import Record
 from inferops.render.revision import render_revision
-from inferops.runtimes import ENGINES
+from inferops.runtimes import ENGINES, Launch
 
 UID = "7d3c1f0e-2b1a-4c5d-8e9f-0a1b2c3d4e5f"
 SAMPLES = Path(__file__).parents[3] / "manifests" / "samples"
@@ -114,12 +114,23 @@ drains = st.fixed_dictionaries(
 )
 
 
+def accelerators_of(engine: str) -> list[str]:
+    """The accelerators for which the engine has an image."""
+    runtime = catalogue.runtimes()[engine]
+    model = next(model for model in MODELS.values() if model["uri"].partition(":")[0] in ENGINES[engine].sources)
+    return [
+        kind
+        for kind, spec in sorted(catalogue.accelerators().items())
+        if ENGINES[engine].image_for(Launch("chat", revision(service(model, choice={"type": kind})), runtime, spec))
+    ]
+
+
 @st.composite
 def records(draw: st.DrawFn) -> Record:
     """Anything that can be rendered: every engine, source and accelerator, and what an admin may set."""
-    kinds = sorted(catalogue.accelerators())
-    kind = draw(st.sampled_from(kinds))
     name = draw(st.sampled_from(sorted(ENGINES)))
+    kind = draw(st.sampled_from(accelerators_of(name)))
+    whole = ENGINES[name].parallel and not catalogue.accelerators()[kind].slice
     models = [model for model in MODELS.values() if model["uri"].partition(":")[0] in ENGINES[name].sources]
     base = catalogue.runtimes()[name].dump()
     runtime = ServingRuntimeSpec.model_validate(
@@ -142,7 +153,7 @@ def records(draw: st.DrawFn) -> Record:
         },
         {
             "type": kind,
-            "count": 1 if catalogue.accelerators()[kind].slice else draw(st.integers(1, 8)),
+            "count": draw(st.integers(1, 8)) if whole else 1,
             "spot": draw(st.booleans()),
         },
     )

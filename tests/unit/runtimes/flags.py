@@ -9,7 +9,9 @@ import argparse
 import getopt
 import re
 from collections.abc import Sequence
-from typing import NoReturn
+
+from unit.runtimes import more_flags
+from unit.runtimes.more_flags import Parser
 
 # Long names, with the short ones beside them.
 VLLM_TEXT = """
@@ -64,15 +66,13 @@ TRITON = TRITON_TEXT.split()
 LONG = {
     "vllm": [names.split(",")[0] for names in VLLM],
     "triton": [f"--{name}" for name in TRITON],
+    "onnxruntime": [f"--{name}" for name in TRITON],
+    "sglang": more_flags.SGLANG,
+    "tensorrt-llm": more_flags.TENSORRT_LLM,
+    "text-embeddings-inference": more_flags.TEI,
+    "bentoml": more_flags.BENTOML,
 }
 SHORT = [short for names in VLLM for short in names.split(",")[1:]]
-
-
-class Parser(argparse.ArgumentParser):
-    """A parser that raises instead of ending the process."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ValueError(message)
 
 
 def _vllm_parser() -> argparse.ArgumentParser:
@@ -119,7 +119,15 @@ def triton_takes(args: Sequence[str]) -> set[str]:
     return {name for name, _ in found}
 
 
-TAKES = {"vllm": vllm_takes, "triton": triton_takes}
+TAKES = {
+    "vllm": vllm_takes,
+    "triton": triton_takes,
+    "onnxruntime": triton_takes,
+    "sglang": more_flags.SGLANG_TAKES,
+    "tensorrt-llm": more_flags.TENSORRT_LLM_TAKES,
+    "text-embeddings-inference": more_flags.TEI_TAKES,
+    "bentoml": more_flags.BENTOML_TAKES,
+}
 ERRORS = (ValueError, getopt.GetoptError)
 
 

@@ -1,9 +1,7 @@
-"""The contract: what holds for every built-in engine, and what each one says to what it cannot serve."""
+"""What each engine is told, and what it says to what it cannot serve. What holds for all: test_contract.py."""
 
 from __future__ import annotations
 
-from dataclasses import fields
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,140 +9,9 @@ import pytest
 from inferops import catalogue
 from inferops.api.conditions import Reason
 from inferops.api.servingruntime import ServingRuntimeSpec
-from inferops.core.engine import Engine, Obstacle
-from inferops.runtimes import ENGINES, Endpoint, Launch, Metrics, ServingEngine
-from inferops.runtimes.sources import SCHEMES
+from inferops.core.engine import Obstacle
+from inferops.runtimes import ENGINES
 from unit.render.building import MODELS, engine_of, pod_of, rendered, revision, service
-
-FIXTURES = Path(__file__).parents[2] / "fixtures"
-METRICS = {"vllm": "vllm-0.32.0-metrics-after.txt", "triton": "triton-2.51-metrics-after.txt"}
-
-each_engine = pytest.mark.parametrize("engine", ENGINES.values(), ids=list(ENGINES))
-
-
-def served(engine: ServingEngine) -> dict[str, Any]:
-    return {"name": engine.name}
-
-
-@each_engine
-def test_it_is_an_engine_to_the_decisions(engine: ServingEngine) -> None:
-    contract: Engine = engine
-    assert ENGINES[contract.name] is engine
-    assert catalogue.runtimes()[engine.name].engine == engine.name
-
-
-@each_engine
-def test_image_by_version(engine: ServingEngine) -> None:
-    name, _, tag = engine.image.rpartition(":")
-    assert name and tag and tag != "latest"
-    assert ServingRuntimeSpec.model_validate({"engine": engine.name, "image": engine.image}).image == engine.image
-
-
-@each_engine
-def test_ports_probes_and_metrics_fit_together(engine: ServingEngine) -> None:
-    ports = {port.name: port.number for port in engine.ports}
-    assert len(set(ports.values())) == len(ports) == len(engine.ports)
-    assert "http" in ports
-    for endpoint in (engine.startup, engine.readiness, engine.liveness, engine.metrics.endpoint):
-        assert endpoint.port in ports and endpoint.path.startswith("/")
-
-
-@each_engine
-def test_metric_names_are_those_of_the_real_server(engine: ServingEngine) -> None:
-    lines = (FIXTURES / METRICS[engine.name]).read_text().splitlines()
-    types = dict(line.split()[2:4] for line in lines if line.startswith("# TYPE"))
-    kinds = {
-        "gauge": ("running", "waiting", "kv_cache_usage"),
-        "histogram": ("ttft", "tpot", "itl", "e2e", "queue_time"),
-        "counter": (
-            "e2e_microseconds",
-            "queue_microseconds",
-            "succeeded",
-            "failed",
-            "rejected",
-            "prompt_tokens",
-            "generated_tokens",
-        ),
-    }
-    assert {field.name for field in fields(Metrics)} == {
-        "endpoint",
-        *(name for names in kinds.values() for name in names),
-    }
-    for kind, names in kinds.items():
-        for name in names:
-            metric = getattr(engine.metrics, name)
-            assert metric is None or types.get(metric) == kind, (name, metric)
-    assert engine.metrics.waiting is not None  # scaling speaks by it first
-
-
-@each_engine
-def test_sources_are_known_ones(engine: ServingEngine) -> None:
-    assert set(engine.sources) <= set(SCHEMES)
-
-
-@each_engine
-@pytest.mark.parametrize("model", MODELS, ids=list(MODELS))
-def test_every_source_is_served_or_refused(engine: ServingEngine, model: str) -> None:
-    of = service(MODELS[model], served(engine))
-    found = engine.obstacle(
-        revision(of), catalogue.runtimes()[engine.name], catalogue.accelerators()["nvidia-h100-80gb"]
-    )
-    scheme = MODELS[model]["uri"].partition(":")[0]
-    assert (found is None) == (scheme in engine.sources)
-    if found is None:
-        args = engine_of(rendered(of))["args"]
-        path = MODELS[model]["uri"].partition("://")[2].strip("/").partition("/")[2]
-        assert any(path in arg for arg in args) or scheme == "oci"
-    else:
-        assert found.reason is Reason.SOURCE_NOT_SUPPORTED
-        assert found.message.startswith(f"spec.model.uri: {engine.name} cannot load {scheme}://; it takes ")
-
-
-@each_engine
-def test_the_operators_arguments_are_reserved_and_stand_last(engine: ServingEngine) -> None:
-    of = service(MODELS["s3"], {**served(engine), "args": ["--seed=1"] if engine.name == "vllm" else ["--id=1"]})
-    launch = Launch("chat", revision(of), catalogue.runtimes()[engine.name], catalogue.accelerators()["nvidia-h200"])
-    own = engine.operator_args(launch)
-    for arg in own:
-        flag, equals, _ = arg.partition("=")
-        users = {**served(engine), "args": [f"{flag}=mine"]}
-        found = obstacle(service(MODELS["s3"], users))
-        assert equals and found is not None
-        assert found.message.startswith(f"spec.runtime.args[0]: {flag} is set by the operator; ")
-    assert engine.args(launch)[-len(own) :] == own
-
-
-@each_engine
-def test_the_operators_variables_are_the_operators(engine: ServingEngine) -> None:
-    of = service(MODELS["s3 with keys"], served(engine))
-    for entry in engine_of(rendered(of))["env"]:
-        users = {**served(engine), "env": [{"name": entry["name"], "value": "mine"}]}
-        found = obstacle(service(MODELS["s3 with keys"], users))
-        assert found is not None and found.reason is Reason.ARGUMENT_NOT_ALLOWED
-        assert found.message == f"spec.runtime.env[0]: {entry['name']} is set by the operator; remove it"
-
-
-@each_engine
-def test_it_drains(engine: ServingEngine) -> None:
-    pod, container = pod_of(rendered(service(MODELS["pvc"], served(engine)))), None
-    container = pod["containers"][0]
-    drain = catalogue.runtimes()[engine.name].drain
-    assert container["lifecycle"] == {"preStop": {"sleep": {"seconds": drain.pre_stop_seconds}}}
-    assert any(arg.endswith(f"={drain.timeout_seconds}") for arg in container["args"])
-    assert pod["terminationGracePeriodSeconds"] > drain.pre_stop_seconds + drain.timeout_seconds
-
-
-@each_engine
-def test_it_runs_as_its_own_user_with_a_writable_home(engine: ServingEngine) -> None:
-    pod = pod_of(rendered(service(MODELS["pvc"], served(engine))))
-    container = pod["containers"][0]
-    assert pod["securityContext"]["runAsUser"] == pod["securityContext"]["fsGroup"] == engine.user > 0
-    writable = [mount["mountPath"] for mount in container["volumeMounts"] if not mount.get("readOnly")]
-    env = {entry["name"]: entry.get("value", "") for entry in container["env"]}
-    caches = [value for name, value in env.items() if name.endswith(("HOME", "_ROOT", "_DIR", "_PATH"))]
-    assert env["HOME"] in caches
-    assert all(any(path == mount or path.startswith(f"{mount}/") for mount in writable) for path in caches)
-    assert "/dev/shm" in writable
 
 
 def obstacle(of: Any, runtime: ServingRuntimeSpec | None = None) -> Obstacle | None:
@@ -155,6 +22,8 @@ def obstacle(of: Any, runtime: ServingRuntimeSpec | None = None) -> Obstacle | N
 
 H100X4 = {"type": "nvidia-h100-80gb", "count": 4}
 MIG = "nvidia-h100-80gb-mig-1g.10gb"
+TEI = "text-embeddings-inference"
+SQL = {"name": "sql", "uri": "hf://org/sql-lora"}
 
 # model, spec.runtime, accelerator -> reason, the beginning of the message
 REFUSED: list[tuple[str, Any, Any, Any, Reason, str]] = [
@@ -205,6 +74,61 @@ REFUSED: list[tuple[str, Any, Any, Any, Reason, str]] = [
      Reason.ARGUMENT_NOT_ALLOWED, "spec.runtime.args[0]: --model-control (it could be --model-control-mode) is not"),
     ("triton without value", {"uri": "pvc://m"}, {"name": "triton", "args": ["--id"]}, {}, Reason.ARGUMENT_NOT_ALLOWED,
      "spec.runtime.args[0]: --id has no value; write --id=VALUE"),
+    ("sglang remote code", {}, {"name": "sglang", "args": ["--trust-remote-code"]}, {}, Reason.ARGUMENT_NOT_ALLOWED,
+     "spec.runtime.args[0]: --trust-remote-code is not allowed by ServingRuntime 'sglang'"),
+    ("sglang shortened", {}, {"name": "sglang", "args": ["--tp=2"]}, {}, Reason.ARGUMENT_NOT_ALLOWED,
+     "spec.runtime.args[0]: --tp could be --tp-size, which is set by the operator; use count of spec.accelerators"),
+    ("sglang plugin", {}, {"name": "sglang", "env": [{"name": "SGLANG_EXTERNAL_MODEL_PACKAGE", "value": "evil"}]}, {},
+     Reason.ARGUMENT_NOT_ALLOWED, "spec.runtime.env[0]: SGLANG_EXTERNAL_MODEL_PACKAGE is not allowed"),
+    ("sglang uneven", {}, {"name": "sglang", "args": ["--pp-size=3"]}, H100X4, Reason.TENSOR_PARALLEL_INVALID,
+     "spec.runtime.args: --pp-size must be a whole number that divides the 4 accelerators of a replica"),
+    ("sglang name", {**MODELS["hf"], "name": "qwen:8b"}, {"name": "sglang"}, {}, Reason.INVALID_SPEC,
+     "spec.model.name: sglang takes what follows a ':' for the name of an adapter; leave it out of 'qwen:8b'"),
+    ("sglang slices", {}, {"name": "sglang"}, {"type": MIG, "count": 2}, Reason.TENSOR_PARALLEL_INVALID,
+     f"spec.accelerators: 2x {MIG}: a process sees one slice"),
+    ("trtllm bucket", MODELS["s3"], {"name": "tensorrt-llm"}, {}, Reason.SOURCE_NOT_SUPPORTED,
+     "spec.model.uri: tensorrt-llm cannot load s3://; it takes hf://, pvc://, oci://"),
+    ("trtllm quantized", {**MODELS["hf"], "quantization": "fp8"}, {"name": "tensorrt-llm"}, {}, Reason.INVALID_SPEC,
+     "spec.model.quantization: tensorrt-llm loads a checkpoint as it is; remove it"),
+    ("trtllm settings", {}, {"name": "tensorrt-llm", "args": ["--config=/mnt/models/x.yaml"]}, {},
+     Reason.ARGUMENT_NOT_ALLOWED, "spec.runtime.args[0]: --config is set by the operator; remove it"),
+    ("trtllm module", {}, {"name": "tensorrt-llm", "args": ["--custom_module_dirs", "/mnt/models"]}, {},
+     Reason.ARGUMENT_NOT_ALLOWED, "spec.runtime.args[0]: --custom-module-dirs is not allowed"),
+    ("trtllm any setting", {}, {"name": "tensorrt-llm", "args": ["--set", "trust_remote_code=true"]}, {},
+     Reason.ARGUMENT_NOT_ALLOWED, "spec.runtime.args[0]: --set is not allowed by ServingRuntime 'tensorrt-llm'"),
+    ("trtllm stages", {}, {"name": "tensorrt-llm", "args": ["--pp_size=3"]}, H100X4, Reason.TENSOR_PARALLEL_INVALID,
+     "spec.runtime.args: --pp-size must be a whole number that divides the 4 accelerators"),
+    ("onnx over GPUs", MODELS["pvc"], {"name": "onnxruntime"}, H100X4, Reason.TENSOR_PARALLEL_INVALID,
+     "spec.accelerators: 4x nvidia-h100-80gb: onnxruntime keeps a model on one accelerator; set count to 1 and raise"),
+    ("onnx by name", {**MODELS["pvc"], "name": "x"}, {"name": "onnxruntime"}, {}, Reason.INVALID_SPEC,
+     "spec.model.name: onnxruntime takes it from the model repository"),
+    ("onnx of the hub", {}, {"name": "onnxruntime"}, {}, Reason.SOURCE_NOT_SUPPORTED,
+     "spec.model.uri: onnxruntime cannot load hf://; it takes s3://, gs://, pvc://, oci://"),
+    ("TEI over GPUs", {}, {"name": TEI}, H100X4, Reason.TENSOR_PARALLEL_INVALID,
+     f"spec.accelerators: 4x nvidia-h100-80gb: {TEI} keeps a model on one accelerator"),
+    ("TEI context", {**MODELS["hf"], "maxModelLen": 512}, {"name": TEI}, {}, Reason.INVALID_SPEC,
+     f"spec.model.maxModelLen: {TEI} takes it from the model; remove it"),
+    ("TEI key", {}, {"name": TEI, "args": ["--api-key=x"]}, {}, Reason.ARGUMENT_NOT_ALLOWED,
+     f"spec.runtime.args[0]: --api-key is not allowed by ServingRuntime '{TEI}'; set API_KEY in spec.runtime.env by"),
+    ("TEI port", {}, {"name": TEI, "env": [{"name": "PORT", "value": "1"}]}, {}, Reason.ARGUMENT_NOT_ALLOWED,
+     "spec.runtime.env[0]: PORT is not allowed"),
+    ("Bento of the hub", {}, {"name": "bentoml"}, {}, Reason.SOURCE_NOT_SUPPORTED,
+     "spec.model.uri: bentoml cannot load hf://; it takes oci://"),
+    ("Bento without a tag", {"uri": "oci://registry.example.com:5000/fraud"}, {"name": "bentoml"}, {},
+     Reason.INVALID_SPEC, "spec.model.uri: the Bento's image would change under the running service; name a tag"),
+    ("latest Bento", {"uri": "oci://registry.example.com/fraud:latest"}, {"name": "bentoml"}, {},
+     Reason.INVALID_SPEC, "spec.model.uri: the Bento's image would change under the running service; name a tag"),
+    ("Bento quantized", {**MODELS["oci"], "quantization": "fp8"}, {"name": "bentoml"}, {}, Reason.INVALID_SPEC,
+     "spec.model.quantization: the Bento itself decides it; remove it"),
+    ("Bento elsewhere", MODELS["oci"], {"name": "bentoml", "args": ["--working-dir=/tmp"]}, {},
+     Reason.ARGUMENT_NOT_ALLOWED, "spec.runtime.args[0]: --working-dir is not allowed by ServingRuntime 'bentoml'"),
+    ("adapters of TensorRT-LLM", {**MODELS["hf"], "adapters": [SQL]}, {"name": "tensorrt-llm"}, {}, Reason.INVALID_SPEC,
+     "spec.model.adapters: tensorrt-llm serves no LoRA adapters; remove them, or name vllm or sglang"),
+    ("adapter in a bucket", {**MODELS["hf"], "adapters": [SQL, {"name": "b", "uri": "s3://loras/b"}]}, {}, {},
+     Reason.SOURCE_NOT_SUPPORTED,
+     "spec.model.adapters[1].uri: vllm cannot load an adapter from s3://; it takes hf://, pvc://, oci://:"),
+    ("adapters by argument", {}, {"args": ["--lora-modules", "a=org/a"]}, {}, Reason.ARGUMENT_NOT_ALLOWED,
+     "spec.runtime.args[0]: --lora-modules is set by the operator; use spec.model.adapters"),
 ]  # fmt: skip
 
 
@@ -268,44 +192,3 @@ def test_an_admins_image_command_user_and_pull_secrets() -> None:
     assert engine_of(record)["command"] == ["python3", "-m", "vllm"]
     assert pod_of(record)["securityContext"]["runAsUser"] == 1234
     assert pod_of(record)["imagePullSecrets"] == [{"name": "mirror"}]
-
-
-@pytest.mark.parametrize(
-    ("model", "runtime", "choice", "wanted"),
-    [
-        (MODELS["hf"], {}, {}, {"--served-model-name=chat", "--tensor-parallel-size=1", "--host=0.0.0.0"}),
-        ({**MODELS["hf"], "name": "q"}, {}, H100X4, {"--served-model-name=q", "--tensor-parallel-size=4"}),
-        (MODELS["hf with a token"], {}, {}, {"--revision=main"}),
-        (
-            {**MODELS["hf"], "maxModelLen": 8192, "quantization": "fp8"},
-            {},
-            {},
-            {"--max-model-len=8192", "--quantization=fp8"},
-        ),
-        (MODELS["s3"], {}, {}, {"--load-format=runai_streamer"}),
-        (MODELS["hf"], {"args": ["--pipeline-parallel-size=2"]}, H100X4, {"--tensor-parallel-size=2"}),
-        (MODELS["hf"], {"args": ["--pipeline_parallel_size", "4"]}, H100X4, {"--tensor-parallel-size=1"}),
-    ],
-)
-def test_what_vllm_is_told(model: Any, runtime: Any, choice: Any, wanted: set[str]) -> None:
-    args = engine_of(rendered(service(model, runtime, choice or {"type": "nvidia-h100-80gb"})))["args"]
-    assert wanted <= set(args)
-    assert not args[0].startswith("-")
-
-
-@pytest.mark.parametrize("quantization", ["awq", "gptq", "int8", "nvfp4"])
-def test_a_checkpoints_own_quantization_is_left_to_the_checkpoint(quantization: str) -> None:
-    of = service({**MODELS["hf"], "quantization": quantization})
-    assert not [arg for arg in engine_of(rendered(of))["args"] if "quantization" in arg]
-
-
-def test_triton_reads_its_repository_where_it_is() -> None:
-    args = engine_of(rendered(service(MODELS["s3"], {"name": "triton"})))["args"]
-    assert "--model-repository=s3://models/qwen/3-8b" in args
-    mounted = engine_of(rendered(service(MODELS["pvc folder"], {"name": "triton"})))["args"]
-    assert "--model-repository=/mnt/models/qwen/3-8b" in mounted
-
-
-def test_endpoints_are_plain_data() -> None:
-    assert ENGINES["vllm"].readiness == Endpoint("http", "/health")
-    assert ENGINES["triton"].metrics.endpoint == Endpoint("metrics", "/metrics")

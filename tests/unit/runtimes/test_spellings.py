@@ -18,12 +18,14 @@ OPEN = [
     (name, flag)
     for name, flags in LONG.items()
     for flag in flags
-    if not forbidden(flag, [*ENGINES[name].rules.reserved, *ENGINES[name].rules.denied])
+    if not forbidden(flag.replace("_", "-"), [*ENGINES[name].rules.reserved, *ENGINES[name].rules.denied])
 ]
 
 
 def judged(engine: str, args: list[str]) -> Obstacle | None:
-    of = service(MODELS["pvc"], {"name": engine, "args": args}, {"type": "nvidia-h100-80gb", "count": 4})
+    model = next(model for model in ("pvc", "oci") if model in ENGINES[engine].sources)
+    count = 4 if ENGINES[engine].parallel else 1
+    of = service(MODELS[model], {"name": engine, "args": args}, {"type": "nvidia-h100-80gb", "count": count})
     return ENGINES[engine].obstacle(
         revision(of), catalogue.runtimes()[engine], catalogue.accelerators()["nvidia-h100-80gb"]
     )
@@ -31,7 +33,7 @@ def judged(engine: str, args: list[str]) -> Obstacle | None:
 
 @pytest.mark.parametrize(("engine", "flag"), OPEN)
 def test_every_other_flag_of_the_engine_passes(engine: str, flag: str) -> None:
-    value = "2" if flag == "--pipeline-parallel-size" else "x"
+    value = "2" if flag.replace("_", "-") in ("--pipeline-parallel-size", "--pp-size") else "x"
     assert judged(engine, [f"{flag}={value}"]) is None
     assert judged(engine, [flag.replace("-", "_").replace("__", "--", 1), value]) is None
 
@@ -84,6 +86,11 @@ def test_no_short_form_passes(short: str) -> None:
 OPERATORS = {
     "vllm": ["--port", "--tensor-parallel-size", "--shutdown-timeout"],
     "triton": ["--model-repository", "--http-port", "--exit-timeout-secs"],
+    "onnxruntime": ["--model-repository", "--http-port", "--exit-timeout-secs"],
+    "sglang": ["--model-path", "--port", "--tp-size"],
+    "tensorrt-llm": ["--backend", "--port", "--tp_size"],
+    "text-embeddings-inference": ["--model-id", "--hostname", "--port"],
+    "bentoml": ["--production", "--host", "--port"],
 }
 FRAGMENTS = st.sampled_from([flag for flags in LONG.values() for flag in flags] + SHORT)
 WORDS = st.one_of(

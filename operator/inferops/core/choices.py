@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 
+from inferops.api.accelerator import AcceleratorSpec
 from inferops.api.formats import seconds
 from inferops.api.inferenceservice import AcceleratorChoice, InferenceServiceSpec, ModelSpec
-from inferops.core.facts import UNQUANTIZED, Precision
+from inferops.core.facts import UNQUANTIZED, ModelFacts, Precision
 from inferops.core.observation import Observation, RevisionView
 from inferops.core.revision import BatchLimits, RevisionSpec, revision_of
-from inferops.core.sizing import Ask, Option, Rejection, Shape
+from inferops.core.sizing import Ask, Option, Rejection, Shape, Sizing, size, size_listed
 
 STORED: dict[str, Precision] = {
     "fp8": Precision.FP8,
@@ -41,6 +43,17 @@ def ask_of(spec: InferenceServiceSpec, memory_share: float) -> Ask:
         precisions=precisions,
         utilization=memory_share,
     )
+
+
+def size_for(
+    spec: InferenceServiceSpec, facts: ModelFacts, accelerators: Mapping[str, AcceleratorSpec], memory_share: float
+) -> Sizing:
+    """Sizing's answer for `spec`: on the accelerators that it lists, else on all."""
+    ask = ask_of(spec, memory_share)
+    if not spec.accelerators:
+        return size(facts, ask, accelerators)
+    listed = [(choice.type, choice.count // choice.nodes, choice.nodes) for choice in spec.accelerators]
+    return size_listed(facts, ask, listed, accelerators)
 
 
 def shape_of(choice: AcceleratorChoice, precision: Precision) -> Shape:

@@ -6,7 +6,7 @@ carry the asked concurrency. The cheapest an hour comes first, of equals the one
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import ceil, inf
 
@@ -17,6 +17,7 @@ from inferops.core.parallel import illegal, splits
 from inferops.core.replica import Replica
 
 GIB = memory.GIB
+Accelerators = Mapping[str, AcceleratorSpec]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,14 +91,33 @@ class Sizing:
     rejected: tuple[Rejection, ...] = field(default=())
 
 
-def size(facts: ModelFacts, ask: Ask, accelerators: Mapping[str, AcceleratorSpec]) -> Sizing:
+def size(facts: ModelFacts, ask: Ask, accelerators: Accelerators) -> Sizing:
     """Judge every shape of `facts` on `accelerators`, by name. The same input gives the same answer."""
-    options: list[Option] = []
-    rejected: list[Rejection] = []
-    for name in sorted(accelerators):
-        for judged in _judged(facts, ask, name, accelerators[name]):
-            (options if isinstance(judged, Option) else rejected).append(judged)  # type: ignore[arg-type]
-    return Sizing(facts, ask, tuple(sorted(options, key=_rank)), tuple(rejected))
+    return _sizing(
+        facts, ask, (one for name in sorted(accelerators) for one in _judged(facts, ask, name, accelerators[name]))
+    )
+
+
+def size_listed(
+    facts: ModelFacts, ask: Ask, listed: Sequence[tuple[str, int, int]], accelerators: Accelerators
+) -> Sizing:
+    """Judge only the shapes that are listed as accelerator, tensor and pipeline size; unknown ones are left out."""
+    return _sizing(
+        facts,
+        ask,
+        (
+            judge(facts, ask, Shape(name, tensor, pipeline, _stored(facts, precision)), accelerators[name], precision)
+            for name, tensor, pipeline in listed
+            if name in accelerators
+            for precision in ask.precisions
+        ),
+    )
+
+
+def _sizing(facts: ModelFacts, ask: Ask, judged: Iterable[Option | Rejection]) -> Sizing:
+    found = tuple(judged)
+    options = sorted((one for one in found if isinstance(one, Option)), key=_rank)
+    return Sizing(facts, ask, tuple(options), tuple(one for one in found if isinstance(one, Rejection)))
 
 
 def judge(
@@ -126,10 +146,13 @@ def judge(
 
 def _judged(facts: ModelFacts, ask: Ask, name: str, accelerator: AcceleratorSpec) -> Iterator[Option | Rejection]:
     for precision in ask.precisions:
-        stored = facts.precision if precision is None else precision
-        tried = list(splits(facts, accelerator))
-        for tensor, pipeline in tried:
-            yield judge(facts, ask, Shape(name, tensor, pipeline, stored), accelerator, precision)
+        for tensor, pipeline in splits(facts, accelerator):
+            shape = Shape(name, tensor, pipeline, _stored(facts, precision))
+            yield judge(facts, ask, shape, accelerator, precision)
+
+
+def _stored(facts: ModelFacts, precision: Precision | None) -> Precision:
+    return facts.precision if precision is None else precision
 
 
 def _lengths(ask: Ask, length: int) -> tuple[int, int]:

@@ -9,9 +9,9 @@ import pytest
 
 from inferops.api.servingruntime import ServingRuntimeSpec
 from inferops.core.decide import decide, replicas_wanted
-from inferops.core.told import describe
 from inferops.core.observation import Observation
 from inferops.core.revision import revision_of
+from inferops.core.told import describe
 from unit.core.building import choice, node, revision, seen, service
 
 ONE = service()

@@ -25,6 +25,7 @@ from inferops.catalogue import accelerators, runtimes
 from inferops.controller import watch
 from inferops.controller.apply import Applier
 from inferops.controller.events import Recorder
+from inferops.controller.optional import OptionalKinds
 from inferops.controller.queue import Queue
 from inferops.controller.reconcile import Reconciler
 from inferops.controller.store import Key, Store
@@ -78,11 +79,16 @@ class Operator:
                 server = await serve(
                     self.metrics, self.options.address, self.options.port, self._healthy, lambda: self.primed
                 )
-            await self._prime(client)
+            optional = OptionalKinds(client, self.store, self.queue)
+            await self._prime(client, optional)
             sweeper = watch.Sweeper(client, self.store, self.queue)
             handlers = watch.registry(self.store, self.queue)
             watch.log_in(handlers, configuration, sweeper.listed, agent)
-            own = [self._task(self._lead(elector, client), "leader"), self._task(sweeper.run(), "sweeper")]
+            own = [
+                self._task(self._lead(elector, client), "leader"),
+                self._task(sweeper.run(), "sweeper"),
+                self._task(optional.run(), "optional kinds"),
+            ]
             await self._watch(handlers, own, elector)
         finally:
             if server is not None:
@@ -92,12 +98,13 @@ class Operator:
         if self.failure is not None:
             raise self.failure
 
-    async def _prime(self, client: Client) -> None:
+    async def _prime(self, client: Client, optional: OptionalKinds) -> None:
         """Fill the caches; a server that is not there yet is waited for."""
         wait = 0.5
         while not self.primed:
             try:
                 await watch.prime(client, self.store, self.queue)
+                await optional.prime()
                 self.primed = True
             except KubeError as error:
                 log.warning("cannot fill the caches yet: %s", error)

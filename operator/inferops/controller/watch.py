@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from typing import Any, cast
 
@@ -134,10 +135,17 @@ class Sweeper:
         async for items, listed_at in self._kube.pages(kind, selector(kind), metadata_only=True):
             there.update((item["metadata"].get("namespace", ""), item["metadata"]["name"]) for item in items)
             version = listed_at
-        for namespace, name in self._store.names(kind):
-            if (namespace, name) not in there:
-                for key in self._store.remove(kind, namespace, name, not_after=version):
-                    self._queue.add(key)
+        forget_others(self._store, self._queue, kind, there, version)
+
+
+def forget_others(
+    store: Store, queue: Queue[Key], kind: Kind, there: AbstractSet[tuple[str, str]], version: int | None
+) -> None:
+    """Forget what a LIST at `version` did not hold, and ask for runs of the keys that this concerns."""
+    for namespace, name in store.names(kind):
+        if (namespace, name) not in there:
+            for key in store.remove(kind, namespace, name, not_after=version):
+                queue.add(key)
 
 
 def selector(kind: Kind) -> str:

@@ -233,21 +233,46 @@ class Client:
 
     async def watch(self, kind: Kind, namespace: str, name: str, timeout: float) -> AsyncIterator[Object]:
         """The states of one object from now on, for at most `timeout` seconds."""
-        params = {
-            "watch": "true",
-            "fieldSelector": f"metadata.name={name}",
-            "timeoutSeconds": str(max(1, int(timeout))),
-        }
-        limit = aiohttp.ClientTimeout(total=timeout + 1, sock_connect=CONNECT_TIMEOUT)
-        url, headers = self._host + kind.path(namespace), await bearer(self._configuration)
+        async for type_, found in self._events(
+            kind.path(namespace), {"fieldSelector": f"metadata.name={name}"}, timeout
+        ):
+            if type_ in ("ADDED", "MODIFIED"):
+                yield found
+
+    async def offers(self, kind: Kind) -> bool:
+        """Whether the cluster has this kind."""
         try:
-            async with self._session.get(url, params=params, headers=headers, timeout=limit) as response:
+            answer = await self._request("GET", kind, "discover", kind.path().rpartition("/")[0], "its version")
+        except KubeError as error:
+            if error.status == 404:
+                return False
+            raise
+        return any(each.get("name") == kind.plural for each in answer.get("resources") or ())
+
+    async def follow(
+        self, kind: Kind, selector: str, version: int, timeout: float
+    ) -> AsyncIterator[tuple[str, Object]]:
+        """What happens to the objects of a kind after `version`, as ADDED, MODIFIED or DELETED with the object.
+
+        Ends after `timeout` seconds, and earlier where something went wrong: the caller lists and follows anew.
+        """
+        params = {"resourceVersion": str(version), **({"labelSelector": selector} if selector else {})}
+        async for type_, found in self._events(kind.path(), params, timeout):
+            if type_ not in ("ADDED", "MODIFIED", "DELETED"):
+                return
+            yield type_, found
+
+    async def _events(self, path: str, params: Mapping[str, str], timeout: float) -> AsyncIterator[tuple[str, Object]]:
+        query = {"watch": "true", "timeoutSeconds": str(max(1, int(timeout))), **params}
+        limit = aiohttp.ClientTimeout(total=timeout + 1, sock_connect=CONNECT_TIMEOUT)
+        headers = await bearer(self._configuration)
+        try:
+            async with self._session.get(self._host + path, params=query, headers=headers, timeout=limit) as response:
                 async for line in response.content:
                     event = json.loads(line)
-                    if event.get("type") in ("ADDED", "MODIFIED"):
-                        yield event["object"]
+                    yield str(event.get("type")), event.get("object") or {}
         except (aiohttp.ClientError, TimeoutError, ValueError):
-            return  # the caller reads the object again and watches anew
+            return  # the caller reads again and watches anew
 
     async def _write(
         self, method: str, kind: Kind, verb: str, path: str, what: str, body: Object, **options: Any

@@ -24,9 +24,10 @@ def render_revision(
     engine: ServingEngine,
     zoned: bool = True,
 ) -> Record:
-    """`revision` with its objects. `zoned`: its nodes tell their zones. Requires that the engine has no obstacle to it and that `service` has a uid.
+    """`revision` with its objects, on nodes that tell their zones where they are `zoned`.
 
-    The same input gives the same objects, key by key. Raises ValueError where `service` has no uid.
+    Requires that the engine has no obstacle to it and that `service` has a uid. The same input gives the same objects,
+    key by key. Raises ValueError where `service` has no uid.
     """
     launch = Launch(service.metadata.name, revision, runtime, accelerator, zoned=zoned)
     return Record(

@@ -39,6 +39,7 @@ class Fake:
     refuses: Callable[[str, Object], KubeError | None] = lambda verb, desired: None
     crash_after: int | None = None  # writes
     fenced: bool = False
+    offered: set[Kind] = field(default_factory=set)  # kinds that not every cluster has
     version: int = 0
 
     @property
@@ -57,6 +58,8 @@ class Fake:
         return self.read(kind, namespace, name)
 
     async def pages(self, kind: Kind, selector: str = "", **_: Any) -> AsyncIterator[tuple[list[Object], int]]:
+        if error := self.refuses("list", {"kind": kind.kind}):
+            raise error
         yield self.all(kind, selector), self.version
 
     async def create(self, kind: Kind, desired: Object) -> Object:
@@ -90,6 +93,19 @@ class Fake:
     async def watch(self, kind: Kind, namespace: str, name: str, timeout: float) -> AsyncIterator[Object]:
         raise AssertionError("a reconcile watches nothing")
         yield {}
+
+    async def offers(self, kind: Kind) -> bool:
+        if error := self.refuses("discover", {"kind": kind.kind}):
+            raise error
+        return kind in self.offered
+
+    async def follow(
+        self, kind: Kind, selector: str, version: int, timeout: float
+    ) -> AsyncIterator[tuple[str, Object]]:
+        """Everything that happened after `version`, and then the end."""
+        for event, of, raw in list(self.changes):
+            if of is kind and int(raw["metadata"]["resourceVersion"]) > version:
+                yield event, clone(raw)
 
     # What others do
 

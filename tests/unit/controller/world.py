@@ -13,7 +13,18 @@ from inferops.controller.reconcile import Reconciler
 from inferops.controller.store import CHILDREN, WATCHED, Key, Store
 from inferops.controller.watch import CHILD_SELECTOR
 from inferops.kube.client import Fenced, KubeError
-from inferops.kube.kinds import BUDGET, DEPLOYMENT, EVENT, INFERENCE_SERVICE, NODE, POD, RECORD, SERVICE, Kind
+from inferops.kube.kinds import (
+    BUDGET,
+    DEPLOYMENT,
+    EVENT,
+    INFERENCE_SERVICE,
+    LEADER_WORKER_SET,
+    NODE,
+    POD,
+    RECORD,
+    SERVICE,
+    Kind,
+)
 from inferops.kube.owned import Object
 from unit.controller.building import NAMESPACE, node, service
 from unit.controller.fakekube import Fake
@@ -46,7 +57,9 @@ class World:
         self.fake.crash_after = None
         self.store = Store(accelerators(), runtimes())
         self.pending: dict[Key, None] = {}
-        for kind in WATCHED:
+        for kind in self.fake.offered:
+            self.store.offer(kind, True)
+        for kind in (*WATCHED, *self.fake.offered):
             for raw in self.fake.all(kind, CHILD_SELECTOR if kind in CHILDREN else ""):
                 self.store.put(kind, raw)
         self.pending.update(dict.fromkeys(self.store.all_keys()))
@@ -105,17 +118,24 @@ class World:
         raise AssertionError(f"still changing after {rounds} rounds: {self.fake.requests[-12:]}")
 
     def run_pods(self) -> None:
-        """The Deployment controller and the kubelet, each once."""
+        """The controllers of Deployments and LeaderWorkerSets, and the kubelet, each once."""
         wanted: dict[str, Object] = {}
         for deployment in self.fake.all(DEPLOYMENT, CHILD_SELECTOR):
             for number in range(deployment["spec"]["replicas"]):
                 name = f"{deployment['metadata']['name']}-{number}"
-                wanted[name] = deployment
+                wanted[name] = _pod(name, deployment, deployment["spec"]["template"])
+        for lws in self.fake.all(LEADER_WORKER_SET, CHILD_SELECTOR):
+            group = lws["spec"]["leaderWorkerTemplate"]
+            for number in range(lws["spec"]["replicas"]):
+                leader = f"{lws['metadata']['name']}-{number}"
+                wanted[leader] = _pod(leader, lws, group["leaderTemplate"])
+                for worker in range(1, group["size"]):
+                    wanted[f"{leader}-{worker}"] = _pod(f"{leader}-{worker}", lws, group["workerTemplate"])
         there = {pod["metadata"]["name"]: pod for pod in self.fake.all(POD)}
         for name in sorted(there.keys() - wanted.keys()):
             self.fake.remove(POD, NAMESPACE, name)
-        for name, deployment in wanted.items():
-            raw = there.get(name) or _pod(name, deployment)
+        for name, fresh in wanted.items():
+            raw = there.get(name) or fresh
             status = self.pod_status(raw)
             if raw.get("status") != status:
                 self.fake.put(POD, {**raw, "status": status}, "kubelet")
@@ -168,10 +188,9 @@ def _ours(raw: Object) -> bool:
     return (raw["metadata"].get("labels") or {}).get(label) == value
 
 
-def _pod(name: str, deployment: Object) -> Object:
-    owner = {"apiVersion": "apps/v1", "kind": "Deployment", "uid": deployment["metadata"]["uid"], "controller": True}
-    labels = deployment["spec"]["template"]["metadata"]["labels"]
-    meta = {"name": name, "namespace": NAMESPACE, "labels": labels, "ownerReferences": [owner]}
+def _pod(name: str, of: Object, template: Object) -> Object:
+    owner = {"apiVersion": of["apiVersion"], "kind": of["kind"], "uid": of["metadata"]["uid"], "controller": True}
+    meta = {"name": name, "namespace": NAMESPACE, "labels": template["metadata"]["labels"], "ownerReferences": [owner]}
     return {"metadata": meta, "spec": {"nodeName": "node-1"}}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -15,7 +16,7 @@ from inferops.api.inferencecluster import InferenceClusterStatus
 from inferops.api.inferenceservice import InferenceServiceStatus
 from inferops.core.decide import decide
 from inferops.core.engine import Obstacle
-from inferops.core.observation import Observation, PodView
+from inferops.core.observation import LEADER_WORKER_SET, Observation, PodView, RevisionView
 from inferops.core.status import MESSAGE_LIMIT, cluster_status, invalid
 from unit.core.building import NOW, by_type, node, revision, seen, service, told
 from unit.core.rules import conditions_are_kstatus, holds
@@ -26,6 +27,33 @@ old = revision(TWO, ready=2)
 IN_USE: dict[str, Any] = {"unschedulable": "0/1 nodes are available: 1 Insufficient nvidia.com/gpu."}
 QUOTA = 'pods "llama-x" is forbidden: exceeded quota: gpus, requested: requests.nvidia.com/gpu=1'
 RESTRICTED = 'pods "llama-x" is forbidden: violates PodSecurity "restricted:latest"'
+
+
+PAIRS = service({"type": "l4", "count": 16, "nodes": 2}, scaling={"replicas": 2})
+LWS = frozenset({LEADER_WORKER_SET})
+
+
+def group(*groups: int, node: str = "", ready: bool = False, worker: Mapping[str, Any] | None = None) -> RevisionView:
+    """A revision with these groups of two pods. Workers run, and so are ready, as soon as they have a node; with
+    `worker` they have none."""
+    found = revision(PAIRS)
+    lost = {"node": "", "ready": False} if worker else {}
+    return replace(
+        found,
+        pods=tuple(
+            pod
+            for number in map(str, groups)
+            for pod in (
+                PodView(f"l-{number}", found.hash, number, node=node, ready=ready),
+                PodView(
+                    f"l-{number}-1",
+                    found.hash,
+                    number,
+                    **{"worker": True, "node": node, "ready": True, **lost, **(worker or {})},
+                ),
+            )
+        ),
+    )
 
 
 def crash(waiting: str, message: str = "") -> dict[str, Any]:
@@ -42,6 +70,12 @@ PROGRESS = [
      "Unknown", "Scheduled", "Creating", ["0 of 2 replicas have a node"]),
     ("one has a node", seen(TWO, revision(TWO, loading=1, homeless=1)),
      "Unknown", "Scheduled", "Creating", ["1 of 2 replicas have a node"]),
+    ("of two groups one has its nodes", seen(PAIRS, group(0, node="node-1"), kinds=LWS),
+     "Unknown", "Scheduled", "Creating", ["1 of 2 replicas have a node"]),
+    ("no node is free for a worker", seen(PAIRS, group(0, 1, node="node-1", worker=IN_USE), kinds=LWS),
+     "Unknown", "Scheduled", "NodesTooSmall", ["2 of 2 replicas pending", "on 2 nodes, 8 on each"]),
+    ("a group loads", seen(PAIRS, group(0, 1, node="node-1"), kinds=LWS),
+     "Unknown", "RolledOut", "Loading", ["0 of 2 replicas ready"]),
     ("no node is free", seen(TWO, revision(TWO, loading=1, homeless=1, **IN_USE)),
      "Unknown", "Scheduled", "InsufficientCapacity",
      ["1 of 2 replicas pending", "1x nvidia.com/gpu (l4)", "the scheduler says"]),
@@ -89,6 +123,8 @@ STUCK = [
 ]
 WELL = [
     ("all serve", seen(TWO, old, stable=old, routed_to=old), ["all requests go to revision"]),
+    ("all groups serve", seen(PAIRS, group(0, 1, node="n", ready=True), stable=group(), routed_to=group(), kinds=LWS),
+     ["all requests"]),
     ("more than all serve", seen(TWO, revision(TWO, ready=3), stable=old, routed_to=old), ["all requests"]),
     ("zero as asked", seen(service(scaling={"replicas": 0}), revision(TWO), stable=old, routed_to=old),
      ["zero replicas as asked"]),
@@ -177,6 +213,10 @@ def test_replicas_are_counted_over_all_revisions_and_ready_ones_of_stable() -> N
     assert (status.stable_revision, status.latest_revision) == (old.hash, revision(NEXT).hash)
     assert status.selector == "inferops.dev/service=llama,inferops.dev/role!=worker"
     assert status.url == "http://llama.chat.svc"
+    groups = group(0, 1, node="n", ready=True)
+    status = decide(seen(PAIRS, groups, stable=groups, routed_to=groups, kinds=LWS)).status
+    assert (status.replicas, status.ready_replicas, status.revisions[0].ready_replicas) == (2, 2, 2)
+    assert status.revisions[0].accelerator == "16x l4 on 2 nodes"
 
 
 def test_the_longest_words_fit() -> None:

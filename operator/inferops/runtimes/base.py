@@ -112,6 +112,7 @@ class ServingEngine(ABC):
     drain_flag: str | None = None  # takes the seconds of the drain; None: it drains until its grace period ends
     takes_memory: float | None = None  # share of the accelerator's memory; None: it serves other than language models
     memory_flag: str | None = None  # by which the user sets that share
+    batch_flags: tuple[str, str] | None = None  # that limit the tokens of a step and the sequences at once
     adapter_sources: tuple[str, ...] = ()  # of LoRA adapters; empty: it serves none
     parallel: bool = True  # whether the processes of one replica share a model among accelerators
 
@@ -153,6 +154,15 @@ class ServingEngine(ABC):
         except (BadArgument, ValueError):
             return self.takes_memory  # refused elsewhere
         return share if 0 < share <= 1 else self.takes_memory
+
+    def batch_args(self, launch: Launch) -> list[str]:
+        """The limits that sizing reckons with, where they are not the engine's own; the user's win."""
+        batch = launch.revision.batch
+        if batch is None or self.batch_flags is None:
+            return []
+        given = {flag.name for flag in arguments.flags_of(launch.given_args)}
+        limits = zip(self.batch_flags, (batch.tokens, batch.sequences), strict=True)
+        return [f"{flag}={limit}" for flag, limit in limits if flag.replace("_", "-") not in given]
 
     def positional(self, launch: Launch) -> list[str]:
         """Arguments without a flag, which stand first."""

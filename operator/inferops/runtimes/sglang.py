@@ -148,6 +148,9 @@ class SGLang(ServingEngine):
         prompt_tokens="sglang:prompt_tokens_total",
         generated_tokens="sglang:generation_tokens_total",
     )
+    takes_memory = 0.88  # what it leaves for activations and CUDA graphs depends on the accelerator; about so much
+    memory_flag = "--mem-fraction-static"
+    batch_flags = ("--chunked-prefill-size", "--max-running-requests")
     sources = ("hf", "s3", "gs", "pvc", "oci")
     adapter_sources = adapters.SOURCES
     rules = Rules(RESERVED, DENIED, frozenset({"--log-requests"}))

@@ -85,6 +85,9 @@ class TensorRTLLM(ServingEngine):
         prompt_tokens="trtllm_prompt_tokens_total",
         generated_tokens="trtllm_generation_tokens_total",
     )
+    takes_memory = 0.9
+    memory_flag = "--kv-cache-free-gpu-memory-fraction"
+    batch_flags = ("--max_num_tokens", "--max_batch_size")
     sources = ("hf", "pvc", "oci")
     rules = Rules(RESERVED, DENIED, frozenset(), INSTEAD)
     denied_env = DENIED_ENV
@@ -116,7 +119,7 @@ class TensorRTLLM(ServingEngine):
             args.append(f"--revision={model.revision}")
         if model.max_model_len is not None:
             args.append(f"--max_seq_len={model.max_model_len}")
-        return args
+        return [*args, *self.batch_args(launch)]
 
     def operator_env(self, launch: Launch) -> list[dict[str, Any]]:
         return [

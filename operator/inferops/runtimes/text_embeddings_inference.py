@@ -81,6 +81,7 @@ class TextEmbeddingsInference(ServingEngine):
         succeeded="te_request_success",
         failed="te_request_failure",  # refused ones among them, with err="overloaded"
     )
+    takes_memory = 0.9
     sources = ("hf", "pvc", "oci")
     parallel = False
     rules = Rules(RESERVED, DENIED, frozenset(), INSTEAD)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from inferops.api.conditions import Reason
 from inferops.api.inferenceservice import ModelSpec
 from inferops.core.engine import Obstacle
-from inferops.runtimes import adapters
-from inferops.runtimes.arguments import Rules, flags_of
+from inferops.runtimes import adapters, parallel
+from inferops.runtimes.arguments import Rules
 from inferops.runtimes.base import (
     CACHE_PATH,
     LEADER_ADDRESS,
@@ -152,6 +151,7 @@ class VLLM(ServingEngine):
     denied_env = DENIED_ENV
     takes_memory = 0.92
     memory_flag = "--gpu-memory-utilization"
+    batch_flags = ("--max-num-batched-tokens", "--max-num-seqs")
     multi_node = True
 
     def positional(self, launch: Launch) -> list[str]:
@@ -167,7 +167,7 @@ class VLLM(ServingEngine):
 
     def operator_args(self, launch: Launch) -> list[str]:
         model = launch.revision.model
-        pipeline = pipeline_parallel(launch)
+        pipeline = parallel.stages(launch, (PIPELINE,))
         args = [
             "--host=0.0.0.0",
             "--port=8000",
@@ -187,7 +187,7 @@ class VLLM(ServingEngine):
             args.append("--quantization=fp8")
         if launch.source.scheme in STREAMED:
             args.append("--load-format=runai_streamer")
-        return args + lora_args(model)
+        return [*args, *self.batch_args(launch), *lora_args(model)]
 
     def group_args(self, launch: Launch) -> list[str]:
         """Processes on all nodes, without Ray. A worker loads its part and serves nothing."""
@@ -216,15 +216,7 @@ class VLLM(ServingEngine):
         ]
 
     def own_obstacle(self, launch: Launch) -> Obstacle | None:
-        count = launch.revision.accelerator.count
-        pipeline = pipeline_parallel(launch)
-        if pipeline >= 1 and count % pipeline == 0:
-            return None
-        return Obstacle(
-            Reason.TENSOR_PARALLEL_INVALID,
-            f"spec.runtime.args: {PIPELINE} must be a whole number that divides the {count} accelerators of a replica; "
-            "change it or the count in spec.accelerators",
-        )
+        return parallel.uneven(launch, (PIPELINE,))
 
 
 def lora_args(model: ModelSpec) -> list[str]:
@@ -240,16 +232,3 @@ def lora_args(model: ModelSpec) -> list[str]:
         "--lora-modules",
         *adapters.words(model),
     ]
-
-
-def pipeline_parallel(launch: Launch) -> int:
-    """Stages of pipeline parallelism; 0 where what was asked for is no number. TP is count divided by it.
-
-    Left out, there is a stage a node: tensor parallelism wants the links inside of one.
-    """
-    stages = launch.nodes
-    for flag in flags_of(launch.given_args):
-        if flag.name == PIPELINE:
-            value = flag.values[0] if len(flag.values) == 1 else ""
-            stages = int(value) if value.isascii() and value.isdigit() and len(value) < 4 else 0
-    return stages

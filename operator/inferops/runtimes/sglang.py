@@ -182,6 +182,7 @@ class SGLang(ServingEngine):
             # Quantizes a 16-bit checkpoint while loading. The other methods are properties of a checkpoint, which
             # names them itself.
             args.append("--quantization=fp8")
+        args += self.batch_args(launch)
         if model.adapters:
             args += ["--enable-lora", f"--max-loras-per-batch={adapters.in_a_batch(model)}"]
             args += ["--lora-paths", *adapters.words(model)]

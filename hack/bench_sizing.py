@@ -25,6 +25,7 @@ from bench_sizing_fit import fit
 from bench_sizing_rows import Row, doubtful, families, read, sort_out
 from inferops.core import latency
 from inferops.core.calibration import CALIBRATED, IDEAL, Calibration, Work
+from inferops.core.facts import Precision
 from inferops.core.replica import Replica
 
 console = Console(highlight=False, soft_wrap=True, width=118)
@@ -64,7 +65,7 @@ def main() -> None:
     if arguments.fit:
         show_constants(fit([(_work(*case), case[0].tpot) for case in kept if not doubtful(case[0])]))
         return
-    judged = judge(kept, ask_peer(python, [row for row, _, _ in kept]))
+    judged = judge(kept, ask_peer(python, [(row, replica) for row, replica, _ in kept]))
     show(judged)
 
 
@@ -81,11 +82,13 @@ def installed() -> Path:
     return python
 
 
-def ask_peer(python: Path, rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
+def ask_peer(python: Path, rows: Sequence[tuple[Row, Replica]]) -> dict[str, dict[str, Any]]:
     """The peer's answers by the rows' ids. It loads its tables by accelerator and engine: those come in turn."""
     console.print(f"==> asking {PEER} about {len(rows)} of them (about a minute)")
     script = Path(__file__).with_name("bench_sizing_peer.py")
-    cases = "".join(json.dumps(_case(row)) + "\n" for row in sorted(rows, key=lambda row: (row.system, row.engine)))
+    cases = "".join(
+        json.dumps(_case(*pair)) + "\n" for pair in sorted(rows, key=lambda pair: (pair[0].system, pair[0].engine))
+    )
     environment = {"PATH": os.environ.get("PATH", ""), "HOME": os.environ.get("HOME", ""), "HF_HUB_OFFLINE": "1"}
     run = subprocess.run([python, script], input=cases, stdout=subprocess.PIPE, text=True, check=True, env=environment)
     return {answer["id"]: answer for answer in map(json.loads, run.stdout.splitlines())}
@@ -177,16 +180,20 @@ def _errors(pairs: Iterable[tuple[float, float]]) -> list[float]:
     return [100 * abs(predicted / measured - 1) for predicted, measured in pairs]
 
 
-def _case(row: Row) -> dict[str, Any]:
-    """The row as the peer's script takes it. Its batch is that of one copy of the attention."""
+def _case(row: Row, replica: Replica) -> dict[str, Any]:
+    """The row as the peer's script takes it. Its batch is that of one copy of the attention.
+
+    Formats are left to the peer where the table, which knows no mxfp4, names another.
+    """
+    named = replica.facts.precision is not Precision.MXFP4
     split = max(1, row.width // row.expert_parallel)
     return {
         "id": row.id,
         "model": row.shape,
         "system": row.system,
         "engine": row.engine,
-        "gemm": row.gemm,
-        "moe": row.moe,
+        "gemm": row.gemm if named else "",
+        "moe": row.moe if named else "",
         "widths": [row.tensor_parallel, row.attention_parallel, split, row.expert_parallel],
         "prompt": row.prompt,
         "output": row.output,

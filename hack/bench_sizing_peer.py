@@ -1,7 +1,7 @@
 """Predictions of the peer, aiconfigurator-core, by its own SDK. Runs in the environment that it is installed in.
 
 Reads cases as JSON lines from stdin, writes one JSON line each to stdout: seconds to the first token and a token, and
-whether by its measured tables alone and for the formats as stated; or why it predicts none.
+whether by its measured tables alone; or why it predicts none.
 """
 
 import json
@@ -23,9 +23,9 @@ from aiconfigurator_core.sdk.perf_database import (  # type: ignore[import-not-f
     get_latest_database_version,
 )
 
-# Measured tables first, as its command line does; then tables with formulas for what they lack. With the formats of
-# the case, then with those of its own copy of the model's config.json.
-ATTEMPTS = (("SILICON", True), ("HYBRID", True), ("SILICON", False), ("HYBRID", False))
+# Measured tables first, as its command line does: for the formats of the case, then for those of its own copy of the
+# model's config.json. Then tables with formulas for what they lack.
+ATTEMPTS = (("SILICON", True), ("SILICON", False), ("HYBRID", True), ("HYBRID", False))
 
 
 @cache

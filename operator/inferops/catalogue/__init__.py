@@ -1,6 +1,7 @@
-"""The built-in catalogue: GPU types and serving runtimes that are there before an admin adds any.
+"""The built-in catalogue: GPU types, serving runtimes and models that are there before an admin adds any.
 
-The data stands as YAML beside this module, in the shape of the resources' `spec`, and passes the same models.
+The data stands as YAML beside this module, in the shape of the resources' `spec`, and passes the same models; that of
+models in the shape of their config.json.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from inferops.api.accelerator import AcceleratorSpec
 from inferops.api.base import Model
 from inferops.api.formats import ObjectName
 from inferops.api.servingruntime import ServingRuntimeSpec
+from inferops.catalogue.modeltable import built_in, models
+
+__all__ = ["accelerators", "built_in", "merged", "models", "runtimes"]
 
 Spec = TypeVar("Spec", bound=Model)
 

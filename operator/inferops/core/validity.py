@@ -99,7 +99,7 @@ def engine_takes_it(seen: Observation) -> Obstacle | None:
 
 
 def cluster_offers_it(seen: Observation) -> Obstacle | None:
-    missing = [unoffered(choice, seen.kinds) for choice in seen.service.spec.accelerators]
+    missing = [unoffered(choice, seen.kinds) for choice in choices.choices(seen)]
     return missing[0] if missing and all(missing) else None
 
 

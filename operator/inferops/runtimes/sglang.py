@@ -9,11 +9,21 @@ from inferops.api.conditions import Reason
 from inferops.core.engine import Obstacle
 from inferops.runtimes import adapters, environment, parallel
 from inferops.runtimes.arguments import Rules
-from inferops.runtimes.base import CACHE_PATH, Endpoint, Launch, Metrics, Port, ServingEngine
+from inferops.runtimes.base import (
+    CACHE_PATH,
+    LEADER_ADDRESS,
+    WORKER_INDEX,
+    Endpoint,
+    Launch,
+    Metrics,
+    Port,
+    ServingEngine,
+)
 from inferops.runtimes.environment import variable
 from inferops.runtimes.sources import Source
 
 STREAMED = ("s3", "gs")  # by the Run:ai streamer of the image, which SGLang takes for such paths by itself
+RENDEZVOUS_PORT = 20000  # on the leader, for the processes of other nodes
 PIPELINE = ("--pp-size", "--pipeline-parallel-size")
 
 RESERVED = {
@@ -155,6 +165,7 @@ class SGLang(ServingEngine):
     adapter_sources = adapters.SOURCES
     rules = Rules(RESERVED, DENIED, frozenset({"--log-requests"}))
     denied_env = DENIED_ENV
+    multi_node = True
 
     def rules_for(self, launch: Launch) -> Rules:
         if launch.source.scheme not in STREAMED:
@@ -172,6 +183,7 @@ class SGLang(ServingEngine):
             "--host=0.0.0.0",
             "--port=30000",
             f"--tp-size={launch.revision.accelerator.count // pipeline}",
+            *([f"--pp-size={pipeline}"] if launch.nodes > 1 else []),
             "--enable-metrics",
         ]
         if model.revision is not None:
@@ -187,6 +199,14 @@ class SGLang(ServingEngine):
             args += ["--enable-lora", f"--max-loras-per-batch={adapters.in_a_batch(model)}"]
             args += ["--lora-paths", *adapters.words(model)]
         return args
+
+    def group_args(self, launch: Launch) -> list[str]:
+        """What tells the nodes of a replica apart. All but the first serve nothing but their health."""
+        return [
+            f"--nnodes={launch.nodes}",
+            f"--node-rank={WORKER_INDEX}",
+            f"--dist-init-addr={LEADER_ADDRESS}:{RENDEZVOUS_PORT}",
+        ]
 
     def operator_env(self, launch: Launch) -> list[dict[str, Any]]:
         return [

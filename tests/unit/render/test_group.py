@@ -95,6 +95,16 @@ def test_what_vllm_is_told_of_its_nodes(args: list[str], count: int, nodes: int,
     assert "--nnodes" not in " ".join(engine_of_one())
 
 
+@pytest.mark.parametrize(("args", "tensor", "pipeline"), [([], 8, 2), (["--pp-size=1"], 16, 1)])
+def test_what_sglang_is_told_of_its_nodes(args: list[str], tensor: int, pipeline: int) -> None:
+    record = pair({"name": "sglang", "args": args})
+    assert engine(record, "leader")["args"] == engine(record, "worker")["args"]
+    last = {flag.name: flag.values for flag in flags_of(engine(record, "worker")["args"])}
+    assert (last["--tp-size"], last["--pp-size"]) == ((str(tensor),), (str(pipeline),))
+    assert (last["--nnodes"], last["--node-rank"]) == (("2",), (INDEX,))
+    assert last["--dist-init-addr"] == (f"{ADDRESS}:20000",)
+
+
 def engine_of_one() -> list[str]:
     args: list[str] = rendered(service()).workload["spec"]["template"]["spec"]["containers"][0]["args"]
     return args

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from inferops.api.accelerator import AcceleratorSpec
 from inferops.api.formats import seconds
@@ -84,13 +84,26 @@ def remembered(seen: Observation) -> RevisionSpec | None:
 
 def choices(seen: Observation) -> tuple[AcceleratorChoice, ...]:
     """The ways to run replicas, in order of preference. Empty: the spec lists none, and sizing found none."""
+    return tuple(each_choice(seen))
+
+
+def each_choice(seen: Observation) -> Iterator[AcceleratorChoice]:
+    """The same one by one, since to judge all is much work where only the first matters."""
     spec = seen.service.spec
     if spec.accelerators:
-        return tuple(spec.accelerators)
-    before = remembered(seen)
+        yield from spec.accelerators
+        return
+    before, wish = remembered(seen), wishes(spec)
     found = [before.accelerator] if before is not None else []
     found += [choice_of(option.shape) for option in (seen.sizing.options if seen.sizing is not None else ())]
-    return tuple(choice for choice in unique(found) if _is_taken(seen, choice))
+    known = set()
+    for choice in found:
+        what = (choice.type, choice.count, choice.nodes)
+        if what in known:
+            continue
+        known.add(what)
+        if _is_taken(seen, choice, _sized(seen, choice, before, wish)):
+            yield choice
 
 
 def estimate(seen: Observation, choice: AcceleratorChoice) -> Option | Rejection | None:
@@ -109,19 +122,22 @@ def estimate(seen: Observation, choice: AcceleratorChoice) -> Option | Rejection
 def revision(seen: Observation, choice: AcceleratorChoice) -> RevisionSpec:
     """The revision that the spec asks for on `choice`, with what sizing decides of it."""
     spec = seen.service.spec
+    if spec.accelerators and spec.model.quantization != "auto":
+        return revision_of(spec, choice)
+    return _sized(seen, choice, remembered(seen), wishes(spec))
+
+
+def _sized(seen: Observation, choice: AcceleratorChoice, before: RevisionSpec | None, wish: str) -> RevisionSpec:
+    """The revision on `choice` as sizing decided it `before`, else as it decides now for `wish`."""
+    spec = seen.service.spec
     asked = revision_of(spec, choice)
-    sized = not spec.accelerators or spec.model.quantization == "auto"
-    if not sized:
-        return asked
-    before = remembered(seen)
     if before is not None and before.accelerator == choice:
         model = spec.model.model_copy(update={"quantization": before.model.quantization})
         return asked.model_copy(update={"model": model, "batch": before.batch, "sized_for": before.sized_for})
     found = estimate(seen, choice)
     limits = found.limits if isinstance(found, Option) and not spec.accelerators else None
     batch = None if limits is None else BatchLimits(tokens=limits.tokens, sequences=limits.sequences)
-    update = {"model": _resolved(seen, spec.model, found), "batch": batch, "sized_for": wishes(spec)}
-    return asked.model_copy(update=update)
+    return asked.model_copy(update={"model": _resolved(seen, spec.model, found), "batch": batch, "sized_for": wish})
 
 
 def wishes(spec: InferenceServiceSpec) -> str:
@@ -133,15 +149,6 @@ def wishes(spec: InferenceServiceSpec) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def unique(found: list[AcceleratorChoice]) -> list[AcceleratorChoice]:
-    """`found` with each choice once, in its order."""
-    kept: list[AcceleratorChoice] = []
-    for choice in found:
-        if choice not in kept:
-            kept.append(choice)
-    return kept
-
-
 def _resolved(seen: Observation, model: ModelSpec, found: Option | Rejection | None) -> ModelSpec:
     """`model` with its quantization decided, where that was left to sizing."""
     if model.quantization != "auto":
@@ -151,9 +158,9 @@ def _resolved(seen: Observation, model: ModelSpec, found: Option | Rejection | N
     return model.model_copy(update={"quantization": "fp8" if quantized else None})
 
 
-def _is_taken(seen: Observation, choice: AcceleratorChoice) -> bool:
-    """Whether the engine can serve on `choice`."""
+def _is_taken(seen: Observation, choice: AcceleratorChoice, asked: RevisionSpec) -> bool:
+    """Whether the engine can serve `asked` on `choice`."""
     accelerator = seen.accelerators.get(choice.type)
     if accelerator is None or seen.engine is None or seen.runtime is None:
         return False
-    return seen.engine.obstacle(revision(seen, choice), seen.runtime, accelerator) is None
+    return seen.engine.obstacle(asked, seen.runtime, accelerator) is None

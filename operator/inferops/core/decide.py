@@ -83,8 +83,8 @@ def _unrecorded(hash_: str, there: dict[str, RevisionView], target: RevisionSpec
 
 
 def _target(seen: Observation) -> RevisionSpec:
-    allowed = choices.choices(seen)
-    return choices.revision(seen, scheduling.choose(seen, allowed, choices.current(seen)))
+    chosen = scheduling.choose(seen, choices.each_choice(seen), choices.current(seen))
+    return choices.revision(seen, chosen)
 
 
 def _status(

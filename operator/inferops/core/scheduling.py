@@ -6,7 +6,7 @@ its words are passed on.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
@@ -102,16 +102,13 @@ def unoffered(choice: AcceleratorChoice, kinds: AbstractSet[str]) -> Obstacle | 
     )
 
 
-def choose(seen: Observation, choices: Sequence[AcceleratorChoice], current: RevisionView | None) -> AcceleratorChoice:
+def choose(seen: Observation, choices: Iterable[AcceleratorChoice], current: RevisionView | None) -> AcceleratorChoice:
     """The accelerator for the revision that the spec asks for, out of `choices`.
 
     The first in their order that the nodes could hold. A choice once made is kept while a pod of it
     runs or the nodes could hold it, since changing it makes a new revision. What needs a kind that the cluster does
-    not offer comes last. Requires a non-empty, known list.
+    not offer comes last. Requires at least one, of known types; takes no more of them than it needs to look at.
     """
-    kept = current.spec.accelerator if current is not None and current.spec is not None else None
-    if kept not in choices:
-        kept = None
 
     def held(choice: AcceleratorChoice) -> bool:
         return offered(choice) and match(choice, seen.accelerators[choice.type], seen.nodes).fits
@@ -119,10 +116,15 @@ def choose(seen: Observation, choices: Sequence[AcceleratorChoice], current: Rev
     def offered(choice: AcceleratorChoice) -> bool:
         return unoffered(choice, seen.kinds) is None
 
-    if kept is not None and current is not None and (current.scheduled or held(kept)):
-        return kept
-    hopeful = [kept] if kept is not None else []
-    return next((choice for choice in choices if held(choice)), min((*hopeful, *choices), key=lambda c: not offered(c)))
+    made = current.spec.accelerator if current is not None and current.spec is not None else None
+    runs = current is not None and current.scheduled
+    listed: list[AcceleratorChoice] = []
+    for choice in choices:
+        if choice == made and (runs or held(choice)):
+            return choice
+        listed.append(choice)
+    hopeful = [choice for choice in listed if choice == made]
+    return next((choice for choice in listed if held(choice)), min((*hopeful, *listed), key=lambda c: not offered(c)))
 
 
 def missing(

@@ -45,7 +45,7 @@ def sizing(seen: Observation, target: RevisionSpec | None) -> SizingStatus:
 
 def why(seen: Observation, target: RevisionSpec) -> list[str]:
     """Why replicas run on the accelerator that they run on."""
-    first = (choices.choices(seen) or (target.accelerator,))[0]
+    first = next(choices.each_choice(seen), target.accelerator)
     found = choices.estimate(seen, target.accelerator)
     told = []
     if isinstance(found, Rejection):

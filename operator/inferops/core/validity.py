@@ -43,7 +43,7 @@ def engine_is_known(seen: Observation) -> Obstacle | None:
 
 
 def something_fits(seen: Observation) -> Obstacle | None:
-    if seen.service.spec.accelerators or choices.choices(seen):
+    if next(choices.each_choice(seen), None) is not None:
         return None
     known = ", ".join(sorted(seen.accelerators))
     if seen.sizing is None:

@@ -25,7 +25,6 @@ from bench_sizing_fit import fit
 from bench_sizing_rows import Row, doubtful, families, read, sort_out
 from inferops.core import latency
 from inferops.core.calibration import CALIBRATED, IDEAL, Calibration, Work
-from inferops.core.facts import Precision
 from inferops.core.replica import Replica
 
 console = Console(highlight=False, soft_wrap=True, width=118)
@@ -183,9 +182,9 @@ def _errors(pairs: Iterable[tuple[float, float]]) -> list[float]:
 def _case(row: Row, replica: Replica) -> dict[str, Any]:
     """The row as the peer's script takes it. Its batch is that of one copy of the attention.
 
-    Formats are left to the peer where the table, which knows no mxfp4, names another.
+    Formats are left to the peer where the table names one in which the accelerator cannot compute.
     """
-    named = replica.facts.precision is not Precision.MXFP4
+    named = row.moe != "nvfp4" or replica.accelerator.tflops.fp4 is not None
     split = max(1, row.width // row.expert_parallel)
     return {
         "id": row.id,

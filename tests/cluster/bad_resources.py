@@ -57,6 +57,8 @@ BAD: tuple[Bad, ...] = (
         "only an hf:// model has revisions",
     ),
     _service("revision with a blank", "spec.model.revision", "my branch", "must be a commit, branch or tag"),
+    _service("config without a name", "spec.model.config", {"key": "config.json"}, "equired"),
+    _service("config with a path", "spec.model.config", {"name": "shapes", "key": "a/b.json"}, "a key of a ConfigMap"),
     _service("unknown quantization", "spec.model.quantization", "int3", "nvfp4"),
     _service("context of nothing", "spec.model.maxModelLen", 0, "greater than or equal to 1"),
     _service("context as a word", "spec.model.maxModelLen", "16k", "integer"),

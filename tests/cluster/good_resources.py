@@ -29,6 +29,7 @@ spec:
     quantization: fp8
     maxModelLen: 16384
     credentialsSecret: hf-token
+    config: {name: llama-shapes, key: llama-70b.json}
     adapters:
     - {name: sql, uri: hf://example/llama-70b-sql, rank: 64}
     - {name: legal/v2, uri: pvc://adapters/legal/v2/}

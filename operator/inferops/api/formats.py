@@ -46,6 +46,11 @@ SecretKeyName = Annotated[
     Field(max_length=253),
     Matching("^[-._a-zA-Z0-9]+$", "must be a key of a Secret: letters, digits, '-', '_' and '.'"),
 ]
+ConfigMapKeyName = Annotated[
+    str,
+    Field(max_length=253),
+    Matching("^[-._a-zA-Z0-9]+$", "must be a key of a ConfigMap: letters, digits, '-', '_' and '.'"),
+]
 EnvName = Annotated[
     str,
     Field(max_length=128),

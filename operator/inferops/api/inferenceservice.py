@@ -12,6 +12,7 @@ from inferops.api.checks import Rule, Unique
 from inferops.api.conditions import Conditions
 from inferops.api.formats import (
     Argument,
+    ConfigMapKeyName,
     Duration,
     Hostname,
     ModelName,
@@ -42,6 +43,13 @@ class AdapterSpec(Model):
     rank: Annotated[int, Field(ge=1, le=512)] | None = Field(
         default=None, description="Its rank, `r` in its adapter_config.json; left out: at most 16."
     )
+
+
+class ModelConfig(Model):
+    """A model's config.json in a ConfigMap of the same namespace."""
+
+    name: ObjectName = Field(description="The ConfigMap's name.")
+    key: ConfigMapKeyName = Field(default="config.json", description="The key within the ConfigMap.")
 
 
 class ModelSpec(Model):
@@ -93,6 +101,12 @@ class ModelSpec(Model):
         description="A Secret of the same namespace with what the source needs: key HF_TOKEN for hf://, "
         "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_ENDPOINT_URL, AWS_DEFAULT_REGION) for s3://, "
         "key credentials.json (a service account) for gs://.",
+    )
+    config: ModelConfig | None = Field(
+        default=None,
+        description="The model's config.json, for sizing alone: give it where the model is gated, private or not on a "
+        "hub. A key hf_quant_config.json beside it is read too. It makes no new revision. Left out: as the built-in "
+        "table or the hub tells.",
     )
     adapters: Annotated[list[AdapterSpec], Field(max_length=32), Unique("name")] = Field(
         default_factory=list[AdapterSpec],

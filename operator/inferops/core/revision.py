@@ -48,8 +48,12 @@ class RevisionSpec(Model):
 
 
 def revision_of(spec: InferenceServiceSpec, choice: AcceleratorChoice) -> RevisionSpec:
-    """The revision that `spec` asks for when its replicas run on `choice`."""
-    return RevisionSpec(model=spec.model, runtime=spec.runtime, accelerator=choice)
+    """The revision that `spec` asks for when its replicas run on `choice`.
+
+    Where the model's config.json stands is left out: it tells sizing of the model and changes nothing that is served.
+    """
+    model = spec.model.model_copy(update={"config": None})
+    return RevisionSpec(model=model, runtime=spec.runtime, accelerator=choice)
 
 
 def revision_name(service: str, revision: str) -> str:

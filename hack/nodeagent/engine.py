@@ -1,4 +1,4 @@
-"""Runs the simulated engine for the containers whose command is vLLM's or Triton's."""
+"""Runs the simulated engine for the containers whose command is a serving engine's."""
 
 from __future__ import annotations
 

@@ -59,6 +59,19 @@ class Process(Protocol):
 
 Launcher = Callable[[Command], Process]
 
+PROGRAMS = {
+    "vllm": "vllm",
+    "tritonserver": "triton",
+    "trtllm-serve": "tensorrt-llm",
+    "text-embeddings-router": "text-embeddings-inference",
+    "bentoml": "bentoml",
+}
+MODULES = {"vllm.entrypoints.openai.api_server": "vllm", "sglang.launch_server": "sglang"}  # after python3 -m
+IMAGES = {
+    "vllm-openai": ("vllm", ["vllm", "serve"]),
+    "text-embeddings-inference": ("text-embeddings-inference", ["text-embeddings-router"]),
+}
+
 
 class Idle:
     """A process that does nothing, until it is told to end or, if `finite`, until it has started."""
@@ -98,16 +111,22 @@ def idle(command: Command) -> Process:
 def engine_of(command: Command) -> tuple[str, list[str]] | None:
     """Which engine a command runs, and the whole command line; None when it runs none.
 
-    An image's own entry point counts where the container gives no command: vLLM's server image serves.
+    An image's own entry point counts where the container gives no command, or gives that of an image which starts
+    nothing else: vLLM's server image serves, and that of embeddings embeds.
     """
     argv = list(command.argv)
+    if argv and argv[0].endswith("/env/docker/entrypoint.sh"):  # as `bentoml containerize` writes it
+        return "bentoml", argv[1:]
     if len(argv) > 1 and argv[0].endswith("entrypoint.sh"):  # as NVIDIA's images: it sets up and runs the rest
         argv = argv[1:]
     program = argv[0].rsplit("/", 1)[-1] if argv else ""
-    if program == "vllm" or "vllm.entrypoints.openai.api_server" in argv:
-        return "vllm", argv
-    if program == "tritonserver":
-        return "triton", argv
-    if "vllm-openai" in command.image and (not argv or argv[0].startswith("-")):
-        return "vllm", ["vllm", "serve", *argv]
+    for module, engine in MODULES.items():
+        if module in argv:
+            return engine, argv
+    if program in PROGRAMS:
+        return PROGRAMS[program], argv
+    if not argv or argv[0].startswith("-"):
+        for image, (engine, start) in IMAGES.items():
+            if image in command.image:
+                return engine, [*start, *argv]
     return None

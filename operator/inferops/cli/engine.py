@@ -1,4 +1,4 @@
-"""`inferops engine`: a simulated vLLM or Triton in the foreground, with the real server's API, metrics and drain."""
+"""`inferops engine`: a simulated engine in the foreground, with the real server's API, metrics and drain."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def engine(
     args: Annotated[
         list[str] | None, typer.Argument(help="After --: the real server's command line, or its arguments alone.")
     ] = None,
-    runtime: Annotated[str, typer.Option(help="vllm or triton.")] = "vllm",
+    runtime: Annotated[str, typer.Option(help="A built-in engine, for example vllm or triton.")] = "vllm",
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port of the API; left out: ARGS'.")] = None,
     accelerator: Annotated[str, typer.Option(help="Its name in the built-in catalogue.")] = "nvidia-h100-80gb",

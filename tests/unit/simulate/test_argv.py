@@ -7,8 +7,9 @@ import pytest
 from inferops.simulate.facts import AcceleratorSpec
 from inferops.simulate.server.argv_triton import deployment_of as triton_deployment
 from inferops.simulate.server.argv_triton import parse_triton
-from inferops.simulate.server.argv_vllm import deployment_of, max_model_len, parse_vllm
+from inferops.simulate.server.argv_vllm import max_model_len, parse_vllm
 from inferops.simulate.server.failures import StartFailure
+from inferops.simulate.server.options import deployment_of
 
 H100 = AcceleratorSpec("nvidia-h100-80gb", 79.65, 3350, 989, 1978)
 

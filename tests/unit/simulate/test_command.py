@@ -35,7 +35,7 @@ def test_accelerators_are_those_of_the_catalogue():
     ("arguments", "code", "message"),
     [
         ("--accelerator tpu -- M", 2, "--accelerator 'tpu': there are"),
-        ("--runtime sglang -- M", 2, "runtime 'sglang': there are vllm, triton"),
+        ("--runtime ollama -- M", 2, "runtime 'ollama': there are vllm, sglang"),
         ("--time-scale 0 -- M", 2, "time_scale 0: it has to be above 0"),
         ("--load-seconds 0 -- vllm serve M --frobnicate", 2, "unrecognized arguments: --frobnicate"),
         ("--load-seconds 0 --port 0 -- vllm serve meta-llama/Llama-3.3-70B", 1, "CUDA out of memory"),

@@ -189,7 +189,7 @@ async def test_an_address_that_cannot_be_bound_is_an_error(launch):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"), [(("sglang", 1.0), "there are vllm, triton"), (("vllm", 0), "above 0")]
+    ("arguments", "message"), [(("ollama", 1.0), "there are vllm, sglang"), (("vllm", 0), "above 0")]
 )
 async def test_bad_arguments_are_refused(launch, arguments, message):
     runtime, scale = arguments

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import NoReturn
 
-from inferops.simulate.facts import AcceleratorSpec, ModelFacts, model_facts, weight_bytes
-from inferops.simulate.model import Deployment
+from inferops.simulate.facts import ModelFacts
 from inferops.simulate.server.failures import StartFailure
 from inferops.simulate.server.flags_vllm import LISTS, SWITCHES, VALUES
+from inferops.simulate.server.options import LlmOptions, Refusing, positive
 
 DEFAULT_MODEL = "Qwen/Qwen3-0.6B"
 LAUNCHERS = (
@@ -21,42 +20,12 @@ LAUNCHERS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class VllmOptions:
-    """What the engine does, as its command line and its environment say it."""
-
-    model: str
-    names: tuple[str, ...]  # by which requests call the model; the first one is in the metrics
-    host: str
-    port: int
-    tensor_parallel: int
-    pipeline_parallel: int
-    max_model_len: int | None  # tokens; None: what the model was made for
-    max_num_seqs: int
-    token_budget: int
-    utilization: float
-    quantization: str | None
-    dtype: str
-    kv_cache_dtype: str
-    block_size: int
-    prefix_caching: bool
-    shutdown_timeout: float  # seconds
-    max_queued_requests: int | None
-    max_queued_tokens: int | None
-    api_keys: tuple[str, ...]
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise StartFailure(f"{self.format_usage()}{self.prog}: error: {message}", code=2)
-
-
-def parse_vllm(argv: Sequence[str], env: Mapping[str, str]) -> VllmOptions:
+def parse_vllm(argv: Sequence[str], env: Mapping[str, str]) -> LlmOptions:
     """Read `argv`, with or without the `vllm serve` it begins with. Raises `StartFailure` with code 2."""
     found = _parser().parse_args(_normal(argv))
     model = found.model_positional or found.model or DEFAULT_MODEL
     keys = found.api_key or ([env["VLLM_API_KEY"]] if env.get("VLLM_API_KEY") else [])
-    return VllmOptions(
+    return LlmOptions(
         model=model,
         names=tuple(found.served_model_name or [model]),
         host=found.host or "0.0.0.0",
@@ -76,42 +45,26 @@ def parse_vllm(argv: Sequence[str], env: Mapping[str, str]) -> VllmOptions:
         max_queued_requests=found.max_num_queued_reqs,
         max_queued_tokens=found.max_num_queued_tokens,
         api_keys=tuple(keys),
+        adapters=tuple(adapter_name(word) for word in found.lora_modules or ()),
+        nodes=found.nnodes,
+        headless=found.headless,
     )
 
 
-def deployment_of(options: VllmOptions, accelerator: AcceleratorSpec, present: int) -> Deployment:
-    """The replica that `options` describe on `present` accelerators. Raises `StartFailure` as the engine would."""
-    facts = _facts(options)
-    wanted = options.tensor_parallel * options.pipeline_parallel
-    if facts.heads % options.tensor_parallel and not facts.guessed:
-        raise StartFailure(
-            f"ValueError: Total number of attention heads ({facts.heads}) must be divisible by tensor parallel size "
-            f"({options.tensor_parallel})."
-        )
-    if wanted > present:
-        raise StartFailure(
-            f"ValueError: World size ({wanted}) is larger than the number of available GPUs ({present}) in this node: "
-            f"--tensor-parallel-size {options.tensor_parallel} --pipeline-parallel-size {options.pipeline_parallel}."
-        )
-    if not 0 < options.utilization <= 1:
-        raise StartFailure(f"ValueError: gpu_memory_utilization ({options.utilization}) must lie between 0 and 1.")
-    if options.token_budget < options.max_num_seqs:
-        raise StartFailure(
-            f"ValueError: max_num_batched_tokens ({options.token_budget}) must be greater than or equal to "
-            f"max_num_seqs ({options.max_num_seqs})."
-        )
-    return Deployment(
-        model=facts,
-        accelerator=accelerator,
-        tensor_parallel=options.tensor_parallel,
-        pipeline_parallel=options.pipeline_parallel,
-        weight_bytes=weight_bytes(options.model, options.quantization, options.dtype),
-        kv_bytes=1.0 if options.kv_cache_dtype.startswith("fp8") else 2.0,
-        utilization=options.utilization,
-    )
+def adapter_name(word: str) -> str:
+    """The name of an adapter, given as NAME=PATH or as JSON. Raises `StartFailure` on anything else."""
+    if word.startswith("{"):
+        try:
+            return str(json.loads(word)["name"])
+        except (ValueError, KeyError, TypeError):
+            pass
+    name, equals, path = word.partition("=")
+    if not (name and equals and path) or word.startswith("{"):
+        raise StartFailure(f"vllm serve: error: argument --lora-modules: invalid adapter: {word!r}", code=2)
+    return name
 
 
-def max_model_len(options: VllmOptions, facts: ModelFacts, env: Mapping[str, str]) -> int:
+def max_model_len(options: LlmOptions, facts: ModelFacts, env: Mapping[str, str]) -> int:
     """Tokens of the longest prompt and answer. Raises `StartFailure` when it is more than the model was made for."""
     asked = options.max_model_len
     if asked is None:
@@ -124,35 +77,32 @@ def max_model_len(options: VllmOptions, facts: ModelFacts, env: Mapping[str, str
     return asked
 
 
-def _facts(options: VllmOptions) -> ModelFacts:
-    """Facts by the model's name; when that is a bare path, by one of the names it is served by."""
-    found = [model_facts(name) for name in (options.model, *options.names)]
-    return next((facts for facts in found if not facts.guessed), found[0])
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="vllm serve", usage="vllm serve [model_tag] [options]", add_help=False)
+    parser = Refusing(prog="vllm serve", usage="vllm serve [model_tag] [options]", add_help=False)
     parser.add_argument("model_positional", metavar="model_tag", nargs="?")
     parser.add_argument("--model")
     parser.add_argument("--served-model-name", nargs="+")
     parser.add_argument("--host")
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument("--revision")
-    parser.add_argument("--tensor-parallel-size", "-tp", type=_positive, default=1)
-    parser.add_argument("--pipeline-parallel-size", "-pp", type=_positive, default=1)
+    parser.add_argument("--tensor-parallel-size", "-tp", type=positive, default=1)
+    parser.add_argument("--pipeline-parallel-size", "-pp", type=positive, default=1)
     parser.add_argument("--max-model-len", type=_length, default=None)
-    parser.add_argument("--max-num-seqs", type=_positive, default=256)
+    parser.add_argument("--max-num-seqs", type=positive, default=256)
     parser.add_argument("--max-num-batched-tokens", type=_tokens, default=None)
     parser.add_argument("--gpu-memory-utilization", type=float, default=0.92)
     parser.add_argument("--quantization", "-q")
     parser.add_argument("--dtype", default="auto")
     parser.add_argument("--kv-cache-dtype", default="auto")
-    parser.add_argument("--block-size", type=_positive, default=16)
+    parser.add_argument("--block-size", type=positive, default=16)
     parser.add_argument("--enable-prefix-caching", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--shutdown-timeout", type=float, default=0.0)
-    parser.add_argument("--max-num-queued-reqs", type=_positive)
-    parser.add_argument("--max-num-queued-tokens", type=_positive)
+    parser.add_argument("--max-num-queued-reqs", type=positive)
+    parser.add_argument("--max-num-queued-tokens", type=positive)
     parser.add_argument("--api-key", nargs="+")
+    parser.add_argument("--lora-modules", nargs="+")
+    parser.add_argument("--nnodes", "-n", type=positive, default=1)
+    parser.add_argument("--headless", action=argparse.BooleanOptionalAction, default=False)
     parser.add_argument("-O", "--optimization-level")
     for name in VALUES:
         parser.add_argument(f"--{name}")
@@ -177,13 +127,6 @@ def _normal(argv: Sequence[str]) -> list[str]:
 def _flag(word: str) -> str:
     name, equals, value = word.partition("=")
     return name.split(".", 1)[0].replace("_", "-") + equals + value
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{value} must be at least 1")
-    return value
 
 
 def _tokens(text: str) -> int:

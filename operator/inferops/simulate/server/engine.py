@@ -21,7 +21,7 @@ LOG_LINES = 10_000
 
 
 class Engine:
-    """One simulated vLLM or Triton process. Construct and use it inside a running event loop.
+    """One simulated process of a serving engine. Construct and use it inside a running event loop.
 
     `exited` is done once the process is gone and its ports are free; it holds the exit code, or the exception
     where the simulator itself is at fault.

@@ -15,7 +15,7 @@ kv-transfer-config limit-mm-per-prompt load-format log-config-file logits-proces
 long-prefill-token-threshold lora-dtype mamba-block-size mamba-cache-dtype mamba-ssm-cache-dtype master-addr
 master-port max-cpu-loras max-log-len max-logprobs max-long-partial-prefills max-lora-rank max-loras
 max-num-partial-prefills max-parallel-loading-workers media-io-kwargs middleware mm-encoder-tp-mode
-mm-processor-cache-gb mm-processor-kwargs model-impl model-loader-extra-config model-tag nnodes node-rank
+mm-processor-cache-gb mm-processor-kwargs model-impl model-loader-extra-config model-tag node-rank
 num-gpu-blocks-override otlp-traces-endpoint override-generation-config override-pooler-config pooler-config
 prefill-context-parallel-size prefix-cache-retention-interval prefix-caching-hash-algo profiler-config
 pt-load-map-location reasoning-parser reasoning-parser-plugin response-role root-path rope-scaling rope-theta runner
@@ -24,7 +24,7 @@ ssl-ca-certs ssl-cert-reqs ssl-certfile ssl-keyfile stream-interval structured-o
 tokenizer tokenizer-mode tokenizer-revision tool-call-parser tool-parser-plugin tool-server uds uvicorn-log-level
 weight-transfer-config worker-cls worker-extension-cls
 """
-_LISTS = "ignore-patterns logits-processors lora-modules"
+_LISTS = "ignore-patterns logits-processors"
 _SWITCHES = """
 allow-credentials async-scheduling calculate-kv-scales data-parallel-external-lb data-parallel-hybrid-lb
 disable-access-log-for-endpoints disable-cascade-attn disable-custom-all-reduce disable-fastapi-docs
@@ -33,7 +33,7 @@ enable-auto-tool-choice enable-chunked-prefill enable-dbo enable-eplb enable-exp
 enable-force-include-usage enable-log-outputs enable-log-requests enable-lora enable-mfu-metrics enable-mm-embeds
 enable-prompt-embeds enable-prompt-tokens-details enable-request-id-headers enable-return-routed-experts
 enable-server-load-tracking enable-sleep-mode enable-ssl-refresh enable-tokenizer-info-endpoint enforce-eager
-fully-sharded-loras grpc headless interleave-mm-strings kv-cache-metrics kv-sharing-fast-prefill language-model-only
+fully-sharded-loras grpc interleave-mm-strings kv-cache-metrics kv-sharing-fast-prefill language-model-only
 return-tokens-as-token-ids scheduler-reserve-full-isl skip-mm-profiling skip-tokenizer-init trust-remote-code
 trust-request-chat-template use-tqdm-on-load
 """

@@ -9,11 +9,18 @@ from typing import Protocol
 from aiohttp import web
 
 from inferops.simulate.facts import GIB, AcceleratorSpec
-from inferops.simulate.model import DoesNotFit
-from inferops.simulate.server import argv_triton, argv_vllm
+from inferops.simulate.model import Deployment, DoesNotFit
+from inferops.simulate.server import argv_tei, argv_triton, argv_vllm
+from inferops.simulate.server.api_bento import BentoApi, parse_bento
+from inferops.simulate.server.api_openai import OpenAiApi
+from inferops.simulate.server.api_others import SglangApi, TensorRtLlmApi
+from inferops.simulate.server.api_tei import TeiApi
 from inferops.simulate.server.api_triton import TritonApi
 from inferops.simulate.server.api_vllm import VllmApi
+from inferops.simulate.server.argv_sglang import parse_sglang
+from inferops.simulate.server.argv_trtllm import parse_trtllm
 from inferops.simulate.server.failures import StartFailure
+from inferops.simulate.server.options import LlmOptions, deployment_of
 from inferops.simulate.server.pace import Pace
 
 
@@ -50,20 +57,31 @@ class Runtime(Protocol):
         """The server with its models loaded. Raises `StartFailure` when they do not fit."""
 
 
-class VllmRuntime:
-    """`vllm serve`. The port opens when the model is loaded; /health is 200 until the process ends."""
+class LanguageModelRuntime:
+    """An engine for language models: its command line, its API, the way it starts and ends."""
 
+    parse: Callable[[Sequence[str], Mapping[str, str]], LlmOptions]
+    api: Callable[[LlmOptions, Deployment, int, Callable[[], float], float], OpenAiApi]
     startup_seconds = 20.0  # profiling and CUDA graphs
     closes_at_once = False
     timeout_code = 0
 
     def __init__(self, argv: Sequence[str], env: Mapping[str, str], accelerator: AcceleratorSpec, present: int) -> None:
-        self._options = argv_vllm.parse_vllm(argv, env)
-        self._deployment = argv_vllm.deployment_of(self._options, accelerator, present)
-        self._context = argv_vllm.max_model_len(self._options, self._deployment.model, env)
-        self.endpoints: tuple[Endpoint, ...] = (Endpoint("http", self._options.host, self._options.port),)
-        self.weights = self._deployment.weights
-        self.drain_seconds = self._options.shutdown_timeout
+        self._options = options = type(self).parse(argv, env)
+        self._deployment = deployment_of(options, accelerator, present)
+        self._context = self.context(env)
+        listens = () if options.headless else (Endpoint("http", options.host, options.port),)
+        self.endpoints: tuple[Endpoint, ...] = listens
+        self.weights = self._deployment.weights / options.nodes
+        self.drain_seconds = 0.0 if options.headless else options.shutdown_timeout
+
+    def context(self, env: Mapping[str, str]) -> int:
+        """Tokens of the longest prompt and answer."""
+        return self._options.max_model_len or self._deployment.model.context
+
+    def fitting(self, tokens: int) -> int:
+        """The longest context on a KV cache of `tokens`. Raises `StartFailure` where the engine would not start."""
+        return min(self._context, tokens)
 
     def build(self, now: Callable[[], float], scale: float) -> Built:
         """The API on its model. Raises `StartFailure` when weights or context do not fit the memory."""
@@ -71,12 +89,8 @@ class VllmRuntime:
             tokens = self._deployment.kv_tokens()
         except DoesNotFit as error:
             raise StartFailure(f"torch.OutOfMemoryError: CUDA out of memory: {error}.") from None
-        if tokens < self._context:
-            raise StartFailure(
-                f"ValueError: max seq len {self._context} needs more KV cache than there is memory for: it holds "
-                f"{tokens} tokens. Decrease max_model_len or increase gpu_memory_utilization."
-            )
-        api = VllmApi(self._options, self._deployment, self._context, now, scale)
+        context = self.fitting(tokens)
+        api = type(self).api(self._options, self._deployment, context, now, scale)
 
         def drain() -> None:
             api.draining = True
@@ -88,9 +102,92 @@ class VllmRuntime:
             f"on {self._deployment.accelerators}x {self._deployment.accelerator.name}",
             f"Model loading took {self.weights / GIB:.2f} GiB memory",
             f"GPU KV cache size: {tokens:,} tokens",
-            f"Maximum concurrency for {self._context:,} tokens per request: {tokens / self._context:.2f}x",
+            f"Maximum concurrency for {context:,} tokens per request: {tokens / context:.2f}x",
         )
         return Built({"http": api.app()}, [api.pace], drain, log)
+
+
+class VllmRuntime(LanguageModelRuntime):
+    """`vllm serve`. The port opens when the model is loaded; /health is 200 until the process ends."""
+
+    parse = staticmethod(argv_vllm.parse_vllm)
+    api = VllmApi
+
+    def context(self, env: Mapping[str, str]) -> int:
+        """Tokens of the longest prompt and answer."""
+        return argv_vllm.max_model_len(self._options, self._deployment.model, env)
+
+    def fitting(self, tokens: int) -> int:
+        """The longest context on a KV cache of `tokens`."""
+        if tokens < self._context:
+            raise StartFailure(
+                f"ValueError: max seq len {self._context} needs more KV cache than there is memory for: it holds "
+                f"{tokens} tokens. Decrease max_model_len or increase gpu_memory_utilization."
+            )
+        return self._context
+
+
+class SglangRuntime(LanguageModelRuntime):
+    """`python3 -m sglang.launch_server`. From SIGTERM on /health is 503, and it serves until no request is left."""
+
+    parse = staticmethod(lambda argv, env: parse_sglang(argv))
+    api = SglangApi
+
+
+class TensorRtLlmRuntime(LanguageModelRuntime):
+    """`trtllm-serve`. SIGTERM closes the port; what is in flight finishes, however long that takes."""
+
+    parse = staticmethod(lambda argv, env: parse_trtllm(argv))
+    api = TensorRtLlmApi
+    startup_seconds = 40.0  # and the autotuner
+    closes_at_once = True
+
+
+class TeiRuntime:
+    """`text-embeddings-router`. SIGTERM closes the port; what is in flight finishes."""
+
+    startup_seconds = 5.0
+    drain_seconds = float("inf")
+    closes_at_once = True
+    timeout_code = 0
+
+    def __init__(self, argv: Sequence[str], env: Mapping[str, str], accelerator: AcceleratorSpec, present: int) -> None:
+        self._options = argv_tei.parse_tei(argv)
+        self._deployment = argv_tei.deployment_of(self._options, accelerator, present)
+        self.endpoints: tuple[Endpoint, ...] = (Endpoint("http", self._options.host, self._options.port),)
+        self.weights = self._deployment.weights
+
+    def build(self, now: Callable[[], float], scale: float) -> Built:
+        """The API on its model. Raises `StartFailure` when it does not fit."""
+        try:
+            api = TeiApi(self._options, self._deployment, now, scale)
+        except DoesNotFit as error:
+            raise StartFailure(
+                f"Error: Could not start backend: DriverError(CUDA_ERROR_OUT_OF_MEMORY): {error}"
+            ) from None
+
+        def drain() -> None:
+            api.draining = True
+
+        return Built({"http": api.app()}, [api.pace], drain, [f"Starting model backend of {self._options.model}"])
+
+
+class BentoRuntime:
+    """`bentoml serve` of a Bento that echoes. SIGTERM closes the port; what is in flight has its time."""
+
+    startup_seconds = 5.0
+    weights = 0.0
+    closes_at_once = True
+    timeout_code = 0
+
+    def __init__(self, argv: Sequence[str], env: Mapping[str, str], accelerator: AcceleratorSpec, present: int) -> None:
+        options = parse_bento(argv)
+        self.endpoints: tuple[Endpoint, ...] = (Endpoint("http", options.host, options.port),)
+        self.drain_seconds = options.drain
+
+    def build(self, now: Callable[[], float], scale: float) -> Built:
+        """The API."""
+        return Built({"http": BentoApi(scale).app()}, [], lambda: None, ["Starting production HTTP BentoServer"])
 
 
 class TritonRuntime:
@@ -133,5 +230,10 @@ class TritonRuntime:
 
 RUNTIMES: Mapping[str, Callable[[Sequence[str], Mapping[str, str], AcceleratorSpec, int], Runtime]] = {
     "vllm": VllmRuntime,
+    "sglang": SglangRuntime,
+    "tensorrt-llm": TensorRtLlmRuntime,
     "triton": TritonRuntime,
+    "onnxruntime": TritonRuntime,
+    "text-embeddings-inference": TeiRuntime,
+    "bentoml": BentoRuntime,
 }

@@ -51,6 +51,18 @@ def test_images_fail_by_glob_until_they_are_allowed():
         (["--model", "m"], "vllm-openai:v1", ("vllm", ["vllm", "serve", "--model", "m"])),
         (["tritonserver", "--model-repository=/m"], "any:1", ("triton", ["tritonserver", "--model-repository=/m"])),
         (["/opt/nvidia/nvidia_entrypoint.sh", "tritonserver"], "any:1", ("triton", ["tritonserver"])),
+        (
+            ["python3", "-m", "sglang.launch_server", "--model-path=m"],
+            "any:1",
+            ("sglang", ["python3", "-m", "sglang.launch_server", "--model-path=m"]),
+        ),
+        (["/opt/nvidia/nvidia_entrypoint.sh", "trtllm-serve", "m"], "any:1", ("tensorrt-llm", ["trtllm-serve", "m"])),
+        (
+            ["/entrypoint.sh", "--model-id=m"],
+            "mirror/text-embeddings-inference:89-1.9.3",
+            ("text-embeddings-inference", ["text-embeddings-router", "--model-id=m"]),
+        ),
+        (["/home/bentoml/bento/env/docker/entrypoint.sh", "serve"], "fraud:1", ("bentoml", ["serve"])),
         (["sleep", "infinity"], "vllm-openai:v1", None),
         ([], "busybox", None),
     ],

@@ -99,8 +99,13 @@ def engine_takes_it(seen: Observation) -> Obstacle | None:
 
 
 def cluster_offers_it(seen: Observation) -> Obstacle | None:
-    missing = [unoffered(choice, seen.kinds) for choice in choices.choices(seen)]
-    return missing[0] if missing and all(missing) else None
+    first: Obstacle | None = None
+    for choice in choices.each_choice(seen):
+        missing = unoffered(choice, seen.kinds)
+        if missing is None:
+            return None
+        first = first or missing
+    return first
 
 
 CHECKS: tuple[Check, ...] = (

@@ -57,8 +57,11 @@ class OptionalKinds:
                     await self._follow(kind, version)
                 await asyncio.sleep(LOOK_EVERY if version is None else PAUSE)
             except KubeError as error:
-                log.warning("looking for %s: %s", kind.plural, error)
-                await asyncio.sleep(LOOK_EVERY)
+                # A kind that was installed a moment ago asks for a little patience.
+                log.log(
+                    logging.INFO if error.retry_after else logging.WARNING, "looking for %s: %s", kind.plural, error
+                )
+                await asyncio.sleep(error.retry_after or LOOK_EVERY)
 
     async def look(self, kind: Kind) -> int | None:
         """Take in whether the cluster has the kind, and all objects of it that matter.

@@ -102,7 +102,7 @@ def _status(
         conditions=status.date(found, before.conditions, meta.generation, seen.now),
         replicas=sum(not (pod.deleting or pod.worker) for revision in seen.revisions for pod in revision.pods),
         ready_replicas=stable.ready if stable is not None else 0,
-        selector=f"inferops.dev/service={meta.name},inferops.dev/role!=worker",
+        selector=f"inferops.dev/service={meta.name},inferops.dev/role notin (worker)",
         url=f"http://{meta.name}.{meta.namespace}.svc",
         stable_revision=plan.stable,
         latest_revision=latest,

@@ -211,7 +211,7 @@ def test_replicas_are_counted_over_all_revisions_and_ready_ones_of_stable() -> N
         ("Candidate", 2, 1, 0),
     ]
     assert (status.stable_revision, status.latest_revision) == (old.hash, revision(NEXT).hash)
-    assert status.selector == "inferops.dev/service=llama,inferops.dev/role!=worker"
+    assert status.selector == "inferops.dev/service=llama,inferops.dev/role notin (worker)"
     assert status.url == "http://llama.chat.svc"
     groups = group(0, 1, node="n", ready=True)
     status = decide(seen(PAIRS, groups, stable=groups, routed_to=groups, kinds=LWS)).status

@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import subprocess
+import sys
 import venv
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
@@ -76,7 +77,8 @@ def installed() -> Path:
     if not ready.exists():
         console.print(f"==> installing {PEER} into {folder} (some 600 MB, once)")
         venv.create(folder, with_pip=True, clear=True)
-        subprocess.run([python, "-m", "pip", "install", "--disable-pip-version-check", PEER], check=True)
+        if subprocess.run([python, "-m", "pip", "install", "--disable-pip-version-check", PEER]).returncode:
+            sys.exit(f"{PEER} cannot be installed: pip says why above. The measurements come with it.")
         ready.touch()
     return python
 

@@ -11,6 +11,7 @@ from random import Random
 import pytest
 import yaml
 
+from bench_sizing import judge
 from bench_sizing_fit import fit
 from bench_sizing_rows import Row, doubtful, read, sort_out
 from inferops.core import latency
@@ -180,3 +181,24 @@ def test_doubtful_by_what_the_row_says_alone(package: Path) -> None:
     image = replace(row, shape="deepseek-ai/DeepSeek-V3", source="image=x/tensorrt-llm/release:1.2.0rc6.post3")
     assert "tokens a step" in doubtful(image)
     assert doubtful(replace(image, source="image=x/tensorrt-llm/release:1.2.0rc6.post2")) == ""
+
+
+def test_no_model_is_judged_by_constants_that_saw_it(package: Path) -> None:
+    """Whatever is measured of one family, predictions for it stay; those for others follow."""
+    (row,) = rows_of(package, {})
+    measured = [
+        (replace(row, id=f"{shape} {number}", shape=shape, concurrency=number), Replica(facts, accelerator()), number)
+        for shape, facts in (("a/one", LLAMA31_8B), ("a/other", LLAMA2_70B))
+        for number in (1, 8, 64)
+    ]
+
+    def held_out(slower: float) -> dict[str, float]:
+        kept = [
+            (replace(case, tpot=case.tpot * (slower if case.family == "one" else 1)), replica, float(number))
+            for case, replica, number in measured
+        ]
+        answers = {case.id: {"tpot": 0.01, "measured": True} for case, _, _ in kept}
+        return {case.row.id: case.held_out for case in judge(kept, answers)}
+
+    before, after = held_out(1), held_out(3)
+    assert {id for id in before if before[id] == after[id]} == {"a/one 1", "a/one 8", "a/one 64"}

@@ -52,6 +52,30 @@ def render(
 
 
 @app.command()
+def size(
+    model: Annotated[str, typer.Argument(help="hf://ORG/MODEL, ORG/MODEL, its name, or a path to a config.json.")],
+    gpu: Annotated[list[str] | None, typer.Option(help="Only accelerators of this name, or part of it.")] = None,
+    slo: Annotated[str, typer.Option(help="Limits on mean latencies, for example ttft=800ms,tpot=50ms.")] = "",
+    context: Annotated[int | None, typer.Option(min=1, help="Longest context; else the model's own limit.")] = None,
+    concurrency: Annotated[int, typer.Option(min=1, help="Requests at once, over all replicas.")] = 16,
+    prompt: Annotated[int, typer.Option(min=1, help="Tokens of a usual prompt.")] = 1024,
+    output: Annotated[int, typer.Option(min=1, help="Tokens of a usual answer.")] = 256,
+    quantization: Annotated[str, typer.Option(help="auto, fp8, int8, awq, gptq, nvfp4; else the checkpoint's.")] = "",
+    runtime: Annotated[str, typer.Option(help="The ServingRuntime that will serve it.")] = "vllm",
+    config: Annotated[Path | None, typer.Option(help="The model's config.json.")] = None,
+    file: Annotated[list[Path] | None, typer.Option("--file", "-f", help="Accelerators in YAML.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Show every option and rejection.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show which accelerators would serve MODEL, ranked by cost, and why others will not do. Needs no cluster."""
+    from inferops.cli.size import Question, answer
+
+    gpus, files = tuple(gpu or ()), tuple(file or ())
+    question = Question(model, config, gpus, files, slo, context, concurrency, prompt, output, quantization, runtime)
+    raise typer.Exit(answer(question, everything=everything, as_json=as_json))
+
+
+@app.command()
 def status(
     name: Annotated[str, typer.Argument(help="Name of the InferenceService.")],
     namespace: Namespace = "default",

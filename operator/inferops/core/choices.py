@@ -26,6 +26,8 @@ STORED: dict[str, Precision] = {
     "nvfp4": Precision.NVFP4,
 }
 
+NOT_SIZED = "sizing knows no more than language models, and this runtime serves others"
+
 
 def ask_of(spec: InferenceServiceSpec, memory_share: float) -> Ask:
     """What `spec` asks of sizing; `memory_share` is the engine's share of the accelerators' memory."""

@@ -1,0 +1,123 @@
+"""`inferops size` and `inferops render` as they are typed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from inferops.cli.main import app
+
+CONFIG = {
+    "architectures": ["LlamaForCausalLM"],
+    "model_type": "llama",
+    "hidden_size": 2048,
+    "intermediate_size": 8192,
+    "num_hidden_layers": 16,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 8,
+    "vocab_size": 128256,
+    "max_position_embeddings": 8192,
+    "torch_dtype": "bfloat16",
+}
+ACCELERATOR = """
+apiVersion: serving.inferops.dev/v1alpha1
+kind: Accelerator
+metadata: {name: ours-x1}
+spec:
+  nodeLabels: [{key: example.com/gpu, values: [x1]}]
+  memoryGiB: 200
+  bandwidthGBps: 9000
+  tflops: {bf16: 3000, fp8: 6000}
+  price: {usdPerHour: 0.01, date: "2026-11-21"}
+"""
+SERVICE = """
+apiVersion: serving.inferops.dev/v1alpha1
+kind: InferenceService
+metadata: {name: chat}
+spec:
+  model: {uri: "hf://acme/own-1b", config: {name: shape}}
+  slo: {tpot: 50ms}
+"""
+
+
+def run(*words: str, code: int = 0, text: str | None = None) -> str:
+    result = CliRunner().invoke(app, list(words), input=text)
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def test_the_options_come_cheapest_first_with_their_figures() -> None:
+    lines = run("size", "hf://meta-llama/Llama-3.3-70B-Instruct", "--slo", "ttft=800ms,tpot=50ms", "--all").splitlines()
+    assert lines[0].startswith("hf://meta-llama/Llama-3.3-70B-Instruct") or "Llama-3.3-70B" in lines[0]
+    assert "141 GB of weights, 327,680 B of KV cache a token" in lines[0]
+    start = next(number for number, line in enumerate(lines) if line.startswith("accelerators"))
+    end = next(number for number, line in enumerate(lines) if line.startswith("will not do"))
+    costs = [float(line.split()[-2]) for line in lines[start + 1 : end]]
+    assert len(costs) > 10 and costs == sorted(costs)
+    assert all("exceed" in line or "holds" in line or "slow" in line or "cannot" in line for line in lines[end + 1 :])
+
+
+def test_json_holds_the_same_answer() -> None:
+    found = json.loads(run("size", "Qwen3-8B", "--gpu", "h100", "--context", "8192", "--json"))
+    assert found["model"]["kv_bytes_per_token"] == 147_456
+    assert found["ask"]["context"] == 8192
+    assert {option["shape"]["accelerator"] for option in found["options"]} >= {"nvidia-h100-80gb"}
+    assert all("h100" in option["shape"]["accelerator"] for option in (*found["options"], *found["rejected"]))
+    prices = [option["usd_per_hour"] for option in found["options"]]
+    assert prices == sorted(prices)
+
+
+def test_a_config_and_accelerators_of_ones_own(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG))
+    (tmp_path / "gpus.yaml").write_text(ACCELERATOR)
+    found = json.loads(run("size", str(tmp_path / "config.json"), "-f", str(tmp_path / "gpus.yaml"), "--json"))
+    assert found["options"][0]["shape"]["accelerator"] == "ours-x1"
+    assert found["model"]["params"] == pytest.approx(1.5e9, rel=0.02)
+
+
+def test_nothing_fits_ends_with_1_and_says_why() -> None:
+    assert "does not fit" in run("size", "DeepSeek-V3", "--gpu", "nvidia-l4", code=1)
+
+
+@pytest.mark.parametrize(
+    ("words", "parts"),
+    [
+        (["nope/Llama-3.3-70B-Instrukt"], ["nothing is known of", "--config", "did you mean meta-llama/"]),
+        (["Qwen3-8B", "--gpu", "tpu"], ["--gpu 'tpu': there are", "nvidia-l4"]),
+        (["Qwen3-8B", "--slo", "fast"], ["--slo 'fast'", "ttft=800ms"]),
+        (["Qwen3-8B", "--slo", "tpot=0ms"], ["--slo 'tpot=0ms'"]),
+        (["Qwen3-8B", "--quantization", "q4"], ["--quantization 'q4'", "fp8"]),
+        (["Qwen3-8B", "--runtime", "triton"], ["--runtime 'triton'", "vllm"]),
+        (["Qwen3-8B", "-f", "/does/not/exist.yaml"], ["/does/not/exist.yaml"]),
+        (["/does/not/exist.json"], ["/does/not/exist.json"]),
+    ],
+)
+def test_what_cannot_be_asked_says_what_can(words: list[str], parts: list[str]) -> None:
+    output = run("size", *words, code=2)
+    assert output.startswith("inferops size: ")
+    for part in parts:
+        assert part in output
+
+
+@pytest.mark.parametrize("content", ["no json", "[1]", "{}", '{"hidden_size": "big"}'])
+def test_a_config_that_is_none_is_an_error_and_no_traceback(tmp_path: Path, content: str) -> None:
+    (tmp_path / "config.json").write_text(content)
+    assert run("size", str(tmp_path / "config.json"), code=2).startswith("inferops size: ")
+
+
+def test_render_chooses_as_the_operator_would_from_a_config_in_the_file() -> None:
+    config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "shape"}}
+    shape = yaml.safe_dump({**config, "data": {"config.json": json.dumps(CONFIG)}})
+    objects = list(yaml.safe_load_all(run("render", "-", text="\n---\n".join([SERVICE, ACCELERATOR, shape]))))
+    record = next(one for one in objects if one["kind"] == "ControllerRevision")
+    assert record["data"]["spec"]["accelerator"]["type"] == "ours-x1"
+    without = CliRunner().invoke(app, ["render", "-"], input=SERVICE)
+    assert without.exit_code == 1
+    assert "chat: spec.accelerators: none can be chosen" in without.output
+    broken = CliRunner().invoke(app, ["render", "-"], input=SERVICE + "---\n" + shape.replace("hidden_size", "hidden"))
+    assert broken.exit_code == 1
+    assert "spec.model.config: ConfigMap shape, key config.json" in broken.output

@@ -78,7 +78,8 @@ class ModelSpec(Model):
     )
     uri: ModelUri = Field(
         description="Where the model is: hf://ORG/MODEL, s3://BUCKET/PATH, gs://BUCKET/PATH, pvc://CLAIM/PATH "
-        "(a PersistentVolumeClaim in the same namespace) or oci://REGISTRY/IMAGE:TAG (mounted as an image volume)."
+        "(a PersistentVolumeClaim in the same namespace) or oci://REGISTRY/IMAGE:TAG (mounted as an image volume; "
+        "for bentoml the Bento's own image)."
     )
     name: ModelName | None = Field(
         default=None, description="The model's name in requests; left out: the name of the InferenceService."
@@ -100,7 +101,7 @@ class ModelSpec(Model):
         default=None,
         description="A Secret of the same namespace with what the source needs: key HF_TOKEN for hf://, "
         "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_ENDPOINT_URL, AWS_DEFAULT_REGION) for s3://, "
-        "key credentials.json (a service account) for gs://.",
+        "key credentials.json (a service account) for gs://, a login (kubernetes.io/dockerconfigjson) for oci://.",
     )
     config: ModelConfig | None = Field(
         default=None,

@@ -24,8 +24,10 @@ GOLDEN = Path(__file__).parent / "golden"
 
 def cases() -> Iterator[tuple[str, InferenceService, int]]:
     for name, service in samples():
-        for choice, accelerator in enumerate(service.spec.accelerators):
-            yield f"{name}.{accelerator.type}", service, choice
+        types = [accelerator.type for accelerator in service.spec.accelerators]
+        for choice, type_ in enumerate(types):
+            again = f"-{choice}" if type_ in types[:choice] else ""
+            yield f"{name}.{type_}{again}", service, choice
 
 
 CASES = list(cases())
@@ -38,7 +40,10 @@ def as_yaml(service: InferenceService, choice: int) -> str:
     kept = render_record(service, record.spec.hash, 1, record)
     assert kept["data"].pop("objects") == record.objects
     replicas = replicas_wanted(service.spec.scaling)
-    objects = {**record.objects, "deployment": with_replicas(record.objects["deployment"], replicas)}
+    objects = {
+        name: with_replicas(part, replicas) if part is record.workload else part
+        for name, part in record.objects.items()
+    }
     stable = render_stable(service, record.spec.hash, record)
     return yaml.safe_dump_all([kept, *objects.values(), stable], sort_keys=False, width=120)
 

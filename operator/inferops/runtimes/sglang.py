@@ -76,6 +76,7 @@ DENIED = (
     "--tool-server",
     "--hicache-storage-*",  # names a class to import
     "--unified-cache-external-*",
+    "--enable-unified-cache-external-linker",
     "--radix-cache-backend",
     "--lmcache-config-file",
     "--flexkv-config-file",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
@@ -44,6 +46,20 @@ def test_no_forbidden_flag_passes_in_full(engine: str, flag: str) -> None:
     assert found is not None
     assert found.reason is Reason.ARGUMENT_NOT_ALLOWED
     assert found.message.startswith("spec.runtime.args[2]: --")
+
+
+DANGEROUS = re.compile(
+    "trust.remote.code|plugin|custom.(module|weight|tokenizer|logit)|middleware|-cls$|-directory$|working-dir|sidecar"
+    "|storage-backend|external-linker|forward-hooks|tool-server|api-key|ssl-|-config-file$|^--config$|chat.template$"
+)
+
+
+@pytest.mark.parametrize(
+    ("engine", "flag"), [(name, flag) for name, flags in LONG.items() for flag in flags if DANGEROUS.search(flag)]
+)
+def test_what_loads_code_or_files_or_weakens_security_is_closed(engine: str, flag: str) -> None:
+    found = judged(engine, [f"{flag}=x"])
+    assert found is not None and found.reason is Reason.ARGUMENT_NOT_ALLOWED
 
 
 @st.composite

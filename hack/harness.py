@@ -96,7 +96,17 @@ class OperatorProcess:
         self.log = Path(cluster.workdir) / f"{name}-{self.port}.log"
         kubeconfig = kubeconfig or cluster.kubeconfig_for(NAMESPACE, ACCOUNT)
         command = [sys.executable, "-m", "inferops", "run", "--kubeconfig", str(kubeconfig)]
-        command += ["--lease-namespace", NAMESPACE, "--address", "127.0.0.1", "--port", str(self.port), *args]
+        command += [
+            "--lease-namespace",
+            NAMESPACE,
+            "--address",
+            "127.0.0.1",
+            "--port",
+            str(self.port),
+            "--hub",
+            "off",
+            *args,
+        ]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environ())
 

@@ -30,13 +30,20 @@ def run(
     workers: Annotated[int, typer.Option(min=1, max=256, help="Reconciles at a time.")] = 32,
     address: Annotated[str, typer.Option(help="Address of /healthz, /readyz and /metrics.")] = "0.0.0.0",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Their port; 0 for none.")] = 8080,
+    hub: Annotated[
+        str,
+        typer.Option(
+            envvar="HF_ENDPOINT", help="Hub to ask about models that are not built in; off: none."
+        ),
+    ] = "https://huggingface.co",
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
 ) -> None:
     """Run the operator, until SIGTERM."""
     from inferops.cli.run import run as run_operator
     from inferops.controller.operator import Options
 
-    options = Options(namespace=lease_namespace, kubeconfig=kubeconfig, workers=workers, address=address, port=port)
+    asked = None if hub in ("", "off") else hub
+    options = Options(lease_namespace, kubeconfig, workers, address, port, asked)
     raise typer.Exit(run_operator(options, log_level))
 
 

@@ -14,6 +14,7 @@ from inferops.api.conditions import Reason
 from inferops.api.inferenceservice import InferenceServiceStatus
 from inferops.api.problems import problems
 from inferops.api.resources import InferenceService
+from inferops.controller.sizer import Sized, Sizer
 from inferops.controller.store import WORKLOADS, Child, Key, Store
 from inferops.core.engine import Obstacle
 from inferops.core.observation import Observation, PodView, RevisionView, WorkloadView
@@ -44,7 +45,7 @@ def content(store: Store, key: Key) -> dict[str, Any] | None:
     return None if raw["metadata"].get("deletionTimestamp") else raw
 
 
-def observe(key: Key, store: Store, now: datetime) -> Observation | Unreadable | None:
+def observe(key: Key, store: Store, now: datetime, sizer: Sizer | None = None) -> Observation | Unreadable | None:
     """What a decision about `key` may depend on. None where the service is gone or being deleted."""
     raw = content(store, key)
     if raw is None:
@@ -59,17 +60,24 @@ def observe(key: Key, store: Store, now: datetime) -> Observation | Unreadable |
         return Unreadable(key.namespace, key.name, str(meta.get("uid", "")), generation, status, obstacle)
     runtimes = store.runtimes()
     runtime = runtimes.get(service.spec.runtime.name)
+    engine = ENGINES.get(runtime.engine) if runtime is not None else None
+    accelerators = store.accelerators()
+    sized = sizer.size(key, service.spec, engine, runtime, accelerators) if sizer is not None else Sized()
     stable = store.children(key, SERVICE).get(key.name)
     return Observation(
         service=service,
         now=now,
         runtime=runtime,
         runtime_names=tuple(sorted(runtimes)),
-        engine=ENGINES.get(runtime.engine) if runtime is not None else None,
-        accelerators=store.accelerators(),
+        engine=engine,
+        accelerators=accelerators,
         nodes=store.nodes(),
         kinds=store.offered(),
         revisions=_revisions(store, key, service.metadata.uid),
+        sizing=sized.sizing,
+        sizable=sized.sizable,
+        looking=sized.looking,
+        unsized="" if sized.sizing is not None else sized.why,
         routed_to=str(stable.view) if stable is not None and stable.owner == service.metadata.uid else "",
     )
 

@@ -25,9 +25,12 @@ from inferops.catalogue import accelerators, runtimes
 from inferops.controller import watch
 from inferops.controller.apply import Applier
 from inferops.controller.events import Recorder
+from inferops.controller.modelhub import HUB, Hub
+from inferops.controller.modelinfo import ModelInfo
 from inferops.controller.optional import OptionalKinds
 from inferops.controller.queue import Queue
 from inferops.controller.reconcile import Reconciler
+from inferops.controller.sizer import Sizer
 from inferops.controller.store import Key, Store
 from inferops.controller.telemetry import Metrics, serve
 from inferops.controller.workers import work
@@ -49,6 +52,7 @@ class Options:
     workers: int = 32
     address: str = "0.0.0.0"
     port: int = 8080  # 0: no health and metrics server
+    hub: str | None = HUB  # which is asked for the shape of models that are not built in; None: none is
 
 
 class Operator:
@@ -141,9 +145,10 @@ class Operator:
     async def _lead(self, elector: Elector, client: Client) -> None:
         """Wait for the lease, then work for as long as it is ours."""
         await elector.acquire()
-        reconciler = Reconciler(
-            self.store, Applier(client, self.store, self.queue.add, {}), Recorder(client, _now), _now
-        )
+        hub = Hub(self.options.hub) if self.options.hub else None
+        models = ModelInfo(client, self.queue.add, hub)
+        applier = Applier(client, self.store, self.queue.add, {})
+        reconciler = Reconciler(self.store, applier, Recorder(client, _now), _now, Sizer(models))
         workers = [
             asyncio.create_task(work(self.queue, reconciler, self.metrics), name=f"worker {number}")
             for number in range(self.options.workers)
@@ -155,6 +160,9 @@ class Operator:
             _, unfinished = await asyncio.wait(workers, timeout=DRAIN)
             for worker in unfinished:
                 worker.cancel()
+            await models.close()
+            if hub is not None:
+                await hub.close()
 
     def _task(self, coroutine: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """A task whose end, expected or not, ends the operator."""

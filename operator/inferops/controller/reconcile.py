@@ -16,7 +16,9 @@ from inferops.api.inferencecluster import InferenceClusterStatus
 from inferops.controller.apply import Applier, Refused
 from inferops.controller.events import Recorder
 from inferops.controller.observe import Unreadable, content, observe
+from inferops.controller.sizer import Sizer
 from inferops.controller.store import Key, Store
+from inferops.core import choices
 from inferops.core.decide import decide
 from inferops.core.status import cluster_status, invalid
 from inferops.kube.kinds import INFERENCE_CLUSTER
@@ -30,6 +32,7 @@ class Reconciler:
     applier: Applier
     recorder: Recorder
     now: Callable[[], datetime]
+    sizer: Sizer | None = None  # without it nothing is sized
 
     async def reconcile(self, key: Key) -> bool:
         """Bring what the cluster holds for `key` to what its InferenceService asks for.
@@ -41,17 +44,21 @@ class Reconciler:
         """
         if key.kind == INFERENCE_CLUSTER.kind:
             return await self._tell_cluster(key)
-        seen = observe(key, self.store, self.now())
+        seen = observe(key, self.store, self.now(), self.sizer)
         if seen is None:
+            if self.sizer is not None:
+                self.sizer.forget(key)
             return False
         if isinstance(seen, Unreadable):
             await self._tell_unreadable(key, seen)
+            return True
+        if seen.looking and choices.waits_for_sizing(seen):
             return True
         decision = decide(seen)
         try:
             stands = await self.applier.apply(key, seen, decision)
         except Refused as refused:
-            seen = observe(key, self.store, self.now())
+            seen = observe(key, self.store, self.now(), self.sizer)
             if seen is not None and not isinstance(seen, Unreadable):
                 told = decide(replace(seen, refused=refused.obstacle))
                 before, uid = seen.service.status, seen.service.metadata.uid

@@ -90,6 +90,7 @@ class Store:
     def __init__(self, accelerators: Mapping[str, AcceleratorSpec], runtimes: Mapping[str, ServingRuntimeSpec]) -> None:
         self._builtin_accelerators, self._builtin_runtimes = accelerators, runtimes
         self._objects: dict[Kind, dict[tuple[str, str], Entry]] = {kind: {} for kind in (*WATCHED, *OPTIONAL)}
+        self._offers: dict[Kind, Mapping[str, Any]] = {}  # of the catalogue's kinds: built in and the admin's
         self._offered: set[Kind] = set()
         self._owned: defaultdict[Key, dict[tuple[Kind, str], Entry]] = defaultdict(dict)
         self._gone: OrderedDict[tuple[Kind, tuple[str, str]], int] = OrderedDict()  # version at which it was gone
@@ -111,6 +112,7 @@ class Store:
             self._owned[owner][kind, where[1]] = entry
         if before is not None and before.view == entry.view:
             return moved
+        self._offers.pop(kind, None)
         return self._affected(kind, owner) | moved
 
     def remove(self, kind: Kind, namespace: str, name: str, not_after: int | None = None) -> set[Key]:
@@ -122,6 +124,7 @@ class Store:
         if entry is None:
             return set()
         del self._objects[kind][namespace, name]
+        self._offers.pop(kind, None)
         self._disown(kind, name, entry)
         return self._affected(kind, entry.owner)
 
@@ -161,13 +164,13 @@ class Store:
     def nodes(self) -> tuple[NodeView, ...]:
         return tuple(entry.view for entry in self._objects[NODE].values())
 
-    def accelerators(self) -> dict[str, AcceleratorSpec]:
-        """The built-in ones and the admin's, which win."""
-        return {**self._builtin_accelerators, **self._valid(ACCELERATOR)}
+    def accelerators(self) -> Mapping[str, AcceleratorSpec]:
+        """The built-in ones and the admin's, which win. The same object until one of them changes."""
+        return self._merged(ACCELERATOR, self._builtin_accelerators)
 
-    def runtimes(self) -> dict[str, ServingRuntimeSpec]:
-        """The built-in ones and the admin's, which win."""
-        return {**self._builtin_runtimes, **self._valid(SERVING_RUNTIME)}
+    def runtimes(self) -> Mapping[str, ServingRuntimeSpec]:
+        """The built-in ones and the admin's, which win. The same object until one of them changes."""
+        return self._merged(SERVING_RUNTIME, self._builtin_runtimes)
 
     def all_keys(self) -> set[Key]:
         """All that can be reconciled."""
@@ -195,8 +198,11 @@ class Store:
             del self._owned[entry.owner]
         return {entry.owner}
 
-    def _valid(self, kind: Kind) -> dict[str, Any]:
-        return {where[1]: entry.view for where, entry in self._objects[kind].items() if entry.view is not None}
+    def _merged(self, kind: Kind, built_in: Mapping[str, Any]) -> Mapping[str, Any]:
+        if kind not in self._offers:
+            admins = {at[1]: entry.view for at, entry in self._objects[kind].items() if entry.view is not None}
+            self._offers[kind] = {**built_in, **admins}
+        return self._offers[kind]
 
     def _affected(self, kind: Kind, owner: Key | None) -> set[Key]:
         if kind is NODE:

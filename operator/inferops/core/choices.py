@@ -84,6 +84,13 @@ def remembered(seen: Observation) -> RevisionSpec | None:
     return last.spec if same or (seen.sizing is None and last.spec.model.uri == spec.model.uri) else None
 
 
+def waits_for_sizing(seen: Observation) -> bool:
+    """Whether nothing can be decided before it is known what the model is."""
+    spec = seen.service.spec
+    left = not spec.accelerators or spec.model.quantization == "auto"
+    return left and seen.sizing is None and remembered(seen) is None
+
+
 def choices(seen: Observation) -> tuple[AcceleratorChoice, ...]:
     """The ways to run replicas, in order of preference. Empty: the spec lists none, and sizing found none."""
     return tuple(each_choice(seen))

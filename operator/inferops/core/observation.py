@@ -94,5 +94,6 @@ class Observation:
     routed_to: str = ""  # hash of the revision that the stable Service selects
     sizing: Sizing | None = None  # of the model that the spec names, on the listed or on all accelerators
     sizable: bool = True  # whether the engine serves what sizing can judge
+    looking: bool = False  # whether somebody is being asked what the model is; the answer brings another observation
     unsized: str = ""  # why there is no sizing
     refused: Obstacle | None = None  # why the last apply was refused for good, such as a name that is taken

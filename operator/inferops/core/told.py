@@ -27,6 +27,8 @@ def milliseconds(seconds: float) -> str:
 
 def sizing(seen: Observation, target: RevisionSpec | None) -> SizingStatus:
     """Sizing's answer, shortened: the cheapest options with the chosen one among them, and what would be cheaper."""
+    if seen.looking:
+        return seen.service.status.sizing
     if seen.sizing is None:
         return SizingStatus(model=seen.unsized[:SENTENCE])
     chosen = choices.estimate(seen, target.accelerator) if target is not None else None

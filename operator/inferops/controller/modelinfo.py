@@ -197,8 +197,9 @@ class ModelInfo:
             passing = error.passing if isinstance(error, HubError) else isinstance(error, KubeError)
             if not (passing and isinstance(entry.answer, Known)):  # an outage makes nobody forget
                 self._tell(entry, Unknown(str(error)[:LONGEST]))
-            wait = min(self._times.first * 2 ** min(entry.failures - 1, 30), self._times.last)
-            wait = max(wait, getattr(error, "retry_after", None) or 0.0)
+            wait = min(self._times.first * 2.0 ** min(entry.failures - 1, 30), self._times.last)
+            asked = None if isinstance(error, BadConfig) else error.retry_after
+            wait = max(wait, asked or 0.0)
             entry.stale = asyncio.get_running_loop().time() + wait
             return wait
         entry.failures = 0

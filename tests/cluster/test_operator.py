@@ -263,7 +263,7 @@ def test_the_second_choice_is_taken_and_explained(user: User) -> None:
 @pytest.mark.parametrize(
     ("spec", "reason", "says"),
     [
-        ({"runtime": {"name": "nonesuch"}}, "RuntimeNotFound", "there are: triton, vllm"),
+        ({"runtime": {"name": "nonesuch"}}, "RuntimeNotFound", "there are: bentoml, onnxruntime, sglang"),
         ({"accelerators": [{"type": "nvidia-x1"}]}, "AcceleratorNotFound", "spec.accelerators[0].type"),
         ({"accelerators": []}, "AcceleratorRequired", "spec.accelerators"),
         ({"runtime": {"args": ["--port=1"]}}, "ArgumentNotAllowed", "spec.runtime.args[0]"),

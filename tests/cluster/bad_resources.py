@@ -289,4 +289,11 @@ BAD: tuple[Bad, ...] = (
     Bad(
         "a namespace by pattern", CLUSTER_KIND, {"spec.namespaces": ["team-*"]}, "spec.namespaces[0]", "must be a name"
     ),
+    Bad(
+        "accelerator without arithmetic",
+        ACCELERATOR_KIND,
+        {"spec.tflops": {}},
+        "spec.tflops.bf16",
+        "at least one precision is needed",
+    ),
 )

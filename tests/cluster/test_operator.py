@@ -265,7 +265,13 @@ def test_the_second_choice_is_taken_and_explained(user: User) -> None:
     [
         ({"runtime": {"name": "nonesuch"}}, "RuntimeNotFound", "there are: bentoml, onnxruntime, sglang"),
         ({"accelerators": [{"type": "nvidia-x1"}]}, "AcceleratorNotFound", "spec.accelerators[0].type"),
-        ({"accelerators": []}, "AcceleratorRequired", "spec.accelerators"),
+        ({"accelerators": [], "model": {"uri": "hf://acme/secret"}}, "ModelUnknown", "spec.model.config"),
+        ({"accelerators": [], "slo": {"tpot": "1ms"}}, "NoAcceleratorFits", "relax spec.slo"),
+        (
+            {"accelerators": [], "model": {"uri": "pvc://m"}, "runtime": {"name": "triton"}},
+            "AcceleratorRequired",
+            "name",
+        ),
         ({"runtime": {"args": ["--port=1"]}}, "ArgumentNotAllowed", "spec.runtime.args[0]"),
         ({"runtime": {"args": ["--trust-remote-code"]}}, "ArgumentNotAllowed", "userArgs"),
         ({"runtime": {"name": "triton"}}, "SourceNotSupported", "spec.model.uri"),

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from inferops.api.base import Model, Toleration
+from inferops.api.checks import Rule
 from inferops.api.formats import Day, LabelKey, LabelValue, ObjectName, ResourceName
 
 
@@ -20,6 +21,14 @@ class NodeLabel(Model):
 class Throughput(Model):
     """Dense arithmetic throughput by precision, in TFLOPS (TOPS for int8). Left out: not supported."""
 
+    rules = (
+        Rule(
+            cel="has(self.bf16) || has(self.fp8) || has(self.int8) || has(self.fp4)",
+            holds=lambda self: any((self.bf16, self.fp8, self.int8, self.fp4)),
+            field="bf16",
+            message="at least one precision is needed, else no speed can be told; give bf16, for example 121",
+        ),
+    )
     bf16: Annotated[float, Field(gt=0)] | None = Field(default=None, description="bfloat16 and float16.")
     fp8: Annotated[float, Field(gt=0)] | None = Field(default=None, description="8-bit floating point.")
     int8: Annotated[float, Field(gt=0)] | None = Field(default=None, description="8-bit integers.")

@@ -145,7 +145,7 @@ TWO_LABELS = {
         {"key": "cloud.google.com/gke-accelerator", "values": ["nvidia-l4"]},
     ]
 }
-FIGURES = {"memoryGiB": 24, "bandwidthGBps": 300, "tflops": {}}
+FIGURES = {"memoryGiB": 24, "bandwidthGBps": 300, "tflops": {"bf16": 121}}
 
 
 def node_fits(pod: dict[str, Any], node: dict[str, str]) -> bool:

@@ -20,6 +20,15 @@ app = typer.Typer(
 Kubeconfig = Annotated[str | None, typer.Option(envvar="KUBECONFIG", help="Kubeconfig; in a pod: its ServiceAccount.")]
 Namespace = Annotated[str, typer.Option("--namespace", "-n", help="Namespace of the service.")]
 
+HubOption = Annotated[
+    str, typer.Option(envvar="HF_ENDPOINT", help="Hub to ask about models that are not built in; off: none.")
+]
+HUB = "https://huggingface.co"
+
+
+def _asked(hub: str) -> str | None:
+    return None if hub in ("", "off") else hub
+
 
 @app.command()
 def run(
@@ -30,20 +39,14 @@ def run(
     workers: Annotated[int, typer.Option(min=1, max=256, help="Reconciles at a time.")] = 32,
     address: Annotated[str, typer.Option(help="Address of /healthz, /readyz and /metrics.")] = "0.0.0.0",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Their port; 0 for none.")] = 8080,
-    hub: Annotated[
-        str,
-        typer.Option(
-            envvar="HF_ENDPOINT", help="Hub to ask about models that are not built in; off: none."
-        ),
-    ] = "https://huggingface.co",
+    hub: HubOption = HUB,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
 ) -> None:
     """Run the operator, until SIGTERM."""
     from inferops.cli.run import run as run_operator
     from inferops.controller.operator import Options
 
-    asked = None if hub in ("", "off") else hub
-    options = Options(lease_namespace, kubeconfig, workers, address, port, asked)
+    options = Options(lease_namespace, kubeconfig, workers, address, port, _asked(hub))
     raise typer.Exit(run_operator(options, log_level))
 
 
@@ -70,6 +73,7 @@ def size(
     quantization: Annotated[str, typer.Option(help="auto, fp8, int8, awq, gptq, nvfp4; else the checkpoint's.")] = "",
     runtime: Annotated[str, typer.Option(help="The ServingRuntime that will serve it.")] = "vllm",
     config: Annotated[Path | None, typer.Option(help="The model's config.json.")] = None,
+    hub: HubOption = HUB,
     file: Annotated[list[Path] | None, typer.Option("--file", "-f", help="Accelerators in YAML.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Show every option and rejection.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -78,7 +82,9 @@ def size(
     from inferops.cli.size import Question, answer
 
     gpus, files = tuple(gpu or ()), tuple(file or ())
-    question = Question(model, config, gpus, files, slo, context, concurrency, prompt, output, quantization, runtime)
+    question = Question(
+        model, config, gpus, files, slo, context, concurrency, prompt, output, quantization, runtime, _asked(hub)
+    )
     raise typer.Exit(answer(question, everything=everything, as_json=as_json))
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -21,6 +23,7 @@ from inferops.api.formats import seconds
 from inferops.api.problems import problems
 from inferops.api.resources import Accelerator
 from inferops.catalogue import accelerators, built_in, models, runtimes
+from inferops.controller.modelhub import Hub, HubError
 from inferops.core import choices
 from inferops.core.config_json import BadConfig, facts_of
 from inferops.core.facts import ModelFacts, Precision
@@ -29,6 +32,7 @@ from inferops.core.told import describe, milliseconds
 from inferops.runtimes import ENGINES
 
 WIDE = 2000
+REPOSITORY = re.compile(r"(hf://)?[A-Za-z0-9][-\w.]*/[A-Za-z0-9][-\w.]*")
 SHOWN, NEAREST = 12, 6  # options and rejections, unless all are asked for
 COLUMNS = ("replicas", "requests each", "KV tokens", "context", "TTFT", "TPOT", "tokens/s", "USD/h", "USD/M tokens")
 
@@ -52,6 +56,7 @@ class Question:
     output: int = 256
     quantization: str = ""
     runtime: str = "vllm"
+    hub: str | None = None  # None: none is asked
 
 
 def answer(question: Question, *, everything: bool, as_json: bool) -> int:
@@ -170,11 +175,22 @@ def _facts(question: Question) -> ModelFacts:
             raise BadOption(f"{path} is no config.json: expected an object")
         return facts_of(config, question.model)
     found = built_in(question.model)
+    if found is None and question.hub is not None and REPOSITORY.fullmatch(question.model):
+        return asyncio.run(_asked(question.hub, question.model.removeprefix("hf://")))
     if found is None:
         like = get_close_matches(question.model, models(), n=5, cutoff=0.4)
         meant = f"; did you mean {' or '.join(like)}?" if like else ""
         raise BadOption(f"nothing is known of {question.model!r}; give its config.json by --config FILE{meant}")
     return found
+
+
+async def _asked(endpoint: str, repository: str) -> ModelFacts:
+    """The facts of a repository, by the hub."""
+    try:
+        async with Hub(endpoint) as hub:
+            return await hub.facts(repository)
+    except (HubError, ValueError) as error:
+        raise BadOption(f"{error}; or give it by --config FILE") from None
 
 
 def _known(question: Question) -> dict[str, AcceleratorSpec]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 import yaml
@@ -86,7 +88,7 @@ def test_nothing_fits_ends_with_1_and_says_why() -> None:
 @pytest.mark.parametrize(
     ("words", "parts"),
     [
-        (["nope/Llama-3.3-70B-Instrukt"], ["nothing is known of", "--config", "did you mean meta-llama/"]),
+        (["a/Llama-3.3-70B-Instrukt", "--hub", "off"], ["nothing is known of", "--config", "mean meta-llama/"]),
         (["Qwen3-8B", "--gpu", "tpu"], ["--gpu 'tpu': there are", "nvidia-l4"]),
         (["Qwen3-8B", "--slo", "fast"], ["--slo 'fast'", "ttft=800ms"]),
         (["Qwen3-8B", "--slo", "tpot=0ms"], ["--slo 'tpot=0ms'"]),
@@ -121,3 +123,28 @@ def test_render_chooses_as_the_operator_would_from_a_config_in_the_file() -> Non
     broken = CliRunner().invoke(app, ["render", "-"], input=SERVICE + "---\n" + shape.replace("hidden_size", "hidden"))
     assert broken.exit_code == 1
     assert "spec.model.config: ConfigMap shape, key config.json" in broken.output
+
+
+def test_a_hub_is_asked_for_what_is_not_built_in() -> None:
+    asked: list[str] = []
+
+    class Files(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            there = self.path.endswith("/resolve/main/config.json") and "/acme/own" in self.path
+            self.send_response(200 if there else 404)
+            self.end_headers()
+            self.wfile.write(json.dumps(CONFIG).encode() if there else b"")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Files) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        hub = f"http://127.0.0.1:{server.server_port}"
+        found = json.loads(run("size", "hf://acme/own", "--hub", hub, "--json"))
+        missing = run("size", "acme/gone", "--hub", hub, code=2)
+        server.shutdown()
+    assert found["model"]["params"] == pytest.approx(1.5e9, rel=0.02)
+    assert asked[0] == "/acme/own/resolve/main/config.json"
+    assert "acme/gone" in missing and "--config" in missing

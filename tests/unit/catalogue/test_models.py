@@ -65,6 +65,14 @@ def test_some_of_them(name: str, bytes_a_token: int, context: int, precision: Pr
 
 
 @pytest.mark.parametrize(
+    ("name", "gigabytes"),
+    [("openai/gpt-oss-20b", 13.76), ("openai/gpt-oss-120b", 65.25), ("moonshotai/Kimi-K2.5", 594)],
+)
+def test_checkpoints_in_several_precisions_have_the_size_of_their_files(name: str, gigabytes: float) -> None:
+    assert models()[name].weight_bytes() == pytest.approx(gigabytes * 1e9, rel=0.01)
+
+
+@pytest.mark.parametrize(
     ("asked", "is_", "precision"),
     [
         ("meta-llama/Llama-3.1-8B-Instruct", "meta-llama/Llama-3.1-8B-Instruct", Precision.BF16),

@@ -54,8 +54,9 @@ GATING = ("swiglu", "geglu", "silu", "swiglumlp")
 class Sizes:
     """Weights of one layer's networks."""
 
-    common: int = 0  # through which every token passes, router included
-    routed: int = 0  # of all routed experts
+    dense: int = 0
+    shared: int = 0  # experts that every token passes, and the router
+    routed: int = 0  # all routed experts
 
 
 def experts_of(fields: Fields) -> tuple[int, int]:
@@ -90,15 +91,15 @@ def network(fields: Fields, step: Step, experts: int) -> Sizes:
     if step.network == Network.NONE:
         return Sizes()
     hidden, matrices = hidden_size(fields), _matrices(fields)
-    common = routed = 0
+    dense = shared = routed = 0
     if step.network in (Network.DENSE, Network.BOTH):
-        common += matrices * hidden * dense_width(fields, step.index)
+        dense = matrices * hidden * dense_width(fields, step.index)
     if step.network in (Network.SPARSE, Network.BOTH):
         inner = fields.maybe("moe_latent_size", "routed_expert_hidden_size")  # experts in a narrower space
-        routed += experts * matrices * (inner or hidden) * expert_width(fields)
-        common += hidden * experts + (2 * hidden * inner if inner else 0)
-        common += matrices * hidden * _shared_width(fields)
-    return Sizes(common, routed)
+        routed = experts * matrices * (inner or hidden) * expert_width(fields)
+        shared = hidden * experts + (2 * hidden * inner if inner else 0)
+        shared += matrices * hidden * _shared_width(fields)
+    return Sizes(dense, shared, routed)
 
 
 def _matrices(fields: Fields) -> int:

@@ -13,6 +13,7 @@ from inferops.core.config_json.mixers import HEADS, hidden_size, mixer
 from inferops.core.config_json.networks import dense_width, expert_width, experts_of, network
 from inferops.core.config_json.plan import depth, steps
 from inferops.core.config_json.quantization import precision_of
+from inferops.core.config_json.storage import WIDE, Part, stored_bytes
 from inferops.core.facts import Layers, ModelFacts
 
 LAYERS = ("num_hidden_layers", "n_layer", "num_layers", "n_layers")
@@ -46,17 +47,24 @@ def facts_of(
     """The facts of the model that `config`, the content of its config.json, describes.
 
     `quantization_config`: the content of its hf_quant_config.json, where there is one. `checkpoint_bytes`: sum of its
-    files of weights, where that is known. Parameters are counted from the shape: embeddings, attention, networks and
-    experts; biases, norms, towers for images and sound, and layers for speculation are left out (below 2 %, of small
-    multimodal models more). Raises BadConfig, which names the field that is missing or wrong.
+    files of weights, where that is known; else it is estimated for checkpoints that are not stored alike in all parts.
+    Parameters are counted from the shape: embeddings, attention, networks and experts; biases, norms, towers for images
+    and sound, and layers for speculation are left out (below 2 %, of small multimodal models more). Raises BadConfig,
+    which names the field that is missing or wrong.
     """
     fields = fields_of(config, name)
     if fields.flag("is_encoder_decoder") and fields.parts[0] is config:
         raise fields.bad("is_encoder_decoder", "is true", "models of an encoder and a decoder cannot be sized")
     experts, per_token = experts_of(fields)
     decoder = fields.text("model_type") not in ENCODERS
-    layers, common, routed = _body(fields, experts, decoder)
+    layers, weights = _body(fields, experts, decoder)
+    routed = weights[Part.EXPERTS]
+    common = sum(weights.values()) - routed
     embedding, looked_up = _embeddings(fields, decoder)
+    precision = precision_of(fields, quantization_config)
+    size = _bytes(checkpoint_bytes, name)
+    if size is None and (stored := stored_bytes(fields, quantization_config, precision, weights, _depth(fields))):
+        size = stored + WIDE * embedding
     return ModelFacts(
         name=name,
         architecture=_architecture(fields),
@@ -72,25 +80,30 @@ def facts_of(
         heads=fields.size(*HEADS, default=1),
         context=_context(fields),
         layers=layers,
-        precision=precision_of(fields, quantization_config),
+        precision=precision,
         decoder=decoder,
-        checkpoint_bytes=_bytes(checkpoint_bytes, name),
+        checkpoint_bytes=size,
     )
 
 
-def _body(fields: Fields, experts: int, decoder: bool) -> tuple[tuple[Layers, ...], int, int]:
-    """Layers alike, in order of their first; weights that every token passes, and those of routed experts."""
-    count = depth(fields) or fields.size(*LAYERS, high=MOST_LAYERS)
+def _depth(fields: Fields) -> int:
+    return depth(fields) or fields.size(*LAYERS, high=MOST_LAYERS)
+
+
+def _body(fields: Fields, experts: int, decoder: bool) -> tuple[tuple[Layers, ...], Mapping[Part, int]]:
+    """Layers alike, in order of their first; the weights of all of them, by part."""
     kept: Counter[Layers] = Counter()
-    common = routed = 0
-    for step in steps(fields, count, experts):
+    weights = dict.fromkeys(Part, 0)
+    for step in steps(fields, _depth(fields), experts):
         part, sizes = mixer(fields, step), network(fields, step, experts)
         kept[part.kept if decoder else Layers(1)] += 1
-        common += part.params + sizes.common
-        routed += sizes.routed
-    if not common + routed:
+        weights[Part.ATTENTION] += part.params
+        weights[Part.DENSE] += sizes.dense
+        weights[Part.SHARED] += sizes.shared
+        weights[Part.EXPERTS] += sizes.routed
+    if not any(weights.values()):
         raise fields.bad("block_configs", "leaves no weights")
-    return tuple(replace(group, count=number) for group, number in kept.items()), common, routed
+    return tuple(replace(group, count=number) for group, number in kept.items()), weights
 
 
 def _embeddings(fields: Fields, decoder: bool) -> tuple[int, int]:

@@ -33,21 +33,27 @@ UNQUANTIZED = {"float32": Precision.FP32, "float": Precision.FP32, "fp32": Preci
 KNOWN = "fp8, fbgemm_fp8, compressed-tensors, awq, gptq, auto-round, bitsandbytes, mxfp4, modelopt and quark"
 
 
+def given_of(fields: Fields, sidecar: Mapping[str, Any] | None = None) -> Fields | None:
+    """What is said of quantization, in config.json or else in hf_quant_config.json; None where nothing is."""
+    given = fields.inner("quantization_config", "compression_config")
+    if given is not None or sidecar is None:
+        return given
+    if not isinstance(sidecar, Mapping):
+        raise fields.bad("hf_quant_config.json", "is not an object", "give the file as the repository has it")
+    outer = Fields(fields.name, (sidecar,))
+    return outer.inner("quantization") or outer
+
+
 def precision_of(fields: Fields, sidecar: Mapping[str, Any] | None = None) -> Precision:
     """How most weights are stored. `sidecar`: the content of hf_quant_config.json, which is asked last.
 
     Where a checkpoint mixes precisions it is that of the fewest bits, as experts have. Raises BadConfig on a method
     that is not known.
     """
-    given = fields.inner("quantization_config", "compression_config")
-    if given is None and sidecar is not None:
-        outer = Fields(fields.name, (sidecar,)) if isinstance(sidecar, Mapping) else None
-        if outer is None:
-            raise fields.bad("hf_quant_config.json", "is not an object", "give the file as the repository has it")
-        given = outer.inner("quantization") or outer
+    given = given_of(fields, sidecar)
     if given is None:
         return UNQUANTIZED.get(fields.text("dtype", "torch_dtype").removeprefix("torch."), Precision.BF16)
-    if fields.text("expert_dtype") == "fp4":
+    if given.raw("quant_algo")[1] is None and fields.text("expert_dtype") == "fp4":
         return Precision.MXFP4
     return _method(given)
 
@@ -75,14 +81,18 @@ def _groups(given: Fields) -> Precision:
     found = []
     for name in groups.parts[0] if groups else ():
         group = groups.inner(name) if groups else None
-        weights = group.inner("weights") if group else None
-        if group is None or weights is None:
-            continue
-        layout = group.text("format") or given.text("format")
-        found.append(_stored(weights.size("num_bits", default=16), weights, layout))
+        precision = group_precision(given, group) if group else None
+        found += [precision] if precision is not None else []
     if not found:
         raise given.bad("quantization_config.config_groups", "has no group with weights")
     return min(found, key=_bits)
+
+
+def group_precision(given: Fields, group: Fields) -> Precision | None:
+    """How the weights of one group are stored; None where it is about no weights."""
+    weights = group.inner("weights")
+    layout = group.text("format") or given.text("format")
+    return _stored(weights.size("num_bits", default=16), weights, layout) if weights is not None else None
 
 
 def _stored(bits: int, weights: Fields, layout: str) -> Precision:
@@ -99,7 +109,7 @@ def _algorithm(given: Fields) -> Precision:
     """modelopt: the name of an algorithm, or one for each layer."""
     name = given.text("quant_algo").upper()
     if name != "MIXED_PRECISION":
-        return _named(given, name)
+        return named_precision(given, name)
     layers = given.inner("quantized_layers")
     algorithms = Counter(
         inner.text("quant_algo").upper()
@@ -107,11 +117,12 @@ def _algorithm(given: Fields) -> Precision:
         if layers is not None and (inner := layers.inner(layer)) is not None
     )
     if not algorithms:
-        return _named(given, given.text("moe_quant_algo").upper())
-    return min((_named(given, algorithm) for algorithm in algorithms), key=_bits)
+        return named_precision(given, given.text("moe_quant_algo").upper())
+    return min((named_precision(given, algorithm) for algorithm in algorithms), key=_bits)
 
 
-def _named(given: Fields, algorithm: str) -> Precision:
+def named_precision(given: Fields, algorithm: str) -> Precision:
+    """How an algorithm of modelopt stores weights."""
     for part, precision in (
         ("NVFP4", Precision.NVFP4),
         ("MXFP4", Precision.MXFP4),

@@ -23,7 +23,11 @@ _TRAFFIC = TrafficSpec()
 _FIXED = "the number of replicas stays at scaling.replicas, or else scaling.minReplicas"
 
 LATER: tuple[tuple[str, Callable[[InferenceServiceSpec], bool], str], ...] = (
-    ("spec.slo", lambda spec: spec.slo != SLOSpec(), "sizing goes by ttft and tpot; neither scaling nor rollouts are judged by it yet"),
+    (
+        "spec.slo",
+        lambda spec: spec.slo != SLOSpec(),
+        "sizing goes by ttft and tpot; neither scaling nor rollouts are judged by it yet",
+    ),
     (
         "spec.scaling.mode",
         lambda spec: spec.scaling.mode not in (_SCALING.mode, "fixed", "external"),

@@ -69,11 +69,6 @@ def test_which_arithmetic(case: str, stored: Precision, figure: dict[str, float]
     assert work.arithmetic == pytest.approx(2 * facts.params / (tflops * 1e12), rel=1e-6), case
 
 
-def test_an_accelerator_without_arithmetic_is_named() -> None:
-    with pytest.raises(ValueError, match=r"set tflops\.bf16"):
-        step_seconds(Replica(LLAMA31_8B, accelerator(tflops=Throughput())), Step(1, 0))
-
-
 def test_few_tokens_read_few_experts_and_many_all() -> None:
     replica = Replica(MIXTURE, accelerator())
     dense = MIXTURE.params - MIXTURE.expert_params

@@ -128,8 +128,9 @@ def judge(
         return Rejection(shape, f"cannot be split so: {why}")
     if precision is Precision.FP8 and facts.precision in UNQUANTIZED and accelerator.tflops.fp8 is None:
         return Rejection(shape, "cannot quantize to fp8: this accelerator does not compute in it")
+    held = shape.precision if shape.precision is not facts.precision else None
     replica = Replica(
-        facts, accelerator, shape.tensor_parallel, shape.pipeline_parallel, precision, utilization=ask.utilization
+        facts, accelerator, shape.tensor_parallel, shape.pipeline_parallel, held, utilization=ask.utilization
     )
     context = min(ask.context or facts.context, facts.context)
     budget = memory.budget(replica, context)
@@ -152,7 +153,9 @@ def _judged(facts: ModelFacts, ask: Ask, name: str, accelerator: AcceleratorSpec
 
 
 def _stored(facts: ModelFacts, precision: Precision | None) -> Precision:
-    return facts.precision if precision is None else precision
+    """How an engine holds the weights: as they are, but for 32 bits, which it loads into 16."""
+    stored = facts.precision if precision is None else precision
+    return Precision.BF16 if stored is Precision.FP32 else stored
 
 
 def _lengths(ask: Ask, length: int) -> tuple[int, int]:

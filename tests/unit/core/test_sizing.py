@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -92,6 +94,12 @@ def test_quantizing_needs_an_accelerator_that_computes_in_it() -> None:
     found = size(LLAMA31_8B, Ask(precisions=(None, Precision.FP8), context=8192), only("nvidia-a100-80gb"))
     assert {o.shape.precision for o in found.options} == {Precision.BF16}
     assert "cannot quantize to fp8" in found.rejected[0].reason
+
+
+def test_weights_of_32_bits_are_loaded_into_16() -> None:
+    wide = replace(LLAMA2_7B, precision=Precision.FP32)
+    found = size(wide, Ask(), only("nvidia-h100-80gb")).options[0]
+    assert (found.shape.precision, round(found.weights_gib, 1)) == (Precision.BF16, 12.6)
 
 
 def test_large_models_span_nodes_only_where_a_full_node_is_too_small() -> None:

@@ -389,8 +389,10 @@ class SizedOption(Model):
     kv_tokens: int = Field(ge=0, description="Tokens of KV cache of one replica.")
     longest_context: int = Field(ge=0, description="Longest context in tokens that fits.")
     ttft: str = Field(max_length=32, description="Time to first token at that load.")
-    tpot: str = Field(max_length=32, description="Time per output token at that load.")
-    tokens_per_second: int = Field(ge=0, description="Tokens answered a second, over all replicas.")
+    tpot: str = Field(default="", max_length=32, description="Time per output token at that load; none of an encoder.")
+    tokens_per_second: int = Field(
+        ge=0, description="Tokens answered, by an encoder read, a second, over all replicas."
+    )
     usd_per_hour: str = Field(default="", max_length=32, description="US dollars an hour, over all replicas.")
     usd_per_million_tokens: str = Field(default="", max_length=32, description="US dollars for a million of them.")
 

@@ -151,7 +151,7 @@ def _table(options: Iterable[Option]) -> Table:
             f"{option.kv_tokens:,}",
             f"{option.longest_context:,}",
             milliseconds(option.ttft),
-            milliseconds(option.tpot),
+            milliseconds(option.tpot) if option.tpot else "",
             f"{option.tokens_per_second:,.0f}",
             "" if option.usd_per_hour is None else f"{option.usd_per_hour:.2f}",
             "" if option.usd_per_million_tokens is None else f"{option.usd_per_million_tokens:.2f}",

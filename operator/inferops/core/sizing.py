@@ -7,7 +7,7 @@ carry the asked concurrency. The cheapest an hour comes first, of equals the one
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import ceil, inf
 
 from inferops.api.accelerator import AcceleratorSpec
@@ -67,10 +67,10 @@ class Option:
     replicas: int
     load: int
     ttft: float
-    tpot: float
-    tokens_per_second: float  # answered, over all replicas
+    tpot: float  # 0 for an encoder
+    tokens_per_second: float  # answered, over all replicas; read, by an encoder
     usd_per_hour: float | None  # of all replicas; None: no price is known
-    usd_per_million_tokens: float | None  # answered
+    usd_per_million_tokens: float | None  # likewise
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +93,7 @@ class Sizing:
 
 def size(facts: ModelFacts, ask: Ask, accelerators: Accelerators) -> Sizing:
     """Judge every shape of `facts` on `accelerators`, by name. The same input gives the same answer."""
+    ask = suited(facts, ask)
     return _sizing(
         facts, ask, (one for name in sorted(accelerators) for one in _judged(facts, ask, name, accelerators[name]))
     )
@@ -102,6 +103,7 @@ def size_listed(
     facts: ModelFacts, ask: Ask, listed: Sequence[tuple[str, int, int]], accelerators: Accelerators
 ) -> Sizing:
     """Judge only the shapes that are listed as accelerator, tensor and pipeline size; unknown ones are left out."""
+    ask = suited(facts, ask)
     return _sizing(
         facts,
         ask,
@@ -112,6 +114,11 @@ def size_listed(
             for precision in ask.precisions
         ),
     )
+
+
+def suited(facts: ModelFacts, ask: Ask) -> Ask:
+    """What can be asked of the model: an encoder reads and does not write."""
+    return ask if facts.decoder else replace(ask, output=1, tpot=None)
 
 
 def _sizing(facts: ModelFacts, ask: Ask, judged: Iterable[Option | Rejection]) -> Sizing:
@@ -147,7 +154,7 @@ def judge(
 
 def _judged(facts: ModelFacts, ask: Ask, name: str, accelerator: AcceleratorSpec) -> Iterator[Option | Rejection]:
     for precision in ask.precisions:
-        for tensor, pipeline in splits(facts, accelerator):
+        for tensor, pipeline in splits(facts, accelerator) if facts.decoder else ((1, 1),):
             shape = Shape(name, tensor, pipeline, _stored(facts, precision))
             yield judge(facts, ask, shape, accelerator, precision)
 
@@ -195,6 +202,7 @@ def _option(replica: Replica, shape: Shape, ask: Ask, budget: memory.Budget, con
     replicas = ceil(ask.concurrency / within)
     load = ceil(ask.concurrency / replicas)
     rate = replicas * latency.tokens_per_second(replica, prompt, output, load)
+    rate *= 1 if replica.facts.decoder else prompt
     price = replica.accelerator.price
     hourly = None if price is None else replicas * shape.accelerators * price.usd_per_hour
     return Option(
@@ -208,7 +216,7 @@ def _option(replica: Replica, shape: Shape, ask: Ask, budget: memory.Budget, con
         replicas=replicas,
         load=load,
         ttft=latency.ttft(replica, prompt, output, load),
-        tpot=latency.tpot(replica, prompt, output, load),
+        tpot=latency.tpot(replica, prompt, output, load) if replica.facts.decoder else 0.0,
         tokens_per_second=rate,
         usd_per_hour=hourly,
         usd_per_million_tokens=None if hourly is None else hourly / (rate * 3600) * 1e6,

@@ -72,11 +72,12 @@ def _chosen(seen: Observation, option: Option) -> str:
     ask, count = seen.sizing.ask if seen.sizing else None, len(seen.sizing.options) if seen.sizing else 0
     cost = "" if option.usd_per_hour is None else f", {option.usd_per_hour:.2f} USD an hour"
     load = "" if ask is None else f" for {ask.concurrency} requests of {ask.prompt} + {ask.output} tokens at once"
+    tpot = f", TPOT {milliseconds(option.tpot)}" if option.tpot else ""
     replicas = f" in {option.replicas} replicas" if option.replicas > 1 else ""
     return (
         f"sizing chose {option.shape} out of {count} that would do{load}: {option.weights_gib:.1f} GiB of weights in "
         f"{option.usable_gib:.1f} GiB a GPU leave {option.kv_tokens:,} tokens of KV cache; TTFT "
-        f"{milliseconds(option.ttft)}, TPOT {milliseconds(option.tpot)}{replicas}{cost}"
+        f"{milliseconds(option.ttft)}{tpot}{replicas}{cost}"
     )
 
 
@@ -114,7 +115,7 @@ def _option(option: Option) -> SizedOption:
         kv_tokens=option.kv_tokens,
         longest_context=option.longest_context,
         ttft=milliseconds(option.ttft),
-        tpot=milliseconds(option.tpot),
+        tpot=milliseconds(option.tpot) if option.tpot else "",
         tokens_per_second=round(option.tokens_per_second),
         usd_per_hour="" if cost is None else f"{cost:.2f}",
         usd_per_million_tokens="" if million is None else f"{million:.2f}",

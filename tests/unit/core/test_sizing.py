@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inferops.api.accelerator import AcceleratorSpec
-from inferops.catalogue import accelerators
+from inferops.catalogue import accelerators, built_in
 from inferops.core import memory
 from inferops.core.facts import ModelFacts, Precision
 from inferops.core.parallel import illegal
@@ -100,6 +100,15 @@ def test_weights_of_32_bits_are_loaded_into_16() -> None:
     wide = replace(LLAMA2_7B, precision=Precision.FP32)
     found = size(wide, Ask(), only("nvidia-h100-80gb")).options[0]
     assert (found.shape.precision, round(found.weights_gib, 1)) == (Precision.BF16, 12.6)
+
+
+def test_an_encoder_is_judged_by_what_it_reads_on_one_accelerator() -> None:
+    facts = built_in("BAAI/bge-m3")
+    assert facts is not None
+    found = size(facts, Ask(tpot=0.001, ttft=0.5), KNOWN)
+    assert found.options and {o.shape.accelerators for o in found.options} == {1}
+    assert {(o.kv_tokens, o.tpot) for o in found.options} == {(0, 0.0)}
+    assert all(o.tokens_per_second > 5 * Ask().prompt for o in found.options)
 
 
 def test_large_models_span_nodes_only_where_a_full_node_is_too_small() -> None:

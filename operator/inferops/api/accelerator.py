@@ -8,7 +8,7 @@ from pydantic import Field
 
 from inferops.api.base import Model, Toleration
 from inferops.api.checks import Rule
-from inferops.api.formats import Day, LabelKey, LabelValue, ObjectName, ResourceName
+from inferops.api.formats import AttributeName, AttributeValue, Day, LabelKey, LabelValue, ObjectName, ResourceName
 
 
 class NodeLabel(Model):
@@ -45,6 +45,27 @@ class Price(Model):
     date: Day = Field(description="Day of the price, YYYY-MM-DD.")
 
 
+class DeviceAttribute(Model):
+    """An attribute of a device, as its driver publishes it."""
+
+    name: AttributeName = Field(description="The attribute's name in the driver's own domain, such as productName.")
+    values: list[AttributeValue] = Field(
+        min_length=1, max_length=16, description="Texts that mean this accelerator, such as NVIDIA H100 80GB HBM3."
+    )
+
+
+class DeviceSpec(Model):
+    """How an accelerator is claimed by dynamic resource allocation (DRA)."""
+
+    class_name: ObjectName = Field(description="The DeviceClass, for example gpu.nvidia.com.")
+    driver: ObjectName = Field(
+        default="gpu.nvidia.com", description="The driver whose ResourceSlices list the devices."
+    )
+    attributes: list[DeviceAttribute] = Field(
+        default_factory=list, max_length=8, description="Attributes that all must hold; left out: any of the driver's."
+    )
+
+
 class AcceleratorSpec(Model):
     """The facts of one accelerator type."""
 
@@ -57,6 +78,11 @@ class AcceleratorSpec(Model):
     resource_name: ResourceName = Field(
         default="nvidia.com/gpu",
         description="The extended resource that pods request, for example nvidia.com/mig-1g.10gb for a MIG slice.",
+    )
+    device: DeviceSpec | None = Field(
+        default=None,
+        description="How pods claim it where no node offers the extended resource but drivers list such devices in "
+        "ResourceSlices (DRA, Kubernetes 1.34 and later).",
     )
     slice: bool = Field(
         default=False,

@@ -77,6 +77,17 @@ ResourceName = Annotated[
     Matching(f"^{_DNS_NAME}/{_WORD}$", "must be an extended resource with its domain, for example nvidia.com/gpu"),
 ]
 
+AttributeName = Annotated[
+    str,
+    Field(max_length=32),
+    Matching("^[A-Za-z_][A-Za-z0-9_]*$", "must be an attribute's name without a domain, for example productName"),
+]
+AttributeValue = Annotated[
+    str,
+    Field(max_length=64),
+    Matching("^[-A-Za-z0-9 _.:/()+]+$", "must be an attribute's text: letters, digits, blanks and any of -_.:/()+"),
+]
+
 Cpu = Annotated[
     str,
     Field(max_length=32),

@@ -17,15 +17,15 @@ from inferops.api.inferencecluster import InferenceClusterStatus
 from inferops.api.inferenceservice import InferenceServiceStatus
 from inferops.controller.observe import record_of
 from inferops.controller.store import PARENTS, WORKLOADS, Child, Key, Store
-from inferops.core import scheduling
+from inferops.core import devices, scheduling
 from inferops.core.decide import Decision, RevisionPlan
 from inferops.core.engine import Obstacle
 from inferops.core.observation import Observation
 from inferops.core.revision import revision_name
 from inferops.kube.client import Kube, KubeError
-from inferops.kube.kinds import BUDGET, BY_KIND, RECORD, SERVICE, Kind
+from inferops.kube.kinds import BUDGET, BY_KIND, CLAIM_TEMPLATE, RECORD, SERVICE, Kind
 from inferops.kube.owned import Object, digest, wanted_part
-from inferops.render.record import Record, render_record
+from inferops.render.record import CLAIMS, Record, render_record
 from inferops.render.revision import render_revision, with_replicas
 from inferops.render.stable import render_stable
 from inferops.runtimes import ENGINES
@@ -106,8 +106,9 @@ class Applier:
         record = await self._record(key, seen, plan)
         if record is None:
             return None  # its record is lost and the spec asks for another: what is left serves on until replaced
-        for name in ("service", "pdb"):
-            await self._ensure(key, seen.service.metadata.uid, record.objects[name])
+        for name in ("service", "pdb", CLAIMS):
+            if name in record.objects:
+                await self._ensure(key, seen.service.metadata.uid, record.objects[name])
         return record
 
     async def _record(self, key: Key, seen: Observation, plan: RevisionPlan) -> Record | None:
@@ -122,8 +123,8 @@ class Applier:
             raise Refused(_unreadable(name))
         accelerator = seen.accelerators[plan.new.accelerator.type]
         engine = ENGINES[seen.runtime.engine]
-        zoned = scheduling.zoned(accelerator, seen.nodes)
-        record = render_revision(seen.service, plan.new, seen.runtime, accelerator, engine, zoned)
+        zoned, claimed = scheduling.zoned(accelerator, seen.nodes), devices.claimed(accelerator, seen.nodes)
+        record = render_revision(seen.service, plan.new, seen.runtime, accelerator, engine, zoned, claimed)
         await self._ensure(key, uid, render_record(seen.service, plan.hash, plan.order, record))
         return record
 
@@ -192,7 +193,7 @@ class Applier:
     async def _remove_revision(self, key: Key, uid: str, hash_: str) -> None:
         """Remove a revision; its record goes last, so that an interrupted removal is taken up again."""
         name = revision_name(key.name, hash_)
-        for kind in (SERVICE, BUDGET, *WORKLOADS, RECORD):
+        for kind in (SERVICE, BUDGET, *WORKLOADS, CLAIM_TEMPLATE, RECORD):
             child = self.store.children(key, kind).get(name)
             if child is not None and child.owner == uid and not child.deleting:
                 await self.kube.delete(kind, key.namespace, name, child.uid)

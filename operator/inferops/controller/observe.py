@@ -19,7 +19,7 @@ from inferops.controller.store import WORKLOADS, Child, Key, Store
 from inferops.core.engine import Obstacle
 from inferops.core.observation import Observation, PodView, RevisionView, WorkloadView
 from inferops.core.revision import revision_name
-from inferops.kube.kinds import BUDGET, RECORD, SERVICE
+from inferops.kube.kinds import BUDGET, CLAIM_TEMPLATE, RECORD, SERVICE
 from inferops.render.record import Record, read_record
 from inferops.runtimes import ENGINES
 
@@ -113,7 +113,7 @@ def _revisions(store: Store, key: Key, uid: str) -> tuple[RevisionView, ...]:
     for pod in store.pods(key):
         pods.setdefault(pod.revision, []).append(pod)
     views = []
-    others = (*store.children(key, SERVICE).values(), *store.children(key, BUDGET).values())
+    others = (child for kind in (SERVICE, BUDGET, CLAIM_TEMPLATE) for child in store.children(key, kind).values())
     left = {child.revision for child in others if child.owner == uid and child.revision}
     for hash_ in {*records, *workloads, *left}:
         record = record_of(records[hash_], key, hash_) if hash_ in records else None

@@ -10,19 +10,22 @@ import json
 import zlib
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
 from inferops.api.accelerator import AcceleratorSpec
 from inferops.api.servingruntime import ServingRuntimeSpec
+from inferops.controller.slices import by_node, slice_view
 from inferops.controller.views import REVISION_LABEL, SERVICE_LABEL, node_view, pod_view, workload_view
 from inferops.core.observation import NodeView, PodView, WorkloadView
 from inferops.kube.kinds import (
     ACCELERATOR,
     BUDGET,
+    CLAIM_TEMPLATE,
     DEPLOYMENT,
+    DEVICE_SLICE,
     INFERENCE_CLUSTER,
     INFERENCE_SERVICE,
     LEADER_WORKER_SET,
@@ -40,9 +43,9 @@ Raw = Mapping[str, Any]
 # The kinds that are watched; children only where they carry our label.
 PARENTS = (INFERENCE_SERVICE, INFERENCE_CLUSTER)
 CATALOGUE = (SERVING_RUNTIME, ACCELERATOR, NODE)
-OPTIONAL = (LEADER_WORKER_SET,)  # which not every cluster has
+OPTIONAL = (LEADER_WORKER_SET, CLAIM_TEMPLATE, DEVICE_SLICE)  # which not every cluster has
 WORKLOADS = (DEPLOYMENT, LEADER_WORKER_SET)
-CHILDREN = (RECORD, *WORKLOADS, SERVICE, BUDGET, POD)
+CHILDREN = (RECORD, *WORKLOADS, CLAIM_TEMPLATE, SERVICE, BUDGET, POD)
 WATCHED: tuple[Kind, ...] = tuple(kind for kind in (*CATALOGUE, *CHILDREN, *PARENTS) if kind not in OPTIONAL)
 
 REMEMBERED = 4096  # deletions; an answer is late by milliseconds
@@ -162,7 +165,10 @@ class Store:
         )
 
     def nodes(self) -> tuple[NodeView, ...]:
-        return tuple(entry.view for entry in self._objects[NODE].values())
+        """The nodes, each with the devices that drivers list for it."""
+        devices = by_node(entry.view for entry in self._objects[DEVICE_SLICE].values())
+        nodes = (entry.view for entry in self._objects[NODE].values())
+        return tuple(replace(node, devices=devices[node.name]) if node.name in devices else node for node in nodes)
 
     def accelerators(self) -> Mapping[str, AcceleratorSpec]:
         """The built-in ones and the admin's, which win. The same object until one of them changes."""
@@ -205,7 +211,7 @@ class Store:
         return self._offers[kind]
 
     def _affected(self, kind: Kind, owner: Key | None) -> set[Key]:
-        if kind is NODE:
+        if kind in (NODE, DEVICE_SLICE):
             return self.unsettled()
         if kind in CATALOGUE:
             return {key for key in self.all_keys() if key.kind == INFERENCE_SERVICE.kind}
@@ -225,6 +231,8 @@ class Store:
             return pod_view(raw)
         if kind is NODE:
             return node_view(raw)
+        if kind is DEVICE_SLICE:
+            return slice_view(raw)
         if kind is ACCELERATOR:
             return _spec(AcceleratorSpec, raw)
         if kind is SERVING_RUNTIME:

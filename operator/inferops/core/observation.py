@@ -43,6 +43,14 @@ class WorkloadView:
 
 
 @dataclass(frozen=True, slots=True)
+class DeviceView:
+    """A device of a node that a driver offers by dynamic resource allocation."""
+
+    driver: str
+    attributes: Mapping[str, str]  # texts alone, by their names in the driver's own domain
+
+
+@dataclass(frozen=True, slots=True)
 class NodeView:
     """A node, as far as placing replicas depends on it."""
 
@@ -51,6 +59,7 @@ class NodeView:
     allocatable: Mapping[str, int]  # whole units of extended resources
     ready: bool = True
     cordoned: bool = False
+    devices: tuple[DeviceView, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

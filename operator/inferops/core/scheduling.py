@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from inferops.api.accelerator import AcceleratorSpec
 from inferops.api.conditions import Reason
 from inferops.api.inferenceservice import AcceleratorChoice
+from inferops.core import devices
 from inferops.core.engine import Obstacle
 from inferops.core.observation import LEADER_WORKER_SET, NodeView, Observation, RevisionView
 
@@ -74,8 +75,15 @@ def has_accelerator(node: NodeView, accelerator: AcceleratorSpec) -> bool:
 
 def match(choice: AcceleratorChoice, accelerator: AcceleratorSpec, nodes: Sequence[NodeView]) -> Match:
     """Sort `nodes` by how far each gets towards holding one replica on `choice`, or its share of one."""
-    matching = tuple(n for n in nodes if has_accelerator(n, accelerator) and is_spot(n) == choice.spot)
-    counts = {node.name: node.allocatable.get(accelerator.resource_name, 0) for node in matching}
+    claimed = devices.claimed(accelerator, nodes)
+
+    def number(node: NodeView) -> int:
+        offered = node.allocatable.get(accelerator.resource_name, 0)
+        return devices.count(node, accelerator.device) if claimed else offered
+
+    having = (node for node in nodes if (number(node) if claimed else has_accelerator(node, accelerator)))
+    matching = tuple(node for node in having if is_spot(node) == choice.spot)
+    counts = {node.name: number(node) for node in matching}
     large = tuple(node for node in matching if counts[node.name] >= choice.count // choice.nodes)
     usable = tuple(node for node in large if node.ready and not node.cordoned)
     return Match(len(nodes), matching, large, usable, max(counts.values(), default=0), choice.nodes)
@@ -132,14 +140,17 @@ def missing(
 ) -> Obstacle:
     """Why a pending replica finds no node: which resource is missing, and on how many nodes."""
     found = match(choice, accelerator, nodes)
-    need = _need(choice, accelerator)
+    claimed = accelerator.device if devices.claimed(accelerator, nodes) else None
+    resource = claimed.class_name if claimed is not None else accelerator.resource_name
+    need = _need(choice, resource)
     labels = " or ".join(f"{label.key} in ({', '.join(label.values)})" for label in accelerator.node_labels)
+    known = f"devices of the driver {claimed.driver}" if claimed is not None else labels
     scheduler = f"; the scheduler says: {scheduler_says}" if scheduler_says else ""
     if not found.matching:
         kind = " spot" if choice.spot else ""
         return Obstacle(
             Reason.NO_MATCHING_NODE,
-            f"a replica needs {need}: none of the {found.total} nodes is a{kind} node with {labels}; "
+            f"a replica needs {need}: none of the {found.total} nodes is a{kind} node with {known}; "
             "add such a node or another type to spec.accelerators",
         )
     if len(found.large) < found.wanted:
@@ -147,7 +158,7 @@ def missing(
         return Obstacle(
             Reason.NODES_TOO_SMALL,
             f"a replica needs {need}: {len(found.matching)} of {found.total} nodes have {choice.type}{enough} the "
-            f"largest has {found.most} of {accelerator.resource_name}; lower spec.accelerators count or add "
+            f"largest has {found.most} of {resource}; lower spec.accelerators count or add "
             f"{'larger nodes' if found.wanted > 1 else 'a larger node'}",
         )
     if not found.fits:
@@ -158,17 +169,17 @@ def missing(
             f"a replica needs {need}: of the {len(found.large)} nodes that have it, {cordoned} are cordoned and "
             f"{lost} are not ready; uncordon or repair {'one' if found.wanted == 1 else 'them'}",
         )
-    in_use = f"Insufficient {accelerator.resource_name}" in scheduler_says
+    in_use = ("cannot allocate all claims" if claimed is not None else f"Insufficient {resource}") in scheduler_says
     return Obstacle(
         Reason.INSUFFICIENT_CAPACITY if in_use else Reason.UNSCHEDULABLE,
         f"a replica needs {need}: {len(found.usable)} of {found.total} nodes could hold it"
-        + (f", and none of them has enough {accelerator.resource_name} free" if in_use else "")
+        + (f", and none of them has enough {resource} free" if in_use else "")
         + scheduler,
     )
 
 
-def _need(choice: AcceleratorChoice, accelerator: AcceleratorSpec) -> str:
-    kind = f"{accelerator.resource_name} ({choice.type}{', spot' if choice.spot else ''})"
+def _need(choice: AcceleratorChoice, resource: str) -> str:
+    kind = f"{resource} ({choice.type}{', spot' if choice.spot else ''})"
     if choice.nodes == 1:
         return f"{choice.count}x {kind} on one node"
     return f"{choice.count}x {kind} on {choice.nodes} nodes, {choice.count // choice.nodes} on each"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from inferops.api.inferenceservice import AcceleratorChoice, SizedOption, SizingStatus
-from inferops.core import choices, scheduling
+from inferops.core import choices, devices, scheduling
 from inferops.core.observation import Observation
 from inferops.core.revision import RevisionSpec
 from inferops.core.sizing import Option, Rejection
@@ -54,6 +54,13 @@ def why(seen: Observation, target: RevisionSpec) -> list[str]:
         told.append(f"{describe(target.accelerator)} may not do, by sizing's estimate: it {found.reason}")
     elif isinstance(found, Option) and not seen.service.spec.accelerators:
         told.append(_chosen(seen, found))
+    device = seen.accelerators[target.accelerator.type].device
+    if device is not None and devices.claimed(seen.accelerators[target.accelerator.type], seen.nodes):
+        there = sum(devices.count(node, device) for node in seen.nodes)
+        told.append(
+            f"a new revision claims its accelerators from the DeviceClass {device.class_name}: no node offers "
+            f"{seen.accelerators[target.accelerator.type].resource_name}, and the driver {device.driver} lists {there}"
+        )
     if target.accelerator != first:
         told.append(f"runs on {describe(target.accelerator)}, not on {describe(first)}: {_why_not(seen, first)}")
     return told

@@ -34,10 +34,13 @@ BUDGET = Kind("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets")
 POD = Kind("v1", "Pod", "pods")
 NODE = Kind("v1", "Node", "nodes", namespaced=False)
 LEADER_WORKER_SET = Kind("leaderworkerset.x-k8s.io/v1", "LeaderWorkerSet", "leaderworkersets")
+CLAIM_TEMPLATE = Kind("resource.k8s.io/v1", "ResourceClaimTemplate", "resourceclaimtemplates")
+DEVICE_SLICE = Kind("resource.k8s.io/v1", "ResourceSlice", "resourceslices", namespaced=False)
 EVENT = Kind("v1", "Event", "events")
 CONFIG_MAP = Kind("v1", "ConfigMap", "configmaps")
 LEASE = Kind("coordination.k8s.io/v1", "Lease", "leases")
 
 BY_KIND: dict[str, Kind] = {
-    kind.kind: kind for kind in (DEPLOYMENT, LEADER_WORKER_SET, RECORD, SERVICE, BUDGET, POD, NODE, EVENT, LEASE)
+    kind.kind: kind
+    for kind in (DEPLOYMENT, LEADER_WORKER_SET, CLAIM_TEMPLATE, RECORD, SERVICE, BUDGET, POD, NODE, EVENT, LEASE)
 }

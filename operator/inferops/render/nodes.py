@@ -20,7 +20,7 @@ Expression = dict[str, Any]
 
 def placement(launch: Launch) -> dict[str, Any]:
     """The parts of a pod's spec that place it."""
-    spec = constraints(launch.accelerator, launch.revision.accelerator.spot)
+    spec = constraints(launch.accelerator, launch.revision.accelerator.spot, launch.claimed)
     service, revision = launch.service, launch.revision.hash
     if launch.nodes > 1:
         spec["affinity"]["podAffinity"] = _together(labels.selector(service, revision))
@@ -47,11 +47,11 @@ def _together(selector: dict[str, str]) -> dict[str, Any]:
     return {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 100, "podAffinityTerm": term}]}
 
 
-def constraints(accelerator: AcceleratorSpec, spot: bool) -> dict[str, Any]:
-    """The parts of a pod's spec that place it: nodeSelector, affinity, tolerations."""
-    selector = _only_label(accelerator)
+def constraints(accelerator: AcceleratorSpec, spot: bool, claimed: bool = False) -> dict[str, Any]:
+    """Which nodes: nodeSelector, affinity, tolerations. Of a claim's devices the scheduler knows the nodes."""
+    selector = {} if claimed else _only_label(accelerator)
     spec: dict[str, Any] = {"nodeSelector": selector} if selector else {}
-    terms = [{"matchExpressions": term} for term in _terms(accelerator, spot)]
+    terms = [{"matchExpressions": term} for term in (_spot_terms(spot) if claimed else _terms(accelerator, spot))]
     spec["affinity"] = {
         "nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}
     }
@@ -85,6 +85,10 @@ def _terms(accelerator: AcceleratorSpec, spot: bool) -> list[list[Expression]]:
         for label in accelerator.node_labels
         for operator, marks in _spot_rules(spot)
     ]
+
+
+def _spot_terms(spot: bool) -> list[list[Expression]]:
+    return [[_expression(key, operator, value) for key, value in marks] for operator, marks in _spot_rules(spot)]
 
 
 def _spot_rules(spot: bool) -> list[tuple[str, tuple[tuple[str, str], ...]]]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from inferops.core.revision import revision_name
 from inferops.render import labels, nodes
+from inferops.render.claims import REQUEST
 from inferops.render.quantity import canonical, times
 from inferops.runtimes.base import CACHE_PATH, Endpoint, Launch, ServingEngine
 
@@ -66,6 +68,9 @@ def _spec(launch: Launch, engine: ServingEngine) -> dict[str, Any]:
         spec["imagePullSecrets"] = [{"name": name} for name in pull_secrets]
     if runtime.priority_class_name is not None:
         spec["priorityClassName"] = runtime.priority_class_name
+    if launch.claimed:
+        name = revision_name(launch.service, launch.revision.hash)
+        spec["resourceClaims"] = [{"name": REQUEST, "resourceClaimTemplateName": name}]
     if launch.accelerator.runtime_class_name is not None:
         spec["runtimeClassName"] = launch.accelerator.runtime_class_name
     return spec
@@ -104,8 +109,10 @@ def _resources(launch: Launch) -> dict[str, Any]:
     count = launch.revision.accelerator.count // launch.nodes
     cpu = canonical(wanted.cpu) if wanted.cpu else times(each.cpu, count) if each.cpu else None
     memory = canonical(wanted.memory) if wanted.memory else times(each.memory, count) if each.memory else None
-    limits = {launch.accelerator.resource_name: str(count), **({"memory": memory} if memory else {})}
-    return {"requests": {**({"cpu": cpu} if cpu else {}), **limits}, "limits": limits}
+    devices = {} if launch.claimed else {launch.accelerator.resource_name: str(count)}
+    limits = {**devices, **({"memory": memory} if memory else {})}
+    claims = {"claims": [{"name": REQUEST}]} if launch.claimed else {}
+    return {"requests": {**({"cpu": cpu} if cpu else {}), **limits}, "limits": limits, **claims}
 
 
 def _server(launch: Launch, engine: ServingEngine) -> dict[str, Any]:

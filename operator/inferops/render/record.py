@@ -13,11 +13,12 @@ from typing import Any
 
 from inferops.api.resources import InferenceService
 from inferops.core.revision import RevisionSpec, revision_name
-from inferops.render import labels
+from inferops.render import claims, labels
 from inferops.render.restricted import violations
 
 KINDS = {"service": "Service", "pdb": "PodDisruptionBudget"}
 WORKLOADS = {"deployment": "Deployment", "lws": "LeaderWorkerSet"}  # of which a revision has one
+CLAIMS = "claims"  # a ResourceClaimTemplate, of revisions that claim their accelerators
 GROUP_FIELDS = {"size", "restartPolicy", "leaderTemplate", "workerTemplate"}
 
 
@@ -27,7 +28,7 @@ class Record:
 
     spec: RevisionSpec
     image: str  # the engine's
-    objects: Mapping[str, dict[str, Any]]  # by the keys of KINDS, and one of WORKLOADS
+    objects: Mapping[str, dict[str, Any]]  # by the keys of KINDS, one of WORKLOADS, and perhaps CLAIMS
 
     @property
     def workload(self) -> dict[str, Any]:
@@ -58,12 +59,15 @@ def read_record(data: Mapping[str, Any], name: str = "", namespace: str = "") ->
     """
     try:
         kinds = {**_workload_of(data["objects"]), **KINDS}
+        kinds |= {CLAIMS: "ResourceClaimTemplate"} if CLAIMS in data["objects"] else {}
         objects = {key: copy.deepcopy(dict(data["objects"][key])) for key in kinds}
         for key, kind in kinds.items():
             _check_identity(key, objects[key], kind, name, namespace)
         for key in WORKLOADS.keys() & objects.keys():
             if beyond := [found for template in _templates(objects[key]) for found in violations(template["spec"])]:
                 raise ValueError(f"data.objects.{key}: its pod has {', '.join(beyond)}, which the operator never sets")
+        if CLAIMS in objects and (beyond := claims.beyond(objects[CLAIMS])):
+            raise ValueError(f"data.objects.claims: it has {', '.join(beyond)}, which the operator never sets")
         return Record(spec=RevisionSpec.model_validate(data["spec"]), image=str(data["image"]), objects=objects)
     except (AttributeError, KeyError, TypeError) as wrong:
         raise ValueError(f"data: no record of a revision, {wrong!r} is missing or of another kind") from wrong

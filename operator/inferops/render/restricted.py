@@ -38,6 +38,8 @@ def violations(spec: Mapping[str, Any]) -> list[str]:
     ]
     # A service account of the namespace would lend its rights to whoever wrote the pod.
     found += ["serviceAccountName"] if spec.get("serviceAccountName", "default") != "default" else []
+    # A claim that is there already holds devices for somebody else.
+    found += ["resourceClaims" for claim in spec.get("resourceClaims") or () if claim.get("resourceClaimName")]
     pod = spec.get("securityContext") or {}
     for kind in CONTAINERS:
         for index, container in enumerate(spec.get(kind) or ()):

@@ -9,6 +9,7 @@ from inferops.api.resources import InferenceService
 from inferops.api.servingruntime import ServingRuntimeSpec
 from inferops.core.revision import RevisionSpec, revision_name
 from inferops.render import labels, pod
+from inferops.render.claims import claim_template
 from inferops.render.group import leader_worker_set
 from inferops.render.record import Record
 from inferops.runtimes.base import Launch, ServingEngine
@@ -23,18 +24,21 @@ def render_revision(
     accelerator: AcceleratorSpec,
     engine: ServingEngine,
     zoned: bool = True,
+    claimed: bool = False,
 ) -> Record:
-    """`revision` with its objects, on nodes that tell their zones where they are `zoned`.
+    """`revision` with its objects, on nodes that tell their zones where they are `zoned`, and with accelerators that
+    come by ResourceClaims where they are `claimed`.
 
     Requires that the engine has no obstacle to it and that `service` has a uid. The same input gives the same objects,
     key by key. Raises ValueError where `service` has no uid.
     """
-    launch = Launch(service.metadata.name, revision, runtime, accelerator, zoned=zoned)
+    launch = Launch(service.metadata.name, revision, runtime, accelerator, zoned=zoned, claimed=claimed)
     return Record(
         spec=revision,
         image=pod.image(launch, engine),
         objects={
             **_workload(service, launch, engine),
+            **claim_template(service, launch),
             "service": _service(service, launch, engine),
             "pdb": _disruption_budget(service, launch),
         },

@@ -76,6 +76,7 @@ class Launch:
     accelerator: AcceleratorSpec
     worker: bool = False  # of a replica on several nodes, one that takes no requests itself
     zoned: bool = True  # whether nodes tell their zones
+    claimed: bool = False  # whether its accelerators come by a ResourceClaim
 
     @property
     def nodes(self) -> int:

@@ -7,7 +7,6 @@ its words are passed on.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from inferops.api.accelerator import AcceleratorSpec
@@ -38,6 +37,9 @@ NOT_WHOLE: tuple[tuple[str, tuple[str, ...]], ...] = (
 
 
 ZONE = "topology.kubernetes.io/zone"
+# A StatefulSet's pods carry its name and a hash in a label of 63 characters; the name of a group's is ours, with the
+# hash of the revision, and its index: 63 - 11 - 4 - 11.
+GROUP_NAME_LIMIT = 37
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,15 +100,24 @@ def zoned(accelerator: AcceleratorSpec, nodes: Sequence[NodeView]) -> bool:
     return all(ZONE in node.labels for node in nodes if has_accelerator(node, accelerator))
 
 
-def unoffered(choice: AcceleratorChoice, kinds: AbstractSet[str]) -> Obstacle | None:
-    """Why replicas on `choice` cannot be made with the API kinds that the cluster has, or None."""
-    if choice.nodes == 1 or LEADER_WORKER_SET in kinds:
+def unoffered(choice: AcceleratorChoice, seen: Observation) -> Obstacle | None:
+    """Why replicas on `choice` cannot be made for this service with the API that the cluster has, or None."""
+    if choice.nodes == 1:
+        return None
+    group = f"{choice.count}x {choice.type} on {choice.nodes} nodes"
+    if len(seen.service.metadata.name) > GROUP_NAME_LIMIT:
+        return Obstacle(
+            Reason.INVALID_SPEC,
+            f"metadata.name: longer than the {GROUP_NAME_LIMIT} characters that leave room for the names of the pods "
+            f"of a group, as {group} makes one; give the InferenceService a shorter name, or name a choice with "
+            "nodes: 1",
+        )
+    if LEADER_WORKER_SET in seen.kinds:
         return None
     return Obstacle(
         Reason.LEADER_WORKER_SET_MISSING,
-        f"spec.accelerators: {choice.count}x {choice.type} on {choice.nodes} nodes needs {LEADER_WORKER_SET} "
-        "(leaderworkerset.x-k8s.io/v1), which this cluster does not offer to the operator; have an admin install it "
-        "(LWS of Kubernetes SIGs), or name a choice with nodes: 1",
+        f"spec.accelerators: {group} needs {LEADER_WORKER_SET} (leaderworkerset.x-k8s.io/v1), which this cluster does "
+        "not offer to the operator; have an admin install it (LWS of Kubernetes SIGs), or name a choice with nodes: 1",
     )
 
 
@@ -122,7 +133,7 @@ def choose(seen: Observation, choices: Iterable[AcceleratorChoice], current: Rev
         return offered(choice) and match(choice, seen.accelerators[choice.type], seen.nodes).fits
 
     def offered(choice: AcceleratorChoice) -> bool:
-        return unoffered(choice, seen.kinds) is None
+        return unoffered(choice, seen) is None
 
     made = current.spec.accelerator if current is not None and current.spec is not None else None
     runs = current is not None and current.scheduled

@@ -68,7 +68,7 @@ def why(seen: Observation, target: RevisionSpec) -> list[str]:
 
 def _why_not(seen: Observation, first: AcceleratorChoice) -> str:
     accelerator = seen.accelerators[first.type]
-    if missing_kind := scheduling.unoffered(first, seen.kinds):
+    if missing_kind := scheduling.unoffered(first, seen):
         return missing_kind.message
     if scheduling.match(first, accelerator, seen.nodes).fits:
         return "it runs there, and moving it would make a new revision"

@@ -101,7 +101,7 @@ def engine_takes_it(seen: Observation) -> Obstacle | None:
 def cluster_offers_it(seen: Observation) -> Obstacle | None:
     first: Obstacle | None = None
     for choice in choices.each_choice(seen):
-        missing = unoffered(choice, seen.kinds)
+        missing = unoffered(choice, seen)
         if missing is None:
             return None
         first = first or missing

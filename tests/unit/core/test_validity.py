@@ -11,6 +11,7 @@ from inferops.api.servingruntime import ServingRuntimeSpec
 from inferops.core.decide import decide
 from inferops.core.engine import Obstacle
 from inferops.core.observation import LEADER_WORKER_SET, Observation
+from inferops.core.scheduling import GROUP_NAME_LIMIT
 from inferops.core.validity import obstacle
 from unit.core.building import REFUSED_ARGUMENT, revision, seen, service, told
 
@@ -52,6 +53,12 @@ def test_what_stands_in_the_way(case: str, world: Observation, reason: str, part
 def test_nothing_stands_in_the_way_of_a_sound_service() -> None:
     assert obstacle(seen(service("h100", "l4", "mig"))) is None
     pair = {"type": "l4", "count": 16, "nodes": 2}
+    world = seen(service(pair), kinds=frozenset({LEADER_WORKER_SET}))
+    for length, fits in ((GROUP_NAME_LIMIT, True), (GROUP_NAME_LIMIT + 1, False)):
+        meta = world.service.metadata.model_copy(update={"name": "x" * length})
+        found = obstacle(replace(world, service=world.service.model_copy(update={"metadata": meta})))
+        assert (found is None) == fits
+        assert found is None or ("metadata.name" in found.message and "a shorter name" in found.message)
     assert obstacle(seen(service(pair, "h100"))) is None, "the other choice can be made"
     assert obstacle(seen(service(pair), kinds=frozenset({LEADER_WORKER_SET}))) is None
 

@@ -16,8 +16,9 @@ from rich.console import Console
 
 from controlplane import Cluster, enter, find_binaries
 from harness import OperatorProcess, cpu_seconds, gpu_nodes, install, wait_until
-from inferops.kube.client import METADATA_ONLY, Client, load_configuration
+from inferops.kube.client import METADATA_ONLY, Client
 from inferops.kube.kinds import BUDGET, DEPLOYMENT, INFERENCE_SERVICE, RECORD, SERVICE, Kind
+from inferops.kube.session import load_configuration
 
 console = Console(highlight=False, soft_wrap=True)
 NAMESPACE = "bench"

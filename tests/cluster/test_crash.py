@@ -20,8 +20,8 @@ from controlplane import Cluster
 from harness import ACCOUNT, NAMESPACE, OperatorProcess, install
 from inferops.controller.operator import LEASE_NAME
 from inferops.kube.client import Client as KubeClient
-from inferops.kube.client import load_configuration
 from inferops.kube.kinds import LEASE
+from inferops.kube.session import load_configuration
 
 HOWS: tuple[How, ...] = ("crash", "answer lost", "not sent")
 AT_A_TIME = 12

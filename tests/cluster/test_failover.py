@@ -21,9 +21,10 @@ from controlplane import AuditEvent, Cluster
 from harness import ACCOUNT, NAMESPACE, OperatorProcess, install
 from inferops.controller.operator import LEASE_NAME
 from inferops.kube.client import Client as KubeClient
-from inferops.kube.client import KubeError, load_configuration
+from inferops.kube.client import KubeError
 from inferops.kube.kinds import LEASE, SERVICE
 from inferops.kube.lease import Times
+from inferops.kube.session import load_configuration
 from nodeagent.client import Client, load_kubeconfig
 
 READS = ("get", "list", "watch")

@@ -16,8 +16,9 @@ from inferops.api.inferenceservice import RevisionStatus
 from inferops.api.resources import InferenceService
 from inferops.controller.views import pod_view
 from inferops.core.observation import PodView
-from inferops.kube.client import Client, KubeError, load_configuration
+from inferops.kube.client import Client, KubeError
 from inferops.kube.kinds import INFERENCE_SERVICE, POD
+from inferops.kube.session import load_configuration
 
 WIDE = 2000
 COLOURS = {"True": "green", "False": "red", "Unknown": "yellow"}

@@ -19,7 +19,7 @@ from yarl import URL
 
 from inferops.core.config_json import BadConfig, facts_of
 from inferops.core.facts import ModelFacts
-from inferops.kube.client import user_agent
+from inferops.kube.session import user_agent
 
 HUB = "https://huggingface.co"
 TIMEOUT = 5.0  # seconds for all that is asked of a model

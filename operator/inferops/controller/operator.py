@@ -34,8 +34,9 @@ from inferops.controller.sizer import Sizer
 from inferops.controller.store import Key, Store
 from inferops.controller.telemetry import Metrics, serve
 from inferops.controller.workers import work
-from inferops.kube.client import Client, KubeError, load_configuration, user_agent
+from inferops.kube.client import Client, KubeError
 from inferops.kube.lease import Elector, LeaseLost
+from inferops.kube.session import load_configuration, user_agent
 
 log = logging.getLogger(__name__)
 

@@ -21,8 +21,9 @@ from inferops.controller.patience import Forever, PatientSession
 from inferops.controller.queue import Queue
 from inferops.controller.stateless import NoDiffBase, NoProgress
 from inferops.controller.store import CHILDREN, WATCHED, Key, Store
-from inferops.kube.client import Kube, KubeError, bearer, new_session
+from inferops.kube.client import Kube, KubeError
 from inferops.kube.kinds import Kind
+from inferops.kube.session import bearer, new_session
 
 log = logging.getLogger(__name__)
 

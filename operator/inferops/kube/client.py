@@ -8,19 +8,16 @@ reconcile, with back-off by key, and a second run of it is harmless.
 from __future__ import annotations
 
 import json
-import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any, Protocol
 
 import aiohttp
 from aiohttp.abc import AbstractStreamWriter
-from kubernetes.aio import config as kube_config
 from kubernetes.aio.client import Configuration
 
 from inferops.kube.kinds import Kind
 from inferops.kube.owned import FIELD_MANAGER, Object
+from inferops.kube.session import bearer, new_session, user_agent
 
 REQUEST_TIMEOUT = 10.0  # seconds
 WRITE_TIMEOUT = 5.0  # within the gap between a leader's last write and the next leader's first (kube.lease)
@@ -28,7 +25,6 @@ LIST_TIMEOUT = 60.0
 CONNECT_TIMEOUT = 3.0
 PAGE = 100  # small, since whole objects are large and memory once taken is not given back
 PAGE_OF_METADATA = 500
-IN_CLUSTER = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 APPLY_TYPE = "application/apply-patch+yaml"
 METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
@@ -72,58 +68,6 @@ class Kube(Protocol):
     async def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> None: ...
 
     def watch(self, kind: Kind, namespace: str, name: str, timeout: float) -> AsyncIterator[Object]: ...
-
-
-async def load_configuration(kubeconfig: str | None = None, context: str | None = None) -> Configuration:
-    """Where the cluster is and how to log in: a kubeconfig, else the pod's own ServiceAccount.
-
-    Raises `kubernetes.aio.config.ConfigException` where there is neither.
-    """
-    configuration = Configuration()
-    if kubeconfig is None and IN_CLUSTER.exists():
-        kube_config.load_incluster_config(client_configuration=configuration)
-    else:
-        await kube_config.load_kube_config(
-            config_file=kubeconfig, context=context, client_configuration=configuration, persist_config=False
-        )
-    return configuration
-
-
-async def bearer(configuration: Configuration) -> dict[str, str]:
-    """The authorization header, refreshed where the credentials expire."""
-    token = await configuration.get_api_key_with_prefix("BearerToken")
-    return {"Authorization": token} if token else {}
-
-
-def user_agent(identity: str = "") -> str:
-    """How we name ourselves in the API server's audit log; `identity` tells the operator's replicas apart."""
-    try:
-        release = version("inferops")
-    except PackageNotFoundError:  # run from its sources
-        release = "source"
-    return f"inferops/{release}" + (f" ({identity})" if identity else "")
-
-
-def new_session(
-    configuration: Configuration,
-    headers: Mapping[str, str] | None = None,
-    trace_configs: list[aiohttp.TraceConfig] | None = None,
-) -> aiohttp.ClientSession:
-    """An HTTP session with the cluster's TLS. Call inside a running event loop; close it when done."""
-    context = ssl.create_default_context(cafile=configuration.ssl_ca_cert, cadata=configuration.ca_cert_data)
-    if configuration.cert_file:
-        context.load_cert_chain(configuration.cert_file, keyfile=configuration.key_file)
-    if not configuration.verify_ssl:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    if configuration.disable_strict_ssl_verification:
-        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, ssl=context),
-        headers=headers,
-        trace_configs=trace_configs,
-        read_bufsize=2**21,  # an event of a watch is one line
-    )
 
 
 class _Fenced(aiohttp.BytesPayload):

@@ -1,0 +1,66 @@
+"""Where the cluster is and how we talk to it: credentials, TLS, an HTTP session, and our name."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import aiohttp
+from kubernetes.aio import config as kube_config
+from kubernetes.aio.client import Configuration
+
+IN_CLUSTER = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
+
+
+async def load_configuration(kubeconfig: str | None = None, context: str | None = None) -> Configuration:
+    """Where the cluster is and how to log in: a kubeconfig, else the pod's own ServiceAccount.
+
+    Raises `kubernetes.aio.config.ConfigException` where there is neither.
+    """
+    configuration = Configuration()
+    if kubeconfig is None and IN_CLUSTER.exists():
+        kube_config.load_incluster_config(client_configuration=configuration)
+    else:
+        await kube_config.load_kube_config(
+            config_file=kubeconfig, context=context, client_configuration=configuration, persist_config=False
+        )
+    return configuration
+
+
+async def bearer(configuration: Configuration) -> dict[str, str]:
+    """The authorization header, refreshed where the credentials expire."""
+    token = await configuration.get_api_key_with_prefix("BearerToken")
+    return {"Authorization": token} if token else {}
+
+
+def user_agent(identity: str = "") -> str:
+    """How we name ourselves in the API server's audit log; `identity` tells the operator's replicas apart."""
+    try:
+        release = version("inferops")
+    except PackageNotFoundError:  # run from its sources
+        release = "source"
+    return f"inferops/{release}" + (f" ({identity})" if identity else "")
+
+
+def new_session(
+    configuration: Configuration,
+    headers: Mapping[str, str] | None = None,
+    trace_configs: list[aiohttp.TraceConfig] | None = None,
+) -> aiohttp.ClientSession:
+    """An HTTP session with the cluster's TLS. Call inside a running event loop; close it when done."""
+    context = ssl.create_default_context(cafile=configuration.ssl_ca_cert, cadata=configuration.ca_cert_data)
+    if configuration.cert_file:
+        context.load_cert_chain(configuration.cert_file, keyfile=configuration.key_file)
+    if not configuration.verify_ssl:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if configuration.disable_strict_ssl_verification:
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, ssl=context),
+        headers=headers,
+        trace_configs=trace_configs,
+        read_bufsize=2**21,  # an event of a watch is one line
+    )

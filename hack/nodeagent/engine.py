@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from inferops.catalogue import accelerators
-from inferops.simulate.facts import AcceleratorSpec
+from inferops.simulate.model import CPU, Accelerator
 from inferops.simulate.server.engine import Engine
 from nodeagent.process import Command, Idle, Process, engine_of
-
-NO_ACCELERATOR = AcceleratorSpec("none", memory_gib=0.0, bandwidth_gbps=1.0, bf16_tflops=1.0)
 
 
 def launch_engine(command: Command) -> Process:
@@ -20,20 +18,13 @@ def launch_engine(command: Command) -> Process:
         runtime,
         argv,
         command.env,
-        facts_of(command.accelerator) if command.accelerator else NO_ACCELERATOR,
-        command.accelerator_count,
+        accelerator_named(command.accelerator) if command.accelerator else CPU,
+        command.accelerator_count if command.accelerator else 0,
         load_seconds=command.load_seconds,
         time_scale=command.time_scale,
     )
 
 
-def facts_of(accelerator: str) -> AcceleratorSpec:
-    """What the engine's model has to know of an accelerator of the catalogue. Raises KeyError for another."""
-    spec = accelerators()[accelerator]
-    return AcceleratorSpec(
-        name=accelerator,
-        memory_gib=spec.memory_gib,
-        bandwidth_gbps=spec.bandwidth_gbps,
-        bf16_tflops=spec.tflops.bf16 or spec.tflops.int8 or 1.0,
-        fp8_tflops=spec.tflops.fp8,
-    )
+def accelerator_named(name: str) -> Accelerator:
+    """An accelerator of the catalogue, as the engine takes it. Raises KeyError for another."""
+    return Accelerator(name, accelerators()[name])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from inferops.simulate.server import AcceleratorSpec
+    from inferops.simulate.server import Accelerator
 
 
 class BadOption(ValueError):
@@ -36,12 +36,12 @@ def engine(
     from inferops.simulate.server import check
 
     try:
-        spec = accelerator_named(accelerator)
+        chosen = accelerator_named(accelerator)
         check(runtime, time_scale)
     except ValueError as error:
         raise _refused(error) from None
     try:
-        code = asyncio.run(_serve(runtime, args or [], spec, accelerators, load_seconds, time_scale, host, port))
+        code = asyncio.run(_serve(runtime, args or [], chosen, accelerators, load_seconds, time_scale, host, port))
     except OSError as error:
         raise _refused(error) from None
     raise typer.Exit(code)
@@ -52,24 +52,21 @@ def _refused(error: Exception) -> typer.Exit:
     return typer.Exit(2)
 
 
-def accelerator_named(name: str) -> AcceleratorSpec:
-    """The accelerator `name` of the built-in catalogue, as the engine model wants it. Raises `BadOption`."""
+def accelerator_named(name: str) -> Accelerator:
+    """The accelerator `name` of the built-in catalogue. Raises `BadOption`."""
     from inferops.catalogue import accelerators
-    from inferops.simulate.server import AcceleratorSpec
+    from inferops.simulate.server import Accelerator
 
     known = accelerators()
     if name not in known:
         raise BadOption(f"--accelerator {name!r}: there are {', '.join(sorted(known))}")
-    spec = known[name]
-    if spec.tflops.bf16 is None:
-        raise BadOption(f"--accelerator {name!r}: the catalogue states no bf16 throughput, which the model needs")
-    return AcceleratorSpec(name, spec.memory_gib, spec.bandwidth_gbps, spec.tflops.bf16, spec.tflops.fp8)
+    return Accelerator(name, known[name])
 
 
 async def _serve(
     runtime: str,
     args: list[str],
-    spec: AcceleratorSpec,
+    accelerator: Accelerator,
     count: int,
     load_seconds: float | None,
     time_scale: float,
@@ -87,7 +84,7 @@ async def _serve(
         runtime,
         args,
         dict(os.environ),
-        spec,
+        accelerator,
         count,
         load_seconds,
         time_scale,

@@ -61,11 +61,14 @@ class Budget:
         return self.free >= self.sequence and self.free > 0
 
 
-def budget(replica: Replica, context: int) -> Budget:
+def budget(replica: Replica, context: int, limits: Limits | None = None) -> Budget:
     """What one replica's fullest accelerator holds beside sequences of `context` tokens.
 
-    A large accelerator batches less where only that leaves room for such a sequence; the engine has to be told.
+    `limits`: how much its engine batches. None: as usual; a large accelerator batches less where only that leaves room
+    for such a sequence, and then the engine has to be told.
     """
+    if limits is not None:
+        return _budget(replica, context, limits)
     usual = usual_limits(replica.accelerator)
     found = _budget(replica, context, usual)
     return found if found.fits or usual == TIGHT else _budget(replica, context, TIGHT)
@@ -87,12 +90,12 @@ def _budget(replica: Replica, context: int, limits: Limits) -> Budget:
     )
 
 
-def kv_tokens(replica: Replica, context: int) -> int:
+def kv_tokens(replica: Replica, context: int, limits: Limits | None = None) -> int:
     """Tokens of KV cache over all sequences when each has `context`; 0 where not even the weights fit.
 
     Windows and states make long sequences cheaper a token, so it depends on how long they are.
     """
-    found = budget(replica, context)
+    found = budget(replica, context, limits)
     if found.free <= 0 or found.sequence <= 0:
         return 0
     return floor(found.free / found.sequence * context)

@@ -17,8 +17,8 @@ from itertools import count
 from math import ceil, inf, sqrt
 
 from inferops.simulate.kv import KvCache
-from inferops.simulate.model import IterationTime
 from inferops.simulate.sequence import Sequence, State, Step, TooLarge
+from inferops.simulate.timing import Chunk, IterationTime
 
 
 class Batch:
@@ -115,8 +115,7 @@ class Batch:
         preempted = self._make_room()
         chunks = self._prefill(preempted)
         admitted = () if preempted else self._admit(chunks, now)
-        prefilled = sum(chunks.values())
-        iterations = self._pass_time(now, None if chunks or preempted else until, prefilled)
+        iterations = self._pass_time(now, None if chunks or preempted else until, chunks)
         running, decoded = len(self._running), self._decoding * iterations
         self._advance(iterations)
         blocks = self.kv.used
@@ -126,7 +125,7 @@ class Batch:
             start=now,
             end=self._end,
             iterations=iterations,
-            prefilled=prefilled,
+            prefilled=sum(chunks.values()),
             decoded=decoded,
             produced=decoded + joined,
             running=running,
@@ -191,23 +190,26 @@ class Batch:
                 admitted.append(seq)
         return tuple(admitted)
 
-    def _pass_time(self, now: float, until: float | None, prefilled: int) -> int:
+    def _pass_time(self, now: float, until: float | None, chunks: dict[Sequence, int]) -> int:
         """Set the end of the step. Returns its iterations: one, or with `until` those that reach that time."""
-        kv = self._decoding_kv + sum(seq._computed for seq in self._prefilling)
-        first = self._timing.of(self._decoding + prefilled, kv)
-        growth = self._timing.per_kv_token * self._decoding  # seconds by which each iteration is longer
-        iterations = 1 if until is None else self._equal_iterations(until - now, first, growth)
+        parts = [Chunk(chunk, seq._computed - chunk) for seq, chunk in chunks.items()]
+        first = self._timing.of(self._decoding, self._decoding_kv, parts)
+        if until is None:
+            self._end = now + first
+            return 1
+        growth, most = self._timing.growth(self._decoding, self._decoding_kv)
+        iterations = self._equal_iterations(until - now, first, growth, most)
         self._end = now + iterations * first + growth * iterations * (iterations - 1) / 2
         return iterations
 
-    def _equal_iterations(self, gap: float, first: float, growth: float) -> int:
+    def _equal_iterations(self, gap: float, first: float, growth: float, steady: float) -> int:
         """How many iterations the batch runs unchanged: to the first end, to a full KV cache, or over `gap` seconds.
 
-        The first takes `first` seconds and each next one `growth` more.
+        The first takes `first` seconds and each next one `growth` more, for `steady` iterations.
         """
         if gap <= first:
             return 1
-        most = max(1, min(self._next_end() - self._tick, self._iterations_in(self.kv.free)))
+        most = int(max(1, min(self._next_end() - self._tick, self._iterations_in(self.kv.free), steady)))
         if gap == inf:
             return most
         half = first - growth / 2  # k * half + k * k * growth / 2 = gap

@@ -8,9 +8,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import aiohttp
 import pytest
 
-from inferops.simulate.server import AcceleratorSpec, Engine
+from inferops.catalogue import accelerators
+from inferops.simulate.server import Accelerator, Engine
 
-H100 = AcceleratorSpec("nvidia-h100-80gb", 79.65, 3350, 989, 1978)
+H100 = Accelerator("nvidia-h100-80gb", accelerators()["nvidia-h100-80gb"])
 LLAMA = ("vllm", "serve", "meta-llama/Llama-3.1-8B-Instruct", "--served-model-name", "llama", "--max-model-len", "8192")
 
 Launch = Callable[..., Awaitable[Engine]]

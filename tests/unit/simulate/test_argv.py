@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from inferops.simulate.facts import AcceleratorSpec
+from inferops.catalogue import accelerators
+from inferops.core.facts import Precision
+from inferops.core.memory import GENEROUS, TIGHT, Limits
+from inferops.simulate.model import Accelerator
 from inferops.simulate.server.argv_triton import deployment_of as triton_deployment
 from inferops.simulate.server.argv_triton import parse_triton
 from inferops.simulate.server.argv_vllm import max_model_len, parse_vllm
 from inferops.simulate.server.failures import StartFailure
 from inferops.simulate.server.options import deployment_of
 
-H100 = AcceleratorSpec("nvidia-h100-80gb", 79.65, 3350, 989, 1978)
+H100, L4 = (Accelerator(name, accelerators()[name]) for name in ("nvidia-h100-80gb", "nvidia-l4"))
 
 
 def test_a_whole_vllm_command_line():
@@ -26,8 +29,25 @@ def test_a_whole_vllm_command_line():
     assert (options.host, options.port, options.shutdown_timeout) == ("0.0.0.0", 8080, 120)
     assert (options.max_model_len, options.max_num_seqs, options.max_queued_requests) == (16_000, 64, 100)
     deployment = deployment_of(options, H100, present=8)
-    assert (deployment.accelerators, deployment.weight_bytes, deployment.kv_bytes) == (4, 1.0, 1.0)
-    assert (deployment.model.name, deployment.utilization) == ("llama-3.3-70b", 0.9)
+    replica = deployment.replica
+    assert (replica.facts.name, replica.accelerators, deployment.guessed) == (options.model, 4, False)
+    assert (replica.weights, replica.kv_precision, replica.utilization) == (Precision.FP8, Precision.FP8, 0.9)
+    assert (deployment.context, deployment.limits) == (16_000, Limits(tokens=8192, sequences=64))
+
+
+@pytest.mark.parametrize(
+    ("argv", "accelerator", "limits"),
+    [
+        ("", H100, GENEROUS),
+        ("", L4, TIGHT),
+        ("--max-num-batched-tokens 2048 --max-num-seqs 256", H100, TIGHT),
+        ("--max-num-batched-tokens 128", L4, Limits(tokens=128, sequences=128)),
+        ("--max-num-seqs 4096", L4, Limits(tokens=4096, sequences=4096)),
+    ],
+)
+def test_it_batches_as_much_as_it_is_told_or_as_is_usual_on_the_accelerator(argv, accelerator, limits):
+    options = parse_vllm(["vllm", "serve", "Qwen/Qwen3-8B", *argv.split()], {})
+    assert deployment_of(options, accelerator, 1).limits == limits
 
 
 @pytest.mark.parametrize(
@@ -84,7 +104,11 @@ def test_a_bad_vllm_flag_is_exit_code_2(argv, message):
         ("-tp 4", 2, "World size (4) is larger than the number of available GPUs (2)"),
         ("-tp 3", 8, "attention heads (32) must be divisible by tensor parallel size (3)"),
         ("--gpu-memory-utilization 1.2", 1, "gpu_memory_utilization (1.2) must lie between 0 and 1"),
-        ("--max-num-batched-tokens 64", 1, "max_num_batched_tokens (64) must be greater than or equal to max_num_seqs"),
+        (
+            "--max-num-batched-tokens 64 --max-num-seqs 256",
+            1,
+            "max_num_batched_tokens (64) must be greater than or equal to max_num_seqs",
+        ),
     ],
 )
 def test_what_vllm_cannot_do_is_exit_code_1(argv, present, message):
@@ -98,18 +122,18 @@ def test_what_vllm_cannot_do_is_exit_code_1(argv, present, message):
 def test_a_context_longer_than_the_model_is_refused_unless_allowed():
     argv = ["vllm", "serve", "Qwen/Qwen2.5-7B", "--max-model-len", "64K"]
     options = parse_vllm(argv, {})
-    facts = deployment_of(options, H100, 1).model
+    deployment = deployment_of(options, H100, 1)
     with pytest.raises(
         StartFailure, match=r"max_model_len \(65536\) is greater than the derived max_model_len \(32768\)"
     ):
-        max_model_len(options, facts, {})
-    assert max_model_len(options, facts, {"VLLM_ALLOW_LONG_MAX_MODEL_LEN": "1"}) == 65_536
-    assert max_model_len(parse_vllm(argv[:3], {}), facts, {}) == 32_768
+        max_model_len(options, deployment, {})
+    assert max_model_len(options, deployment, {"VLLM_ALLOW_LONG_MAX_MODEL_LEN": "1"}) == 65_536
+    assert max_model_len(parse_vllm(argv[:3], {}), deployment, {}) == 32_768
 
 
 def test_a_model_on_a_volume_is_known_by_the_name_it_is_served_by():
-    options = parse_vllm(["vllm", "serve", "/mnt/models", "--served-model-name=llama-3.3-70b"], {})
-    assert deployment_of(options, H100, 1).model.name == "llama-3.3-70b"
+    options = parse_vllm(["vllm", "serve", "/mnt/models", "--served-model-name=llama-3.3-70b-instruct"], {})
+    assert deployment_of(options, H100, 1).replica.facts.name == "llama-3.3-70b-instruct"
 
 
 def test_api_keys_come_from_the_environment_too():
@@ -159,10 +183,11 @@ def test_a_bad_triton_command_line_is_exit_code_1(argv, message):
         ("resnet", 0, 1, 0.025),
         ("llama-3.1-8b", 4, 4, 8.03),
         ("llama-3.1-8b", 3, 1, 8.03),
-        ("writer-7b", 2, 2, 7.0),
+        ("writer-7b", 2, 2, 7.24),  # the nearest of the table
+        ("bge-large-en-v1.5", 4, 1, 0.334),
     ],
 )
 def test_triton_spreads_language_models_over_the_accelerators(name, present, spread, billions):
     deployment = triton_deployment(name, H100, present)
-    assert deployment.tensor_parallel == spread
-    assert deployment.model.params == pytest.approx(billions * 1e9)
+    assert deployment.replica.tensor_parallel == spread
+    assert deployment.replica.facts.params == pytest.approx(billions * 1e9, rel=0.002)

@@ -9,12 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inferops.simulate.batching import Batch
-from inferops.simulate.model import IterationTime
 from inferops.simulate.replay import Arrival, replay
 from inferops.simulate.sequence import Sequence, State, Step, TooLarge
+from inferops.simulate.timing import IterationTime, Ramp
 
 BLOCK = 16
-TIMING = IterationTime(fixed=0.001, dense_read=0.006, expert_read=0.0, share=1.0, per_token=2.5e-5, per_kv_token=5.4e-8)
+# Of two kinds of layers, one of which sees no more than 20 tokens: it grows with the context, and then by less.
+ATTENTION = (Ramp(5.4e-8), Ramp(2e-6, 20))
+TIMING = IterationTime(fixed=0.007, per_token=2.5e-5, kv=ATTENTION, seen=ATTENTION)
 
 
 def batch(*, blocks: int = 1000, seqs: int = 8, budget: int = 8192) -> Batch:
@@ -40,7 +42,7 @@ def test_a_prefill_gives_the_first_token_and_each_decode_one_more():
     assert (first.prefilled, first.decoded, first.first_tokens) == (100, 0, (seq,))
     assert (second.prefilled, second.decoded, third.decoded) == (0, 1, 1)
     assert third.finished == (seq,)
-    assert seq.first_token == first.end == TIMING.of(100, 100)
+    assert seq.first_token == first.end == TIMING.of(0, 0, [(100, 0)])
     assert second.end - second.start == pytest.approx(TIMING.of(1, 100))
     assert third.end - third.start == pytest.approx(TIMING.of(1, 101))
 

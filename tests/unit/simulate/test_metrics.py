@@ -13,7 +13,7 @@ from inferops.simulate.batching import Batch
 from inferops.simulate.metrics_http import HttpMetrics
 from inferops.simulate.metrics_triton import Host, Timing, TritonMetrics
 from inferops.simulate.metrics_vllm import VllmMetrics
-from inferops.simulate.model import IterationTime
+from inferops.simulate.timing import IterationTime
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 HOST = Host(cpu_utilization=0.5, memory_total=10**9, memory_used=10**8)
@@ -54,7 +54,7 @@ def fixture(name: str, *prefixes: str) -> Exposition:
 def vllm_after_work() -> VllmMetrics:
     """40 requests of 240 tokens that produce 500 each, four at a time, as in the real server's text."""
     metrics = VllmMetrics("tiny", {}, created=0.0)
-    batch = Batch(IterationTime(0.001, 0.001, 0.0, 1.0, 1e-6, 0.0), 2**20, max_num_seqs=4)
+    batch = Batch(IterationTime(0.002, per_token=1e-6), 2**20, max_num_seqs=4)
     for _ in range(40):
         batch.add(240, 500, 0.0, prefix=tuple(range(15)))
     now = 0.0

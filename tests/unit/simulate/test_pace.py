@@ -7,10 +7,10 @@ import asyncio
 import pytest
 
 from inferops.simulate.batching import Batch
-from inferops.simulate.model import IterationTime
 from inferops.simulate.sequence import Step
 from inferops.simulate.server.failures import Stopped
 from inferops.simulate.server.pace import CATCH_UP_SECONDS, Pace, Ticket
+from inferops.simulate.timing import IterationTime
 
 SCALE = 1e9  # simulated seconds in a second: no sleep lasts
 
@@ -36,7 +36,7 @@ class Recorder:
 @pytest.fixture
 async def pace():
     recorder = Recorder()
-    batch = Batch(IterationTime(0.01, 0.0, 0.0, 1.0, 0.0, 0.0), 10_000)
+    batch = Batch(IterationTime(0.01), 10_000)
     pace = Pace(batch, recorder.now, SCALE, recorder)
     task = asyncio.create_task(pace.run())
     yield pace, recorder

@@ -9,7 +9,7 @@ import pytest
 from inferops.render.record import Record
 from inferops.runtimes import ENGINES
 from inferops.simulate.server.runtimes import RUNTIMES
-from nodeagent.engine import facts_of
+from nodeagent.engine import accelerator_named
 from nodeagent.process import Command, engine_of
 from unit.render.building import MODELS, rendered, service
 from unit.render.building import engine_of as container_of
@@ -31,7 +31,7 @@ def started(record: Record) -> tuple[str, Any]:
     found = engine_of(Command(image=record.image, argv=argv, env={}))
     assert found is not None
     name, words = found
-    return name, RUNTIMES[name](words, {}, facts_of("nvidia-h100-80gb"), 8)
+    return name, RUNTIMES[name](words, {}, accelerator_named("nvidia-h100-80gb"), 8)
 
 
 @pytest.mark.parametrize(("name", "model", "choice"), [*PLAIN, *FULLER])

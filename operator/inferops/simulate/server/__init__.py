@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from inferops.simulate.facts import AcceleratorSpec
+from inferops.simulate.model import Accelerator
 from inferops.simulate.server.engine import Engine, check
 
-__all__ = ["AcceleratorSpec", "Engine", "check"]
+__all__ = ["Accelerator", "Engine", "check"]

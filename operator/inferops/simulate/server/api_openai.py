@@ -69,8 +69,8 @@ class OpenAiApi:
         batch = Batch(
             deployment.timing(),
             deployment.kv_tokens(),
-            max_num_seqs=options.max_num_seqs,
-            token_budget=options.token_budget,
+            max_num_seqs=deployment.batch.sequences,
+            token_budget=deployment.batch.tokens,
             block_size=options.block_size,
         )
         self.pace = Pace(batch, now, scale, self)

@@ -59,7 +59,7 @@ class TeiApi:
         self._now = now
         self._metrics = TeiMetrics()
         self._in_flight = 0
-        self._longest = deployment.model.context
+        self._longest = deployment.context
         batch = Batch(
             deployment.timing(),
             deployment.kv_tokens(),

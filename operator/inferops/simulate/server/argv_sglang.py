@@ -12,8 +12,7 @@ from inferops.simulate.server.failures import StartFailure
 from inferops.simulate.server.options import LlmOptions, Refusing, positive
 
 LAUNCHER = "sglang.launch_server"
-CHUNK = 8192  # tokens of a prefill at a time
-BATCH = 256  # requests; the real engine finds a number by the memory that is left
+MEMORY_SHARE = 0.88  # the real engine finds a share by the accelerator; about so much
 
 
 def parse_sglang(argv: Sequence[str]) -> LlmOptions:
@@ -22,6 +21,7 @@ def parse_sglang(argv: Sequence[str]) -> LlmOptions:
     found, others = _parser().parse_known_args(words)
     if others and not others[0].startswith("--"):
         raise StartFailure(f"sglang serve: error: unrecognized arguments: {others[0]}", code=2)
+    chunk, requests = found.chunked_prefill_size, found.max_running_requests
     return LlmOptions(
         model=found.model_path,
         names=(found.served_model_name or found.model_path,),
@@ -30,8 +30,8 @@ def parse_sglang(argv: Sequence[str]) -> LlmOptions:
         tensor_parallel=found.tp_size,
         pipeline_parallel=found.pp_size,
         max_model_len=found.context_length,
-        max_num_seqs=found.max_running_requests,
-        token_budget=max(found.chunked_prefill_size, found.max_running_requests),
+        max_num_seqs=requests,
+        token_budget=max(chunk, requests or 0) if chunk > 0 else None,
         utilization=found.mem_fraction_static,
         quantization=found.quantization,
         dtype=found.dtype,
@@ -57,10 +57,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--nnodes", type=positive, default=1)
     parser.add_argument("--node-rank", type=int, default=0)
     parser.add_argument("--context-length", type=positive)
-    parser.add_argument("--max-running-requests", type=positive, default=BATCH)
+    parser.add_argument("--max-running-requests", type=positive)
     parser.add_argument("--max-queued-requests", type=positive)
-    parser.add_argument("--chunked-prefill-size", type=int, default=CHUNK)
-    parser.add_argument("--mem-fraction-static", type=float, default=0.9)
+    parser.add_argument("--chunked-prefill-size", type=int, default=0)
+    parser.add_argument("--mem-fraction-static", type=float, default=MEMORY_SHARE)
     parser.add_argument("--quantization")
     parser.add_argument("--dtype", default="auto")
     parser.add_argument("--kv-cache-dtype", default="auto")

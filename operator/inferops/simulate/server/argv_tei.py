@@ -6,9 +6,10 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from inferops.simulate.facts import AcceleratorSpec, model_facts
-from inferops.simulate.model import Deployment
-from inferops.simulate.server.argv_triton import CPU, SMALL_MODEL, is_language_model
+from inferops.core.facts import Precision
+from inferops.core.replica import Replica
+from inferops.simulate.model import CPU, Accelerator, Deployment
+from inferops.simulate.server.argv_triton import MEMORY_SHARE, model_of
 from inferops.simulate.server.options import Refusing, positive
 
 # With a value, accepted and without effect.
@@ -51,10 +52,11 @@ def parse_tei(argv: Sequence[str]) -> TeiOptions:
     )
 
 
-def deployment_of(options: TeiOptions, accelerator: AcceleratorSpec, present: int) -> Deployment:
-    """The model on one accelerator, on the CPU where there is none: at 16 bit, whatever its size."""
-    facts = model_facts(options.model) if is_language_model(options.model) else SMALL_MODEL
-    return Deployment(facts, accelerator if present else CPU)
+def deployment_of(options: TeiOptions, accelerator: Accelerator, present: int) -> Deployment:
+    """The model on one accelerator, on the CPU where there is none: at 16 bit, however it is stored."""
+    chosen, named = accelerator if present else CPU, model_of(options.model)
+    replica = Replica(named.facts, chosen.spec, precision=Precision.BF16, utilization=MEMORY_SHARE)
+    return Deployment(replica, chosen.name, named.facts.context, guessed=named.guessed)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from inferops.simulate.facts import AcceleratorSpec, ModelFacts, model_facts, params_in, weight_bytes
-from inferops.simulate.model import Deployment
+from inferops.core.facts import Layers, ModelFacts
+from inferops.core.replica import Replica
+from inferops.simulate.facts import Named, model_named, params_in
+from inferops.simulate.model import CPU, Accelerator, Deployment
 from inferops.simulate.server.failures import StartFailure
 
 # With a value, accepted and without effect.
@@ -26,8 +28,25 @@ rate-limit-resource repoagent-directory repository-poll-secs response-cache-byte
 strict-model-config strict-readiness trace-config vertex-ai-port
 """
 VALUES = tuple(_VALUES.split())
-CPU = AcceleratorSpec("cpu", memory_gib=64, bandwidth_gbps=50, bf16_tflops=1)  # where there is no accelerator
-SMALL_MODEL = ModelFacts("small", 25e6, 12, 12, 12, 64, 2**20, guessed=True)  # a vision model or an encoder
+MEMORY_SHARE = 0.9
+# A vision model or an encoder. Its inputs may be as long as it likes: it looks at a part of them at a time.
+SMALL_MODEL = ModelFacts(
+    name="small",
+    architecture="",
+    params=25e6,
+    active_params=25e6,
+    expert_params=0.0,
+    embedding_params=0.0,
+    experts=0,
+    experts_per_token=0,
+    hidden=768,
+    intermediate=3072,
+    vocabulary=1,
+    heads=12,
+    context=2**20,
+    layers=(Layers(12, window=512),),
+    decoder=False,
+)
 MAX_BATCH = 8  # of a model that is no language model; a configuration on disk is not read
 LANGUAGE_MODEL_BATCH = 256
 
@@ -70,19 +89,24 @@ def parse_triton(argv: Sequence[str]) -> TritonOptions:
 
 
 def is_language_model(name: str) -> bool:
-    """Whether `name` names a language model: one of the table, or a size as in "-7b"."""
-    return not model_facts(name).guessed or params_in(name) is not None
+    """Whether `name` names a language model: one that is known, or a size as in "-7b"."""
+    return model_of(name).facts.decoder
 
 
-def deployment_of(name: str, accelerator: AcceleratorSpec, present: int) -> Deployment:
+def model_of(name: str) -> Named:
+    """The model of that name; a small one where it is neither known nor states a size."""
+    named = model_named(name)
+    return Named(SMALL_MODEL, guessed=True) if named.guessed and params_in(name) is None else named
+
+
+def deployment_of(name: str, accelerator: Accelerator, present: int) -> Deployment:
     """The model `name` on the accelerators there are, on the CPU where there is none: a language model over all of
     them where its heads divide by their number, any other on one."""
-    language = is_language_model(name)
-    facts = model_facts(name) if language else SMALL_MODEL
-    spread = present if language and present > 0 and facts.heads % present == 0 else 1
-    return Deployment(
-        facts, accelerator if present else CPU, tensor_parallel=spread, weight_bytes=weight_bytes(name, None)
-    )
+    chosen, named = accelerator if present else CPU, model_of(name)
+    facts = named.facts
+    spread = present if facts.decoder and present > 0 and facts.heads % present == 0 else 1
+    replica = Replica(facts, chosen.spec, tensor_parallel=spread, utilization=MEMORY_SHARE)
+    return Deployment(replica, chosen.name, facts.context, guessed=named.guessed)
 
 
 def _parser() -> argparse.ArgumentParser:

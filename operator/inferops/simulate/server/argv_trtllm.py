@@ -25,6 +25,7 @@ def parse_trtllm(argv: Sequence[str]) -> LlmOptions:
     if words and words[0] == "serve":
         words = words[1:]
     found = _parser().parse_args(words)
+    tokens, requests = found.max_num_tokens, found.max_batch_size
     return LlmOptions(
         model=found.model,
         names=(found.served_model_name or found.model,),
@@ -33,8 +34,8 @@ def parse_trtllm(argv: Sequence[str]) -> LlmOptions:
         tensor_parallel=found.tp_size,
         pipeline_parallel=found.pp_size,
         max_model_len=found.max_seq_len,
-        max_num_seqs=found.max_batch_size,
-        token_budget=max(found.max_num_tokens, found.max_batch_size),
+        max_num_seqs=requests,
+        token_budget=max(tokens, requests or 0) if tokens else None,
         utilization=found.free_gpu_memory_fraction,
         shutdown_timeout=float("inf"),
     )
@@ -50,8 +51,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--tp_size", "--tensor_parallel_size", type=positive, default=1)
     parser.add_argument("--pp_size", "--pipeline_parallel_size", type=positive, default=1)
     parser.add_argument("--max_seq_len", type=positive)
-    parser.add_argument("--max_batch_size", type=positive, default=2048)
-    parser.add_argument("--max_num_tokens", type=positive, default=8192)
+    parser.add_argument("--max_batch_size", type=positive)
+    parser.add_argument("--max_num_tokens", type=positive)
     parser.add_argument("--free_gpu_memory_fraction", "--kv_cache_free_gpu_memory_fraction", type=float, default=0.9)
     for name in _VALUES.split():
         parser.add_argument(f"--{name}", action="append")

@@ -6,7 +6,7 @@ import argparse
 import json
 from collections.abc import Mapping, Sequence
 
-from inferops.simulate.facts import ModelFacts
+from inferops.simulate.model import Deployment
 from inferops.simulate.server.failures import StartFailure
 from inferops.simulate.server.flags_vllm import LISTS, SWITCHES, VALUES
 from inferops.simulate.server.options import LlmOptions, Refusing, positive
@@ -34,7 +34,7 @@ def parse_vllm(argv: Sequence[str], env: Mapping[str, str]) -> LlmOptions:
         pipeline_parallel=found.pipeline_parallel_size,
         max_model_len=found.max_model_len,
         max_num_seqs=found.max_num_seqs,
-        token_budget=found.max_num_batched_tokens or max(8192, found.max_num_seqs),
+        token_budget=found.max_num_batched_tokens,
         utilization=found.gpu_memory_utilization,
         quantization=found.quantization,
         dtype=found.dtype,
@@ -64,15 +64,15 @@ def adapter_name(word: str) -> str:
     return name
 
 
-def max_model_len(options: LlmOptions, facts: ModelFacts, env: Mapping[str, str]) -> int:
+def max_model_len(options: LlmOptions, deployment: Deployment, env: Mapping[str, str]) -> int:
     """Tokens of the longest prompt and answer. Raises `StartFailure` when it is more than the model was made for."""
-    asked = options.max_model_len
+    asked, made_for = options.max_model_len, deployment.replica.facts.context
     if asked is None:
-        return facts.context
-    if asked > facts.context and not facts.guessed and env.get("VLLM_ALLOW_LONG_MAX_MODEL_LEN") != "1":
+        return made_for
+    if asked > made_for and not deployment.guessed and env.get("VLLM_ALLOW_LONG_MAX_MODEL_LEN") != "1":
         raise StartFailure(
             f"ValueError: User-specified max_model_len ({asked}) is greater than the derived max_model_len "
-            f"({facts.context}). Set VLLM_ALLOW_LONG_MAX_MODEL_LEN=1 to allow it."
+            f"({made_for}). Set VLLM_ALLOW_LONG_MAX_MODEL_LEN=1 to allow it."
         )
     return asked
 
@@ -88,7 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--tensor-parallel-size", "-tp", type=positive, default=1)
     parser.add_argument("--pipeline-parallel-size", "-pp", type=positive, default=1)
     parser.add_argument("--max-model-len", type=_length, default=None)
-    parser.add_argument("--max-num-seqs", type=positive, default=256)
+    parser.add_argument("--max-num-seqs", type=positive)
     parser.add_argument("--max-num-batched-tokens", type=_tokens, default=None)
     parser.add_argument("--gpu-memory-utilization", type=float, default=0.92)
     parser.add_argument("--quantization", "-q")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from aiohttp import web
 
-from inferops.simulate.facts import AcceleratorSpec
+from inferops.simulate.model import Accelerator
 from inferops.simulate.server.failures import StartFailure, Stopped
 from inferops.simulate.server.runtimes import RUNTIMES, Built, Runtime
 
@@ -32,7 +32,7 @@ class Engine:
         runtime: str,
         argv: Sequence[str],
         env: Mapping[str, str],
-        accelerator: AcceleratorSpec,
+        accelerator: Accelerator,
         accelerator_count: int,
         load_seconds: float | None = None,
         time_scale: float = 1.0,

@@ -6,8 +6,11 @@ import argparse
 from dataclasses import dataclass
 from typing import NoReturn
 
-from inferops.simulate.facts import AcceleratorSpec, ModelFacts, model_facts, weight_bytes
-from inferops.simulate.model import Deployment
+from inferops.core.facts import Precision
+from inferops.core.memory import Limits, usual_limits
+from inferops.core.replica import Replica
+from inferops.simulate.facts import Named, model_named, precision_asked
+from inferops.simulate.model import Accelerator, Deployment
 from inferops.simulate.server.failures import StartFailure
 
 
@@ -22,8 +25,8 @@ class LlmOptions:
     tensor_parallel: int = 1
     pipeline_parallel: int = 1
     max_model_len: int | None = None  # tokens; None: what the model was made for
-    max_num_seqs: int = 256
-    token_budget: int = 8192
+    max_num_seqs: int | None = None  # None: by the accelerator, as sizing reckons
+    token_budget: int | None = None  # of one iteration; likewise
     utilization: float = 0.92
     quantization: str | None = None
     dtype: str = "auto"
@@ -46,11 +49,12 @@ class Refusing(argparse.ArgumentParser):
         raise StartFailure(f"{self.format_usage()}{self.prog}: error: {message}", code=2)
 
 
-def deployment_of(options: LlmOptions, accelerator: AcceleratorSpec, present: int) -> Deployment:
+def deployment_of(options: LlmOptions, accelerator: Accelerator, present: int) -> Deployment:
     """The replica that `options` describe on `present` accelerators. Raises `StartFailure` as the engine would."""
-    facts = _facts(options)
+    named = _named(options)
+    facts, limits = named.facts, limits_of(options, accelerator)
     wanted = options.tensor_parallel * options.pipeline_parallel
-    if facts.heads % options.tensor_parallel and not facts.guessed:
+    if facts.heads % options.tensor_parallel and not named.guessed:
         raise StartFailure(
             f"ValueError: Total number of attention heads ({facts.heads}) must be divisible by tensor parallel size "
             f"({options.tensor_parallel})."
@@ -62,19 +66,30 @@ def deployment_of(options: LlmOptions, accelerator: AcceleratorSpec, present: in
         )
     if not 0 < options.utilization <= 1:
         raise StartFailure(f"ValueError: gpu_memory_utilization ({options.utilization}) must lie between 0 and 1.")
-    if options.token_budget < options.max_num_seqs:
+    if limits.tokens < limits.sequences:
         raise StartFailure(
-            f"ValueError: max_num_batched_tokens ({options.token_budget}) must be greater than or equal to "
-            f"max_num_seqs ({options.max_num_seqs})."
+            f"ValueError: max_num_batched_tokens ({limits.tokens}) must be greater than or equal to "
+            f"max_num_seqs ({limits.sequences})."
         )
-    return Deployment(
-        model=facts,
-        accelerator=accelerator,
-        tensor_parallel=options.tensor_parallel,
-        pipeline_parallel=options.pipeline_parallel,
-        weight_bytes=weight_bytes(options.model, options.quantization, options.dtype),
-        kv_bytes=1.0 if options.kv_cache_dtype.startswith("fp8") else 2.0,
+    replica = Replica(
+        facts,
+        accelerator.spec,
+        options.tensor_parallel,
+        options.pipeline_parallel,
+        precision=precision_asked(facts, options.quantization, options.dtype),
+        kv_precision=Precision.FP8 if options.kv_cache_dtype.startswith("fp8") else Precision.BF16,
         utilization=options.utilization,
+    )
+    context = options.max_model_len or facts.context
+    return Deployment(replica, accelerator.name, context, limits=limits, guessed=named.guessed)
+
+
+def limits_of(options: LlmOptions, accelerator: Accelerator) -> Limits:
+    """How much the engine batches: what it is told, else what is usual on the accelerator."""
+    usual, tokens, sequences = usual_limits(accelerator.spec), options.token_budget, options.max_num_seqs
+    return Limits(
+        tokens=tokens or max(usual.tokens, sequences or 0),
+        sequences=sequences or min(usual.sequences, tokens or usual.tokens),
     )
 
 
@@ -86,7 +101,7 @@ def positive(text: str) -> int:
     return value
 
 
-def _facts(options: LlmOptions) -> ModelFacts:
-    """Facts by the model's name; when that is a bare path, by one of the names it is served by."""
-    found = [model_facts(name) for name in (options.model, *options.names)]
-    return next((facts for facts in found if not facts.guessed), found[0])
+def _named(options: LlmOptions) -> Named:
+    """The model by its name; when that is a bare path, by one of the names it is served by."""
+    found = [model_named(name) for name in (options.model, *options.names)]
+    return next((named for named in found if not named.guessed), found[0])

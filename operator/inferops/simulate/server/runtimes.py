@@ -8,8 +8,8 @@ from typing import Protocol
 
 from aiohttp import web
 
-from inferops.simulate.facts import GIB, AcceleratorSpec
-from inferops.simulate.model import Deployment, DoesNotFit
+from inferops.core.memory import GIB
+from inferops.simulate.model import Accelerator, Deployment, DoesNotFit
 from inferops.simulate.server import argv_tei, argv_triton, argv_vllm
 from inferops.simulate.server.api_bento import BentoApi, parse_bento
 from inferops.simulate.server.api_openai import OpenAiApi
@@ -66,7 +66,7 @@ class LanguageModelRuntime:
     closes_at_once = False
     timeout_code = 0
 
-    def __init__(self, argv: Sequence[str], env: Mapping[str, str], accelerator: AcceleratorSpec, present: int) -> None:
+    def __init__(self, argv: Sequence[str], env: Mapping[str, str], accelerator: Accelerator, present: int) -> None:
         self._options = options = type(self).parse(argv, env)
         self._deployment = deployment_of(options, accelerator, present)
         self._context = self.context(env)
@@ -77,7 +77,7 @@ class LanguageModelRuntime:
 
     def context(self, env: Mapping[str, str]) -> int:
         """Tokens of the longest prompt and answer."""
-        return self._options.max_model_len or self._deployment.model.context
+        return self._deployment.context
 
     def fitting(self, tokens: int) -> int:
         """The longest context on a KV cache of `tokens`. Raises `StartFailure` where the engine would not start."""
@@ -95,11 +95,11 @@ class LanguageModelRuntime:
         def drain() -> None:
             api.draining = True
 
-        model = self._deployment.model
-        guess = ", a guess from the name" if model.guessed else ""
+        replica = self._deployment.replica
+        guess = ", a guess from the name" if self._deployment.guessed else ""
         log = (
-            f"simulated model: {model.name}, {model.params / 1e9:.3g}B parameters{guess}, "
-            f"on {self._deployment.accelerators}x {self._deployment.accelerator.name}",
+            f"simulated model: {replica.facts.name}, {replica.facts.params / 1e9:.3g}B parameters{guess}, "
+            f"on {replica.accelerators}x {self._deployment.accelerator}",
             f"Model loading took {self.weights / GIB:.2f} GiB memory",
             f"GPU KV cache size: {tokens:,} tokens",
             f"Maximum concurrency for {context:,} tokens per request: {tokens / context:.2f}x",
@@ -115,7 +115,7 @@ class VllmRuntime(LanguageModelRuntime):
 
     def context(self, env: Mapping[str, str]) -> int:
         """Tokens of the longest prompt and answer."""
-        return argv_vllm.max_model_len(self._options, self._deployment.model, env)
+        return argv_vllm.max_model_len(self._options, self._deployment, env)
 
     def fitting(self, tokens: int) -> int:
         """The longest context on a KV cache of `tokens`."""
@@ -151,7 +151,7 @@ class TeiRuntime:
     closes_at_once = True
     timeout_code = 0
 
-    def __init__(self, argv: Sequence[str], env: Mapping[str, str], accelerator: AcceleratorSpec, present: int) -> None:
+    def __init__(self, argv: Sequence[str], env: Mapping[str, str], accelerator: Accelerator, present: int) -> None:
         self._options = argv_tei.parse_tei(argv)
         self._deployment = argv_tei.deployment_of(self._options, accelerator, present)
         self.endpoints: tuple[Endpoint, ...] = (Endpoint("http", self._options.host, self._options.port),)
@@ -180,7 +180,7 @@ class BentoRuntime:
     closes_at_once = True
     timeout_code = 0
 
-    def __init__(self, argv: Sequence[str], env: Mapping[str, str], accelerator: AcceleratorSpec, present: int) -> None:
+    def __init__(self, argv: Sequence[str], env: Mapping[str, str], accelerator: Accelerator, present: int) -> None:
         options = parse_bento(argv)
         self.endpoints: tuple[Endpoint, ...] = (Endpoint("http", options.host, options.port),)
         self.drain_seconds = options.drain
@@ -200,7 +200,7 @@ class TritonRuntime:
     closes_at_once = True
     timeout_code = 1
 
-    def __init__(self, argv: Sequence[str], env: Mapping[str, str], accelerator: AcceleratorSpec, present: int) -> None:
+    def __init__(self, argv: Sequence[str], env: Mapping[str, str], accelerator: Accelerator, present: int) -> None:
         self._options = options = argv_triton.parse_triton(argv)
         self._deployments = {name: argv_triton.deployment_of(name, accelerator, present) for name in options.models}
         http = Endpoint("http", options.http_address, options.http_port)
@@ -228,7 +228,7 @@ class TritonRuntime:
         return Built({"http": api.app(), "metrics": api.metrics_app()}, paces, drain, log)
 
 
-RUNTIMES: Mapping[str, Callable[[Sequence[str], Mapping[str, str], AcceleratorSpec, int], Runtime]] = {
+RUNTIMES: Mapping[str, Callable[[Sequence[str], Mapping[str, str], Accelerator, int], Runtime]] = {
     "vllm": VllmRuntime,
     "sglang": SglangRuntime,
     "tensorrt-llm": TensorRtLlmRuntime,

@@ -113,6 +113,7 @@ class ServingEngine(ABC):
     drain_flag: str | None = None  # takes the seconds of the drain; None: it drains until its grace period ends
     takes_memory: float | None = None  # share of the accelerator's memory; None: it serves other than language models
     memory_flag: str | None = None  # by which the user sets that share
+    swallows: bool = False  # whether a flag without its value takes the next flag for it; then the user's stand last
     batch_flags: tuple[str, str] | None = None  # that limit the tokens of a step and the sequences at once
     adapter_sources: tuple[str, ...] = ()  # of LoRA adapters; empty: it serves none
     parallel: bool = True  # whether the processes of one replica share a model among accelerators
@@ -179,7 +180,8 @@ class ServingEngine(ABC):
 
     def args(self, launch: Launch) -> list[str]:
         """The container's arguments as Kubernetes takes them."""
-        words = [*self.positional(launch), *launch.given_args, *self.operator_args(launch)]
+        given, own = launch.given_args, self.operator_args(launch)
+        words = [*self.positional(launch), *([*own, *given] if self.swallows else [*given, *own])]
         group = self.group_args(launch) if launch.nodes > 1 else []
         return [*map(arguments.literal, words), *group]
 

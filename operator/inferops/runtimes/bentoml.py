@@ -61,6 +61,7 @@ class BentoML(ServingEngine):
     sources = ("oci",)
     rules = Rules(RESERVED, DENIED, frozenset({"--timeout"}))
     denied_env = DENIED_ENV
+    swallows = True
     drain_flag = "--timeout-graceful-shutdown"
 
     def image_for(self, launch: Launch) -> str:

@@ -24,8 +24,16 @@ def count(node: NodeView, wanted: DeviceSpec | None) -> int:
 
 
 def claimed(accelerator: AcceleratorSpec, nodes: Sequence[NodeView]) -> bool:
-    """Whether pods get this accelerator by a ResourceClaim: it names its devices, some node has such, and none offers
-    the extended resource. Never both: a driver and a device plugin would give the same GPU away twice."""
-    if accelerator.device is None or any(node.allocatable.get(accelerator.resource_name) for node in nodes):
+    """Whether pods get this accelerator by a ResourceClaim: it names its devices, some node has such, and none that has
+    the accelerator offers the extended resource. Never both: a driver and a device plugin would give the same GPU away
+    twice."""
+    if accelerator.device is None or any(_plugged(node, accelerator) for node in nodes):
         return False
     return any(count(node, accelerator.device) for node in nodes)
+
+
+def _plugged(node: NodeView, accelerator: AcceleratorSpec) -> bool:
+    """Whether a device plugin offers this accelerator on the node."""
+    labelled = any(node.labels.get(label.key) in label.values for label in accelerator.node_labels)
+    its_own = labelled or count(node, accelerator.device) > 0
+    return its_own and node.allocatable.get(accelerator.resource_name, 0) > 0

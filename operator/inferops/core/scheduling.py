@@ -33,6 +33,7 @@ NOT_WHOLE: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("cloud.google.com/gke-gpu-partition-size", ()),
     ("cloud.google.com/gke-gpu-sharing-strategy", ()),
     ("nvidia.com/gpu.sharing-strategy", ("mps", "time-slicing")),
+    ("nvidia.com/gpu.slices.gi", ()),  # MIG, all of a node alike
 )
 
 

@@ -117,7 +117,9 @@ def size_listed(
 
 
 def suited(facts: ModelFacts, ask: Ask) -> Ask:
-    """What can be asked of the model: an encoder reads and does not write."""
+    """What can be asked of the model: what is quantized is not quantized again, an encoder reads and does not write."""
+    if facts.precision not in UNQUANTIZED and None in ask.precisions:
+        ask = replace(ask, precisions=(None,))
     return ask if facts.decoder else replace(ask, output=1, tpot=None)
 
 
@@ -135,6 +137,8 @@ def judge(
         return Rejection(shape, f"cannot be split so: {why}")
     if precision is Precision.FP8 and facts.precision in UNQUANTIZED and accelerator.tflops.fp8 is None:
         return Rejection(shape, "cannot quantize to fp8: this accelerator does not compute in it")
+    if precision is Precision.FP8 and facts.precision not in (*UNQUANTIZED, Precision.FP8):
+        return Rejection(shape, f"cannot quantize to fp8: the checkpoint is in {facts.precision} already")
     held = shape.precision if shape.precision is not facts.precision else None
     replica = Replica(
         facts, accelerator, shape.tensor_parallel, shape.pipeline_parallel, held, utilization=ask.utilization

@@ -54,6 +54,11 @@ def why(seen: Observation, target: RevisionSpec) -> list[str]:
         told.append(f"{describe(target.accelerator)} may not do, by sizing's estimate: it {found.reason}")
     elif isinstance(found, Option) and not seen.service.spec.accelerators:
         told.append(_chosen(seen, found))
+    elif isinstance(found, Option) and found.limits is not None:
+        told.append(
+            f"{describe(target.accelerator)} holds the context, by sizing's estimate, only with batches of at most "
+            f"{found.limits.tokens} tokens and {found.limits.sequences} sequences; tell the engine in spec.runtime.args"
+        )
     device = seen.accelerators[target.accelerator.type].device
     if device is not None and devices.claimed(seen.accelerators[target.accelerator.type], seen.nodes):
         there = sum(devices.count(node, device) for node in seen.nodes)

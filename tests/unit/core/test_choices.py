@@ -171,6 +171,14 @@ def test_a_choice_that_only_fits_with_smaller_batches_tells_the_engine_so() -> N
     assert found.batch == BatchLimits(tokens=2048, sequences=256)
 
 
+def test_a_list_that_only_fits_with_smaller_batches_is_told_so_and_left_alone() -> None:
+    facts = replace(LLAMA31_8B, params=36.6e9, active_params=36.6e9)
+    of = service(model={"maxModelLen": 20_000}, accelerators=[{"type": "nvidia-h100-80gb"}])
+    decision = decide(world(of, facts, node("a", "nvidia-h100-80gb", 1)))
+    assert asked_for(decision).batch is None
+    assert "only with batches of at most 2048 tokens and 256 sequences" in decision.status.explain[0]
+
+
 def test_accelerators_that_the_engine_has_no_image_for_are_not_chosen() -> None:
     types = {choice.type for choice in choices.choices(world(service(), LLAMA2_7B))}
     for name, accelerator in KNOWN.items():

@@ -25,7 +25,7 @@ DEVICE = {
     "driver": "gpu.example.com",
     "attributes": [{"name": "productName", "values": ["Example H100", "Example H100 NVL"]}],
 }
-CLAIMING = accelerator(PRODUCT, "NVIDIA-H100", device=DEVICE)
+CLAIMING = accelerator(PRODUCT, "NVIDIA-H100-SXM", device=DEVICE)
 
 
 def having(name: str, *found: DeviceView, **facts: Any) -> NodeView:
@@ -43,6 +43,8 @@ def test_only_the_devices_that_are_meant_count() -> None:
         ("a driver lists them", CLAIMING, [having("a", H100)], True),
         ("beside nodes of other kinds", CLAIMING, [having("a", H100), node("b", "cpu")], True),
         ("a device plugin offers them", CLAIMING, [having("a", H100), node("b", "h100")], False),
+        ("a device plugin offers others", CLAIMING, [having("a", H100), node("b", "l4")], True),
+        ("both on one node", CLAIMING, [NodeView("a", {}, {"nvidia.com/gpu": 8}, devices=(H100,))], False),
         ("a plugin that has none left", CLAIMING, [having("a", H100), node("b", "h100", 0)], True),
         ("a driver lists others", CLAIMING, [having("a", *OTHERS)], False),
         ("nobody said which devices", ACCELERATORS["h100"], [having("a", H100)], False),

@@ -111,6 +111,13 @@ def test_an_encoder_is_judged_by_what_it_reads_on_one_accelerator() -> None:
     assert all(o.tokens_per_second > 5 * Ask().prompt for o in found.options)
 
 
+def test_what_is_quantized_is_not_quantized_again() -> None:
+    packed = replace(LLAMA2_70B, precision=Precision.MXFP4)
+    auto = size(packed, Ask(precisions=(None, Precision.FP8)), only("nvidia-h100-80gb"))
+    assert {one.shape.precision for one in (*auto.options, *auto.rejected)} == {Precision.MXFP4}
+    assert "the checkpoint is in mxfp4 already" in why(size(packed, Ask(precisions=FP8), KNOWN), "nvidia-h100-80gb")
+
+
 def test_large_models_span_nodes_only_where_a_full_node_is_too_small() -> None:
     found = size(LLAMA31_405B, Ask(context=16_384), only("nvidia-h100-80gb"))
     assert (found.options[0].shape.pipeline_parallel, found.options[0].shape.tensor_parallel) == (2, 8)

@@ -11,7 +11,8 @@ from inferops.api.accelerator import AcceleratorSpec
 from inferops.api.base import Metadata, Model
 from inferops.api.checks import Rule
 from inferops.api.inferencecluster import InferenceClusterSpec, InferenceClusterStatus
-from inferops.api.inferenceservice import InferenceServiceSpec, InferenceServiceStatus
+from inferops.api.inferenceservice import InferenceServiceSpec
+from inferops.api.inferenceservicestatus import InferenceServiceStatus
 from inferops.api.servingruntime import ServingRuntimeSpec
 
 NAME_LIMIT = 50  # leaves room for "-" and a hash in the 63 characters of a Service's name and of a label

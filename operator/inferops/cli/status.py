@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.tree import Tree
 
 from inferops.api.conditions import Condition
-from inferops.api.inferenceservice import RevisionStatus
+from inferops.api.inferenceservicestatus import RevisionStatus
 from inferops.api.resources import InferenceService
 from inferops.controller.views import pod_view
 from inferops.core.observation import PodView

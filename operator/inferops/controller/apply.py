@@ -14,7 +14,7 @@ from typing import Any
 from inferops.api import API_VERSION
 from inferops.api.conditions import Reason
 from inferops.api.inferencecluster import InferenceClusterStatus
-from inferops.api.inferenceservice import InferenceServiceStatus
+from inferops.api.inferenceservicestatus import InferenceServiceStatus
 from inferops.controller.observe import record_of
 from inferops.controller.store import PARENTS, WORKLOADS, Child, Key, Store
 from inferops.core import devices, scheduling

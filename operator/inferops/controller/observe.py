@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from inferops.api.conditions import Reason
-from inferops.api.inferenceservice import InferenceServiceStatus
+from inferops.api.inferenceservicestatus import InferenceServiceStatus
 from inferops.api.problems import problems
 from inferops.api.resources import InferenceService
 from inferops.controller.sizer import Sized, Sizer

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from inferops.api.conditions import Condition, ConditionType, Reason
-from inferops.api.inferenceservice import InferenceServiceStatus, RevisionStatus, ScalingSpec
+from inferops.api.inferenceservice import ScalingSpec
+from inferops.api.inferenceservicestatus import InferenceServiceStatus, RevisionStatus
 from inferops.core import choices, rollout, scheduling, status, told, validity
 from inferops.core.engine import Obstacle
 from inferops.core.notacted import not_acted_on

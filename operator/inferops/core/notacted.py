@@ -10,13 +10,13 @@ from collections.abc import Callable
 
 from inferops.api.inferenceservice import (
     InferenceServiceSpec,
-    NotActedOn,
     PlacementSpec,
     RolloutSpec,
     ScalingSpec,
     SLOSpec,
     TrafficSpec,
 )
+from inferops.api.inferenceservicestatus import NotActedOn
 
 _SCALING = ScalingSpec()
 _TRAFFIC = TrafficSpec()

@@ -12,7 +12,7 @@ from datetime import datetime
 
 from inferops.api.conditions import Condition, ConditionType, Reason
 from inferops.api.inferencecluster import InferenceClusterStatus
-from inferops.api.inferenceservice import InferenceServiceStatus
+from inferops.api.inferenceservicestatus import InferenceServiceStatus
 from inferops.core.engine import Obstacle
 from inferops.core.observation import Observation, PodView, RevisionView
 from inferops.core.scheduling import missing

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from inferops.api.inferenceservice import AcceleratorChoice, SizedOption, SizingStatus
+from inferops.api.inferenceservice import AcceleratorChoice
+from inferops.api.inferenceservicestatus import SizedOption, SizingStatus
 from inferops.core import choices, devices, scheduling
 from inferops.core.observation import Observation
 from inferops.core.revision import RevisionSpec

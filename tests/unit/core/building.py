@@ -9,7 +9,8 @@ from typing import Any
 
 from inferops.api.accelerator import AcceleratorSpec
 from inferops.api.conditions import Condition, Reason
-from inferops.api.inferenceservice import AcceleratorChoice, InferenceServiceStatus
+from inferops.api.inferenceservice import AcceleratorChoice
+from inferops.api.inferenceservicestatus import InferenceServiceStatus
 from inferops.api.resources import InferenceService
 from inferops.api.servingruntime import ServingRuntimeSpec
 from inferops.core.engine import Obstacle

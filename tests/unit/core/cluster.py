@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from inferops.api.inferenceservice import InferenceServiceStatus
+from inferops.api.inferenceservicestatus import InferenceServiceStatus
 from inferops.core.decide import Decision, RevisionPlan, decide
 from inferops.core.observation import NodeView, Observation, PodView, RevisionView, WorkloadView
 from inferops.core.revision import RevisionSpec

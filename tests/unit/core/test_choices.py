@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from inferops.api.inferenceservice import InferenceServiceStatus
+from inferops.api.inferenceservicestatus import InferenceServiceStatus
 from inferops.api.resources import InferenceService
 from inferops.catalogue import accelerators, runtimes
 from inferops.core import choices

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from inferops.api.inferenceservice import RevisionStatus
+from inferops.api.inferenceservicestatus import RevisionStatus
 from inferops.core.observation import Observation, RevisionView
 from inferops.core.rollout import Plan, plan
 from unit.core.building import revision, seen, service

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from inferops.api.conditions import Condition, Reason
 from inferops.api.inferencecluster import InferenceClusterStatus
-from inferops.api.inferenceservice import InferenceServiceStatus
+from inferops.api.inferenceservicestatus import InferenceServiceStatus
 from inferops.core.decide import decide
 from inferops.core.engine import Obstacle
 from inferops.core.observation import LEADER_WORKER_SET, Observation, PodView, RevisionView

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.tree import Tree
 
 from inferops.api.conditions import Condition
-from inferops.api.inferenceservicestatus import RevisionStatus
+from inferops.api.inferenceservicestatus import RevisionStatus, SizingStatus
 from inferops.api.resources import InferenceService
 from inferops.controller.views import pod_view
 from inferops.core.observation import PodView
@@ -21,6 +21,7 @@ from inferops.kube.kinds import INFERENCE_SERVICE, POD
 from inferops.kube.session import load_configuration
 
 WIDE = 2000
+OPTIONS = 3
 COLOURS = {"True": "green", "False": "red", "Unknown": "yellow"}
 
 
@@ -82,6 +83,7 @@ def tree(shown: Shown) -> Tree:
         _revision(revisions, revision, shown.pods)
     for title, sentences in (
         ("why", now.explain),
+        ("sizing", _sizing(now.sizing)),
         ("not acted on in this version", [f"{part.field}: {part.message}" for part in now.not_acted_on]),
     ):
         if sentences:
@@ -89,6 +91,17 @@ def tree(shown: Shown) -> Tree:
             for sentence in sentences:
                 branch.add(escape(sentence))
     return root
+
+
+def _sizing(sizing: SizingStatus) -> list[str]:
+    """The model and the cheapest options; the rest stands in the resource."""
+    options = [
+        f"{option.accelerator}, {option.precision}: {option.replicas} x {option.concurrency} requests, "
+        f"TTFT {option.ttft}{f', TPOT {option.tpot}' if option.tpot else ''}, {option.tokens_per_second} tokens/s"
+        f"{f', {option.usd_per_hour} USD/h' if option.usd_per_hour else ''}"
+        for option in sizing.options[:OPTIONS]
+    ]
+    return [*([sizing.model] if sizing.model else []), *options, *(sizing.rejected[:1] if not options else [])]
 
 
 def _condition(condition: Condition) -> str:

@@ -1,0 +1,51 @@
+"""`inferops status`: the tree that is shown of a service."""
+
+from __future__ import annotations
+
+from rich.console import Console
+
+from inferops.api.inferenceservicestatus import InferenceServiceStatus, SizedOption, SizingStatus
+from inferops.api.resources import InferenceService
+from inferops.cli.status import Shown, tree
+
+
+def shown(status: InferenceServiceStatus) -> str:
+    meta = {"name": "chat", "namespace": "team", "uid": "u", "generation": 1}
+    parsed = InferenceService.model_validate({"metadata": meta, "spec": {"model": {"uri": "hf://Qwen/Qwen3-8B"}}})
+    console = Console(width=300)
+    with console.capture() as captured:
+        console.print(tree(Shown(parsed.model_copy(update={"status": status}), [])))
+    return captured.get()
+
+
+def option(accelerator: str) -> SizedOption:
+    return SizedOption(
+        accelerator=accelerator,
+        precision="bf16",
+        replicas=1,
+        concurrency=27,
+        kv_tokens=35_207,
+        longest_context=8192,
+        ttft="635ms",
+        tpot="76ms",
+        tokens_per_second=205,
+        usd_per_hour="0.78",
+    )
+
+
+def test_a_service_that_nobody_has_judged_says_so() -> None:
+    assert "no operator has looked at it yet" in shown(InferenceServiceStatus())
+
+
+def test_sizing_shows_the_model_and_the_cheapest_options() -> None:
+    found = [option(f"1x gpu-{number}") for number in range(5)]
+    text = shown(InferenceServiceStatus(sizing=SizingStatus(model="qwen: 8.19 billion parameters", options=found)))
+    assert "qwen: 8.19 billion parameters" in text
+    assert "1x gpu-0, bf16: 1 x 27 requests, TTFT 635ms, TPOT 76ms, 205 tokens/s, 0.78 USD/h" in text
+    assert "gpu-2" in text and "gpu-3" not in text
+
+
+def test_where_nothing_would_do_the_first_reason_is_shown() -> None:
+    sizing = SizingStatus(model="qwen", rejected=["1x gpu-a does not fit", "1x gpu-b does not fit"])
+    text = shown(InferenceServiceStatus(sizing=sizing))
+    assert "1x gpu-a does not fit" in text and "gpu-b" not in text

@@ -148,3 +148,14 @@ def test_a_hub_is_asked_for_what_is_not_built_in() -> None:
     assert found["model"]["params"] == pytest.approx(1.5e9, rel=0.02)
     assert asked[0] == "/acme/own/resolve/main/config.json"
     assert "acme/gone" in missing and "--config" in missing
+
+
+def test_the_sample_that_lists_no_accelerators_renders_what_size_ranks_first() -> None:
+    sample = Path(__file__).parents[3] / "manifests" / "samples" / "qwen-by-slo.yaml"
+    record = next(yaml.safe_load_all(run("render", str(sample))))
+    words = "--slo ttft=1s,tpot=40ms --context 32768 --quantization auto --concurrency 32 --prompt 2000 --output 300"
+    first = json.loads(run("size", "hf://Qwen/Qwen3-32B", *words.split(), "--json"))["options"][0]
+    chosen = record["data"]["spec"]
+    assert chosen["accelerator"]["type"] == first["shape"]["accelerator"]
+    assert chosen["accelerator"]["count"] == first["shape"]["tensor_parallel"] * first["shape"]["pipeline_parallel"]
+    assert chosen["model"].get("quantization") == (None if first["shape"]["precision"] == "bf16" else "fp8")

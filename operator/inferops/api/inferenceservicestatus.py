@@ -57,6 +57,9 @@ class SizedOption(Model):
 class SizingStatus(Model):
     """Which accelerators would do, by sizing's estimate."""
 
+    asked: str = Field(
+        default="", max_length=64, description="Digest of the wishes that latestRevision was last found to meet."
+    )
     model: str = Field(default="", max_length=512, description="What is known of the model, and from where.")
     options: list[SizedOption] = Field(default_factory=list, max_length=8, description="The cheapest, in this order.")
     rejected: list[Annotated[str, Field(max_length=512)]] = Field(

@@ -79,8 +79,10 @@ def remembered(seen: Observation) -> RevisionSpec | None:
     last = current(seen)
     if last is None or last.spec is None or not last.spec.sized_for:
         return None
-    spec = seen.service.spec
-    same = last.spec.sized_for == wishes(spec)
+    spec, status = seen.service.spec, seen.service.status
+    # A record cannot be written anew when other wishes lead to the same revision; the status tells then.
+    told = status.sizing.asked if status.latest_revision == last.hash else ""
+    same = wishes(spec) in (last.spec.sized_for, told)
     return last.spec if same or (seen.sizing is None and last.spec.model.uri == spec.model.uri) else None
 
 

@@ -28,10 +28,12 @@ def milliseconds(seconds: float) -> str:
 
 def sizing(seen: Observation, target: RevisionSpec | None) -> SizingStatus:
     """Sizing's answer, shortened: the cheapest options with the chosen one among them, and what would be cheaper."""
+    before = seen.service.status.sizing
     if seen.looking:
-        return seen.service.status.sizing
+        return before
+    asked = before.asked if target is None else choices.wishes(seen.service.spec) if target.sized_for else ""
     if seen.sizing is None:
-        return SizingStatus(model=seen.unsized[:SENTENCE])
+        return SizingStatus(asked=asked, model=seen.unsized[:SENTENCE])
     chosen = choices.estimate(seen, target.accelerator) if target is not None else None
     shown = list(seen.sizing.options[:MOST])
     if isinstance(chosen, Option) and chosen not in shown:
@@ -39,6 +41,7 @@ def sizing(seen: Observation, target: RevisionSpec | None) -> SizingStatus:
     facts = seen.sizing.facts
     active = f", {facts.active_params / 1e9:.3g} of them active" if facts.experts else ""
     return SizingStatus(
+        asked=asked,
         model=f"{facts.name}: {facts.params / 1e9:.3g} billion parameters{active}, {facts.precision}, "
         f"{facts.depth} layers, context {facts.context:,}"[:SENTENCE],
         options=[_option(option) for option in shown],

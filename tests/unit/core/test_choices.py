@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from inferops.api.inferenceservicestatus import InferenceServiceStatus
+from inferops.api.inferenceservicestatus import InferenceServiceStatus, SizingStatus
 from inferops.api.resources import InferenceService
 from inferops.catalogue import accelerators, runtimes
 from inferops.core import choices
@@ -46,7 +46,7 @@ def world(of: InferenceService, facts: ModelFacts | None, *nodes: NodeView, **mo
     share = ENGINES[name].memory_share(runtimes()[name], of.spec.runtime.args)
     sizing = None
     if facts is not None and share is not None:
-        sizing = choices.size_for(of.spec, facts, KNOWN, share)
+        sizing = choices.size_for(of.spec, facts, more.get("accelerators", KNOWN), share)
     given: dict[str, Any] = {
         "runtime": runtimes()[name],
         "runtime_names": tuple(runtimes()),
@@ -115,6 +115,20 @@ def test_another_wish_is_sized_anew_and_keeps_the_accelerator_where_it_will_do()
     assert [plan.hash for plan in decide(calm).revisions] == [made.hash], "it would do, so nothing restarts"
     fast = world(service(status, slo={"tpot": "5ms"}), LLAMA31_8B, *nodes, revisions=(made,))
     assert asked_for(decide(fast)).accelerator.type == "nvidia-b200"
+
+
+def test_a_wish_that_the_same_revision_meets_is_remembered_as_well() -> None:
+    nodes = (node("a", "nvidia-h200"), node("b", "nvidia-l40s"), node("c", "nvidia-b200"))
+    status, made = after(decide(world(service(slo=SLO), LLAMA31_8B, nodes[0])))
+    calm = decide(world(service(status, slo={"tpot": "10ms"}), LLAMA31_8B, *nodes, revisions=(made,)))
+    assert [plan.hash for plan in calm.revisions] == [made.hash]
+    slower = {**KNOWN, "nvidia-h200": KNOWN["nvidia-h200"].model_copy(update={"bandwidth_gbps": 1000.0})}
+    of = service(calm.status, slo={"tpot": "10ms"})
+    known = decide(world(of, LLAMA31_8B, *nodes, revisions=(made,), accelerators=slower))
+    assert [plan.hash for plan in known.revisions] == [made.hash], "what was found to do is not judged again"
+    lost = service(calm.status.model_copy(update={"sizing": SizingStatus()}), slo={"tpot": "10ms"})
+    again = decide(world(lost, LLAMA31_8B, *nodes, revisions=(made,), accelerators=slower))
+    assert asked_for(again).accelerator.type == "nvidia-b200", "the bandwidth does count"
 
 
 def test_a_model_of_which_nothing_is_known_says_so_and_how_to_help() -> None:

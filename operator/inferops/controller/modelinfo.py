@@ -79,7 +79,8 @@ class Times:
     config_map: float = 60.0  # a ConfigMap is read again after, when its service is looked at
     branch: float = 6 * 3600.0  # likewise the config.json of a branch; that of a commit stays as it is
     commit: float = 7 * 86400.0
-    first: float = 15.0  # until a failed lookup is tried again
+    soon: float = 2.0  # until a failed look at a ConfigMap is tried again: it is being made, most likely
+    first: float = 15.0  # until a hub is asked again after a failure
     last: float = 1800.0  # the longest such wait; it doubles from try to try
 
 
@@ -197,7 +198,8 @@ class ModelInfo:
             passing = error.passing if isinstance(error, HubError) else isinstance(error, KubeError)
             if not (passing and isinstance(entry.answer, Known)):  # an outage makes nobody forget
                 self._tell(entry, Unknown(str(error)[:LONGEST]))
-            wait = min(self._times.first * 2.0 ** min(entry.failures - 1, 30), self._times.last)
+            first = self._times.soon if lookup.namespace else self._times.first
+            wait = min(first * 2.0 ** min(entry.failures - 1, 30), self._times.last)
             asked = None if isinstance(error, BadConfig) else error.retry_after
             wait = max(wait, asked or 0.0)
             entry.stale = asyncio.get_running_loop().time() + wait

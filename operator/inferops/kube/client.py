@@ -20,7 +20,7 @@ from inferops.kube.owned import FIELD_MANAGER, Object
 from inferops.kube.session import bearer, new_session, user_agent
 
 REQUEST_TIMEOUT = 10.0  # seconds
-WRITE_TIMEOUT = 5.0  # within the gap between a leader's last write and the next leader's first (kube.lease)
+WRITE_TIMEOUT = 4.5  # within the gap between a leader's last write and the next leader's first (kube.lease)
 LIST_TIMEOUT = 60.0
 CONNECT_TIMEOUT = 3.0
 PAGE = 100  # small, since whole objects are large and memory once taken is not given back

@@ -1,8 +1,8 @@
 """Leader election on a Lease: one replica writes, the others wait with warm caches.
 
 Times as Cluster API's: a lease lasts 15 s, its holder renews it every 2 s and stops writing when 10 s have gone
-by without a renewal, which is 5 s before anybody else may take it. The waiting replica watches the Lease, so that
-a release is seen at once and a silent death 15 s after the last renewal. Expiry is measured by the own clock from
+by without a renewal, which is 4.5 s before anybody else takes it. The waiting replica watches the Lease, so that
+a release is seen at once; after a silent death it has taken over before the 15 s are up. Expiry is measured by the own clock from
 the moment a renewal was seen, never by the other's clock. (client-go's leaderelection does the same, by polling.)
 """
 
@@ -27,6 +27,7 @@ class Times:
     """All in seconds."""
 
     lease: float = 15.0
+    early: float = 0.5  # so long before its end an unrenewed lease is taken, so that this is done by then
     renew_deadline: float = 10.0
     retry: float = 2.0
 
@@ -113,7 +114,7 @@ class Elector:
     def _free_in(self) -> float:
         if self._seen[0] in ("", self.identity):
             return 0.0
-        return self._seen_at + self._times.lease - self._clock()
+        return self._seen_at + self._times.lease - self._times.early - self._clock()
 
     async def _await_change(self) -> None:
         """Until the lease is seen free, or until the holder as last seen would be too old."""

@@ -1,8 +1,8 @@
 """Leader election on a Lease: one replica writes, the others wait with warm caches.
 
-Times as Cluster API's: a lease lasts 15 s, its holder renews it every 2 s and stops writing when 10 s have gone
-by without a renewal, which is 4.5 s before anybody else takes it. The waiting replica watches the Lease, so that
-a release is seen at once; after a silent death it has taken over before the 15 s are up. Expiry is measured by the own clock from
+Times as Cluster API's: a lease lasts 15 s, its holder renews it every 2 s and stops writing when 10 s have gone by
+without a renewal, which is 4.5 s before anybody else takes it. The waiting replica watches the Lease, so that a release
+is seen at once; after a silent death it has taken over before the 15 s are up. Expiry is measured by the own clock from
 the moment a renewal was seen, never by the other's clock. (client-go's leaderelection does the same, by polling.)
 """
 

@@ -19,7 +19,7 @@ from inferops.api.accelerator import AcceleratorSpec
 from inferops.api.servingruntime import ServingRuntimeSpec
 from inferops.controller.slices import by_node, slice_view
 from inferops.controller.views import REVISION_LABEL, SERVICE_LABEL, node_view, pod_view, workload_view
-from inferops.core.observation import NodeView, PodView, WorkloadView
+from inferops.core.observation import Nodes, PodView, WorkloadView
 from inferops.kube.kinds import (
     ACCELERATOR,
     BUDGET,
@@ -93,6 +93,7 @@ class Store:
     def __init__(self, accelerators: Mapping[str, AcceleratorSpec], runtimes: Mapping[str, ServingRuntimeSpec]) -> None:
         self._builtin_accelerators, self._builtin_runtimes = accelerators, runtimes
         self._objects: dict[Kind, dict[tuple[str, str], Entry]] = {kind: {} for kind in (*WATCHED, *OPTIONAL)}
+        self._nodes: Nodes | None = None  # with their devices; None: to be put together anew
         self._offers: dict[Kind, Mapping[str, Any]] = {}  # of the catalogue's kinds: built in and the admin's
         self._offered: set[Kind] = set()
         self._owned: defaultdict[Key, dict[tuple[Kind, str], Entry]] = defaultdict(dict)
@@ -115,7 +116,7 @@ class Store:
             self._owned[owner][kind, where[1]] = entry
         if before is not None and before.view == entry.view:
             return moved
-        self._offers.pop(kind, None)
+        self._changed(kind)
         return self._affected(kind, owner) | moved
 
     def remove(self, kind: Kind, namespace: str, name: str, not_after: int | None = None) -> set[Key]:
@@ -127,7 +128,7 @@ class Store:
         if entry is None:
             return set()
         del self._objects[kind][namespace, name]
-        self._offers.pop(kind, None)
+        self._changed(kind)
         self._disown(kind, name, entry)
         return self._affected(kind, entry.owner)
 
@@ -164,11 +165,16 @@ class Store:
             (entry.view for (of, _), entry in self._owned.get(key, {}).items() if of is POD), key=lambda pod: pod.name
         )
 
-    def nodes(self) -> tuple[NodeView, ...]:
-        """The nodes, each with the devices that drivers list for it."""
+    def nodes(self) -> Nodes:
+        """The nodes, each with the devices that drivers list for it. The same object until one of them changes."""
+        if self._nodes is None:
+            self._nodes = self._join_nodes()
+        return self._nodes
+
+    def _join_nodes(self) -> Nodes:
         devices = by_node(entry.view for entry in self._objects[DEVICE_SLICE].values())
         nodes = (entry.view for entry in self._objects[NODE].values())
-        return tuple(replace(node, devices=devices[node.name]) if node.name in devices else node for node in nodes)
+        return Nodes(replace(node, devices=devices[node.name]) if node.name in devices else node for node in nodes)
 
     def accelerators(self) -> Mapping[str, AcceleratorSpec]:
         """The built-in ones and the admin's, which win. The same object until one of them changes."""
@@ -203,6 +209,12 @@ class Store:
         if not children:
             del self._owned[entry.owner]
         return {entry.owner}
+
+    def _changed(self, kind: Kind) -> None:
+        """What was put together from objects of this kind is no longer so."""
+        self._offers.pop(kind, None)
+        if kind in (NODE, DEVICE_SLICE):
+            self._nodes = None
 
     def _merged(self, kind: Kind, built_in: Mapping[str, Any]) -> Mapping[str, Any]:
         if kind not in self._offers:

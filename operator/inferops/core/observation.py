@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any, Self
 
 from inferops.api.accelerator import AcceleratorSpec
 from inferops.api.resources import InferenceService
@@ -60,6 +61,18 @@ class NodeView:
     ready: bool = True
     cordoned: bool = False
     devices: tuple[DeviceView, ...] = ()
+
+
+class Nodes(tuple[NodeView, ...]):
+    """The nodes of a cluster at one moment. What was found out about them is kept with them, for all services to use:
+    to look through a large cluster again for each of them would be most of a decision's work."""
+
+    found: dict[Hashable, Any]
+
+    def __new__(cls, nodes: Iterable[NodeView] = ()) -> Self:
+        made = super().__new__(cls, nodes)
+        made.found = {}
+        return made
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from inferops.api.conditions import Reason
 from inferops.api.inferenceservice import AcceleratorChoice
 from inferops.core import devices
 from inferops.core.engine import Obstacle
-from inferops.core.observation import LEADER_WORKER_SET, NodeView, Observation, RevisionView
+from inferops.core.observation import LEADER_WORKER_SET, Nodes, NodeView, Observation, RevisionView
 
 # How spot nodes are marked: by the clouds and Karpenter, and by admins whose nodes nobody else marks. The taints that
 # keep others off such nodes have the same keys and values.
@@ -78,6 +78,18 @@ def has_accelerator(node: NodeView, accelerator: AcceleratorSpec) -> bool:
 
 def match(choice: AcceleratorChoice, accelerator: AcceleratorSpec, nodes: Sequence[NodeView]) -> Match:
     """Sort `nodes` by how far each gets towards holding one replica on `choice`, or its share of one."""
+    if not isinstance(nodes, Nodes):
+        return _match(choice, accelerator, nodes)
+    what = (id(accelerator), choice.count, choice.nodes, choice.spot)
+    of, found = nodes.found.get(what, (None, None))
+    if found is None or of is not accelerator:
+        found = _match(choice, accelerator, nodes)
+        nodes.found[what] = (accelerator, found)
+    kept: Match = found
+    return kept
+
+
+def _match(choice: AcceleratorChoice, accelerator: AcceleratorSpec, nodes: Sequence[NodeView]) -> Match:
     claimed = devices.claimed(accelerator, nodes)
 
     def number(node: NodeView) -> int:

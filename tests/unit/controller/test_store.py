@@ -228,3 +228,14 @@ def test_a_service_takes_little_memory(capsys: pytest.CaptureFixture[str]) -> No
     with capsys.disabled():
         print(f"\n{used / 1024:.1f} KiB for a service with five children")
     assert used < 16 * 1024
+
+
+def test_nodes_are_put_together_anew_only_when_one_changes() -> None:
+    store = filled(node())
+    first = store.nodes()
+    put(store, node(version=2))
+    assert store.nodes() is first
+    put(store, node(version=3, unschedulable=True))
+    assert [found.cordoned for found in store.nodes()] == [True]
+    store.remove(NODE, "", "node-1")
+    assert store.nodes() == ()

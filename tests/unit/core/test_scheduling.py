@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from inferops.api.inferenceservice import AcceleratorChoice
 from inferops.core.choices import choices
-from inferops.core.observation import LEADER_WORKER_SET, NodeView, Observation, PodView, RevisionView
+from inferops.core.observation import LEADER_WORKER_SET, Nodes, NodeView, Observation, PodView, RevisionView
 from inferops.core.revision import revision_of
 from inferops.core.scheduling import (
     NOT_WHOLE,
@@ -238,3 +238,16 @@ def test_every_pending_replica_gets_a_reason_with_a_number(
         assert named[0] <= named[1] <= named[2] <= named[3]
         assert f"{wanted.count}x {accelerator.resource_name}" in found.message
         assert (found.reason in ("Unschedulable", "InsufficientCapacity")) == bool(sorted_.usable)
+
+
+def test_what_is_found_out_about_nodes_is_kept_with_them_and_with_no_others() -> None:
+    some, more = Nodes([node("a")]), Nodes([node("a"), node("b")])
+    first = match(L4, ACCELERATORS["l4"], some)
+    assert match(L4, ACCELERATORS["l4"], some) is first == match(L4, ACCELERATORS["l4"], list(some))
+    assert match(L4, ACCELERATORS["l4"], more).total == 2
+    other = ACCELERATORS["l4"].model_copy(update={"resource_name": "example.com/gpu"})
+    assert match(L4, other, some).most == 0
+    assert (
+        match(choice("l4", 1), ACCELERATORS["l4"], some).usable
+        != match(choice("l4", 9), ACCELERATORS["l4"], some).usable
+    )

@@ -114,6 +114,14 @@ def delete(cluster: Cluster) -> None:
     show(cluster, "get", CHILDREN, "-l", MINE)
 
 
+def wait_for_the_end() -> None:
+    """Until Ctrl-C or SIGTERM. Blocked no sooner than here: processes that we start would inherit it."""
+    ends = {signal.SIGINT, signal.SIGTERM}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ends)
+    signal.sigwait(ends)
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def play(cluster: Cluster, keep: bool) -> None:
     step("Install: CRDs, namespace, ServiceAccount and RBAC")
     install(cluster)
@@ -139,7 +147,7 @@ def play(cluster: Cluster, keep: bool) -> None:
             repair(cluster)
             if keep:
                 step("It stays up: `make cluster` in another terminal opens a shell in it; Ctrl-C here ends it")
-                signal.sigwait({signal.SIGINT, signal.SIGTERM})
+                wait_for_the_end()
             step("Delete")
             delete(cluster)
             console.print("\n[bold green]done[/]")
@@ -153,7 +161,6 @@ def main() -> int:
     try:
         step("A real control plane: etcd, kube-apiserver, kube-controller-manager, kube-scheduler")
         if keep:
-            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
             with holding(1) as clusters:
                 play(clusters[0], keep)
         else:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import IO, Self
 
 from controlplane import Cluster
 
@@ -50,6 +50,11 @@ def environ() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
 
 
+def _start(command: list[str], output: IO[bytes]) -> subprocess.Popen[bytes]:
+    """A process in a session of its own: an interrupt in the terminal is for us, and we stop it in order."""
+    return subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environ(), start_new_session=True)
+
+
 @contextmanager
 def gpu_nodes(cluster: Cluster, nodes: str, *options: str, timeout: float = 30) -> Iterator[subprocess.Popen[bytes]]:
     """Simulated GPU nodes as `python -m nodeagent` makes them, in a process of their own; gone at the end.
@@ -59,7 +64,7 @@ def gpu_nodes(cluster: Cluster, nodes: str, *options: str, timeout: float = 30) 
     log = Path(cluster.workdir) / f"nodeagent-{free_port()}.log"
     command = [sys.executable, "-m", "nodeagent", "--kubeconfig", str(cluster.kubeconfig), "--nodes", nodes, *options]
     with log.open("wb") as output:
-        agent = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environ())
+        agent = _start(command, output)
     try:
         wait_until(f"GPU nodes (see {log})", lambda: "nodes:" in log.read_text(errors="replace"), timeout)
         yield agent
@@ -108,7 +113,7 @@ class OperatorProcess:
             *args,
         ]
         with self.log.open("wb") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environ())
+            self.process = _start(command, log)
 
     def __enter__(self) -> Self:
         self.wait_ready()

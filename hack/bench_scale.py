@@ -104,8 +104,9 @@ def apply_all(cluster: Cluster, operator: OperatorProcess, services: int) -> Non
     while wanted and time.monotonic() - started < 600:
         time.sleep(1)
         peak = max(peak, operator.rss())
-        kind, number = next(iter(wanted.items()))  # the next is counted once this one is complete
-        if count(cluster, kind) >= number:
+        for kind, number in tuple(wanted.items()):  # the next is counted once this one is complete
+            if count(cluster, kind) < number:
+                break
             del wanted[kind]
     figure("all children created after", f"{time.monotonic() - started:.1f} s")
     while ready(cluster) < services and time.monotonic() - started < 900:

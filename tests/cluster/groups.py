@@ -37,7 +37,7 @@ def group_controller(cluster: Cluster) -> Iterator[None]:
 
 
 async def _run(cluster: Cluster, stop: threading.Event) -> None:
-    complete: set[str] = set()  # uids of the leaders whose groups were all there once
+    complete: set[str] = set()  # uids of the leaders whose workers were all made once
     async with Client(load_kubeconfig(cluster.kubeconfig)) as api:
         while not stop.is_set():
             try:
@@ -73,8 +73,7 @@ async def _sync(api: Client, lws: Json, complete: set[str]) -> None:
         for number in lacking if uid not in complete else ():
             pod = _pod(lws, template["workerTemplate"], there[leader], index, number)
             await api.create(POD.path(meta["namespace"]), pod)
-        if not lacking:
-            complete.add(uid)
+        complete.add(uid)  # by now; a worker may be gone again before the next look
     for name, pod in there.items():
         surplus = int(pod["metadata"]["labels"][GROUP]) >= spec["replicas"]
         if surplus and "deletionTimestamp" not in pod["metadata"]:

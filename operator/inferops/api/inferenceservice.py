@@ -22,18 +22,18 @@ from inferops.api.formats import (
     PositiveDuration,
 )
 
+STAYS_BELOW = Rule(
+    cel="!self.uri.contains('/../') && !self.uri.endsWith('/..')",
+    holds=lambda self: ".." not in self.uri.split("/"),
+    field="uri",
+    message="'..' is not allowed in a path; name the folder itself",
+)
+
 
 class AdapterSpec(Model):
     """A LoRA adapter: served beside the model, under a name of its own."""
 
-    rules = (
-        Rule(
-            cel="!self.uri.contains('/../') && !self.uri.endsWith('/..')",
-            holds=lambda self: ".." not in self.uri.split("/"),
-            field="uri",
-            message="'..' is not allowed in a path; name the folder itself",
-        ),
-    )
+    rules = (STAYS_BELOW,)
     name: ModelName = Field(description="The name by which requests ask for the adapter.")
     uri: ModelUri = Field(
         description="Where the adapter is: hf://ORG/ADAPTER (with the model's HF_TOKEN), pvc://CLAIM/PATH or "
@@ -55,12 +55,7 @@ class ModelSpec(Model):
     """The model: where its files are and how the engine is to load it."""
 
     rules = (
-        Rule(
-            cel="!self.uri.contains('/../') && !self.uri.endsWith('/..')",
-            holds=lambda self: ".." not in self.uri.split("/"),
-            field="uri",
-            message="'..' is not allowed in a path; name the folder itself",
-        ),
+        STAYS_BELOW,
         Rule(
             cel="!has(self.revision) || self.uri.startsWith('hf://')",
             holds=lambda self: self.revision is None or self.uri.startswith("hf://"),

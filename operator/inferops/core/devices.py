@@ -32,8 +32,12 @@ def claimed(accelerator: AcceleratorSpec, nodes: Sequence[NodeView]) -> bool:
     return any(count(node, accelerator.device) for node in nodes)
 
 
+def labelled(node: NodeView, accelerator: AcceleratorSpec) -> bool:
+    """Whether the node has a label of those by which this accelerator's nodes are recognised."""
+    return any(node.labels.get(label.key) in label.values for label in accelerator.node_labels)
+
+
 def _plugged(node: NodeView, accelerator: AcceleratorSpec) -> bool:
     """Whether a device plugin offers this accelerator on the node."""
-    labelled = any(node.labels.get(label.key) in label.values for label in accelerator.node_labels)
-    its_own = labelled or count(node, accelerator.device) > 0
+    its_own = labelled(node, accelerator) or count(node, accelerator.device) > 0
     return its_own and node.allocatable.get(accelerator.resource_name, 0) > 0

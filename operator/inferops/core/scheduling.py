@@ -72,8 +72,7 @@ def is_whole(node: NodeView) -> bool:
 
 def has_accelerator(node: NodeView, accelerator: AcceleratorSpec) -> bool:
     """Whether it is a node with this accelerator, whole unless the accelerator is a slice itself."""
-    labelled = any(node.labels.get(label.key) in label.values for label in accelerator.node_labels)
-    return labelled and (accelerator.slice or is_whole(node))
+    return devices.labelled(node, accelerator) and (accelerator.slice or is_whole(node))
 
 
 def match(choice: AcceleratorChoice, accelerator: AcceleratorSpec, nodes: Sequence[NodeView]) -> Match:

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from inferops.api.accelerator import AcceleratorSpec
 from inferops.api.servingruntime import ServingRuntimeSpec
 from inferops.core.engine import Obstacle
 from inferops.core.revision import RevisionSpec
-from inferops.runtimes import arguments, checks, environment
+from inferops.runtimes import adapters, arguments, checks, environment
 from inferops.runtimes.arguments import BadArgument, Rules
 from inferops.runtimes.sources import Source, source_of
 
@@ -114,6 +114,7 @@ class ServingEngine(ABC):
     memory_flag: str | None = None  # by which the user sets that share
     swallows: bool = False  # whether a flag without its value takes the next flag for it; then the user's stand last
     batch_flags: tuple[str, str] | None = None  # that limit the tokens of a step and the sequences at once
+    streamed: tuple[str, ...] = ()  # sources from which weights go to the GPU without a copy on disk
     adapter_sources: tuple[str, ...] = ()  # of LoRA adapters; empty: it serves none
     parallel: bool = True  # whether the processes of one replica share a model among accelerators
 
@@ -137,8 +138,8 @@ class ServingEngine(ABC):
         return self.image if launch.accelerator.vendor == "nvidia" else self.amd_image
 
     def source(self, launch: Launch) -> Source:
-        """What the pod mounts and sets to reach the model."""
-        return launch.source
+        """What the pod mounts and sets to reach the model and its adapters."""
+        return adapters.mounted(launch.revision.model, launch.source)
 
     def annotations(self, launch: Launch) -> dict[str, str]:
         """Annotations of the pod that the engine reads through a volume."""
@@ -171,7 +172,9 @@ class ServingEngine(ABC):
 
     def rules_for(self, launch: Launch) -> Rules:
         """Which flags may not stand in the arguments of `launch`."""
-        return self.rules
+        if launch.source.scheme not in self.streamed:
+            return self.rules
+        return replace(self.rules, reserved={**self.rules.reserved, "--load-format": ""})
 
     def own_obstacle(self, launch: Launch) -> Obstacle | None:
         """What else keeps this engine from serving."""

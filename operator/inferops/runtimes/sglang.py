@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from inferops.api.conditions import Reason
@@ -20,9 +19,7 @@ from inferops.runtimes.base import (
     ServingEngine,
 )
 from inferops.runtimes.environment import variable
-from inferops.runtimes.sources import Source
 
-STREAMED = ("s3", "gs")  # by the Run:ai streamer of the image, which SGLang takes for such paths by itself
 RENDEZVOUS_PORT = 20000  # on the leader, for the processes of other nodes
 PIPELINE = ("--pp-size", "--pipeline-parallel-size")
 
@@ -159,6 +156,7 @@ class SGLang(ServingEngine):
         prompt_tokens="sglang:prompt_tokens_total",
         generated_tokens="sglang:generation_tokens_total",
     )
+    streamed = ("s3", "gs")  # by the Run:ai streamer of the image, which SGLang takes for such paths by itself
     takes_memory = 0.88  # what it leaves for activations and CUDA graphs depends on the accelerator; about so much
     memory_flag = "--mem-fraction-static"
     batch_flags = ("--chunked-prefill-size", "--max-running-requests")
@@ -167,14 +165,6 @@ class SGLang(ServingEngine):
     rules = Rules(RESERVED, DENIED, frozenset({"--log-requests"}))
     denied_env = DENIED_ENV
     multi_node = True
-
-    def rules_for(self, launch: Launch) -> Rules:
-        if launch.source.scheme not in STREAMED:
-            return self.rules
-        return replace(self.rules, reserved={**RESERVED, "--load-format": ""})
-
-    def source(self, launch: Launch) -> Source:
-        return adapters.mounted(launch.revision.model, launch.source)
 
     def operator_args(self, launch: Launch) -> list[str]:
         model, pipeline = launch.revision.model, parallel.stages(launch, PIPELINE)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from inferops.api.inferenceservice import ModelSpec
@@ -20,10 +19,8 @@ from inferops.runtimes.base import (
     ServingEngine,
 )
 from inferops.runtimes.environment import variable
-from inferops.runtimes.sources import Source
 
 LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # of --max-lora-rank
-STREAMED = ("s3", "gs")  # sources from which weights go to the GPU without a copy on disk
 PIPELINE = "--pipeline-parallel-size"
 
 RESERVED = {
@@ -149,6 +146,7 @@ class VLLM(ServingEngine):
     drain_flag = "--shutdown-timeout"
     rules = Rules(RESERVED, DENIED, frozenset({"--reasoning-parser"}), INSTEAD)
     denied_env = DENIED_ENV
+    streamed = ("s3", "gs")
     takes_memory = 0.92
     memory_flag = "--gpu-memory-utilization"
     batch_flags = ("--max-num-batched-tokens", "--max-num-seqs")
@@ -156,14 +154,6 @@ class VLLM(ServingEngine):
 
     def positional(self, launch: Launch) -> list[str]:
         return [launch.source.location]
-
-    def rules_for(self, launch: Launch) -> Rules:
-        if launch.source.scheme not in STREAMED:
-            return self.rules
-        return replace(self.rules, reserved={**RESERVED, "--load-format": ""})
-
-    def source(self, launch: Launch) -> Source:
-        return adapters.mounted(launch.revision.model, launch.source)
 
     def operator_args(self, launch: Launch) -> list[str]:
         model = launch.revision.model
@@ -185,7 +175,7 @@ class VLLM(ServingEngine):
             # Quantizes a 16-bit checkpoint while loading. The other methods are properties of a checkpoint, which
             # names them itself; a flag would only keep vLLM from taking its fastest kernels for them.
             args.append("--quantization=fp8")
-        if launch.source.scheme in STREAMED:
+        if launch.source.scheme in self.streamed:
             args.append("--load-format=runai_streamer")
         return [*args, *self.batch_args(launch), *lora_args(model)]
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,15 +13,19 @@ import yaml
 from pydantic import ValidationError
 
 from inferops.api.accelerator import AcceleratorSpec
+from inferops.api.inferenceservice import ModelSpec
 from inferops.api.problems import problems
 from inferops.api.resources import Accelerator, InferenceService, ServingRuntime
 from inferops.api.servingruntime import ServingRuntimeSpec
 from inferops.catalogue import accelerators, built_in, runtimes
+from inferops.controller.modelinfo import Known, Unknown, facts_in
+from inferops.controller.sizer import Sizer
+from inferops.controller.store import Key
 from inferops.core import choices, validity
-from inferops.core.config_json import facts_of
+from inferops.core.config_json import BadConfig
 from inferops.core.decide import replicas_wanted
-from inferops.core.facts import ModelFacts
 from inferops.core.observation import LEADER_WORKER_SET, Observation
+from inferops.kube.kinds import INFERENCE_SERVICE
 from inferops.render.record import WORKLOADS, render_record
 from inferops.render.revision import render_revision, with_replicas
 from inferops.render.stable import render_stable
@@ -68,12 +71,12 @@ def rendered(text: str, namespace: str = "default") -> Iterator[dict[str, Any]]:
             raise BadInput("not a Kubernetes resource: expected a mapping with apiVersion, kind and metadata")
         kind = document.get("kind")
         if kind == "InferenceService":
-            services.append(_parse(InferenceService, document, namespace))
+            services.append(parse(InferenceService, document, namespace))
         elif kind == "Accelerator":
-            accelerator = _parse(Accelerator, document, "")
+            accelerator = parse(Accelerator, document, "")
             given.accelerators[accelerator.metadata.name] = accelerator.spec
         elif kind == "ServingRuntime":
-            runtime = _parse(ServingRuntime, document, "")
+            runtime = parse(ServingRuntime, document, "")
             given.runtimes[runtime.metadata.name] = runtime.spec
         elif kind == "ConfigMap":
             meta = document.get("metadata") or {}
@@ -84,7 +87,8 @@ def rendered(text: str, namespace: str = "default") -> Iterator[dict[str, Any]]:
         yield from _objects(service, given)
 
 
-def _parse(model: type[Any], document: dict[str, Any], namespace: str) -> Any:
+def parse(model: type[Any], document: dict[str, Any], namespace: str) -> Any:
+    """The resource in `document`. Raises BadInput that names it and its faulty fields."""
     meta = {"namespace": namespace, "uid": PLACEHOLDER_UID, **(document.get("metadata") or {})}
     name = f"{document.get('kind')} {meta.get('name', '?')}"
     try:
@@ -111,11 +115,12 @@ def _objects(service: InferenceService, given: Given) -> Iterator[dict[str, Any]
 
 def _seen(service: InferenceService, given: Given) -> Observation:
     """The service in a cluster without nodes."""
-    spec = service.spec
+    meta, spec = service.metadata, service.spec
     runtime = given.runtimes.get(spec.runtime.name)
     engine = ENGINES[runtime.engine] if runtime is not None else None
-    share = engine.memory_share(runtime, spec.runtime.args) if engine is not None and runtime is not None else None
-    seen = Observation(
+    key = Key(INFERENCE_SERVICE.kind, meta.namespace, meta.name)
+    sized = Sizer(InFile(given.configs)).size(key, spec, engine, runtime, given.accelerators)
+    return Observation(
         service=service,
         now=datetime.now(UTC),
         runtime=runtime,
@@ -123,22 +128,30 @@ def _seen(service: InferenceService, given: Given) -> Observation:
         engine=engine,
         accelerators=given.accelerators,
         kinds=frozenset([LEADER_WORKER_SET]),
-        sizable=share is not None,
+        sizing=sized.sizing,
+        sizable=sized.sizable,
+        unsized=sized.why,
     )
-    facts = _facts(service, given)
-    if share is None or facts is None:
-        unknown = f"nothing is built in about {spec.model.uri}; put a ConfigMap for spec.model.config into the file"
-        return replace(seen, unsized=choices.NOT_SIZED if share is None else unknown)
-    return replace(seen, sizing=choices.size_for(spec, facts, given.accelerators, share))
 
 
-def _facts(service: InferenceService, given: Given) -> ModelFacts | None:
-    """The facts of the model: from the ConfigMap that the service names, where it is in the file, else built in."""
-    config, name = service.spec.model.config, service.metadata.name
-    data = given.configs.get((service.metadata.namespace, config.name)) if config is not None else None
-    if config is None or data is None:
-        return built_in(service.spec.model.uri)
-    try:
-        return facts_of(json.loads(data[config.key]), service.spec.model.uri)
-    except (KeyError, ValueError) as error:
-        raise BadInput(f"{name}: spec.model.config: ConfigMap {config.name}, key {config.key}: {error}") from error
+@dataclass(frozen=True, slots=True)
+class InFile:
+    """The models of services: from the ConfigMap that one names, where it is in the file, else built in."""
+
+    configs: Mapping[tuple[str, str], Mapping[str, str]]
+
+    def facts(self, key: Key, spec: ModelSpec) -> Known | Unknown:
+        config = spec.config
+        data = self.configs.get((key.namespace, config.name)) if config is not None else None
+        if config is None or data is None:
+            found = built_in(spec.uri)
+            unknown = f"nothing is built in about {spec.uri}; put a ConfigMap for spec.model.config into the file"
+            return Unknown(unknown) if found is None else Known(found, "the built-in table")
+        who = f"ConfigMap {config.name}"
+        try:
+            return Known(facts_in(data, config.key, spec.uri, who), who)
+        except BadConfig as error:
+            raise BadInput(f"{key.name}: spec.model.config: {who}, key {config.key}: {error}") from error
+
+    def forget(self, key: Key) -> None:
+        """Nothing is remembered."""

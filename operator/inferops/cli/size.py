@@ -13,17 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from inferops.api.accelerator import AcceleratorSpec
 from inferops.api.formats import seconds
-from inferops.api.problems import problems
 from inferops.api.resources import Accelerator
 from inferops.catalogue import accelerators, built_in, models, runtimes
-from inferops.controller.modelhub import Hub, HubError
+from inferops.cli.render import BadInput, parse
+from inferops.controller.modelhub import Hub, HubError, parsed
 from inferops.core import choices
 from inferops.core.config_json import BadConfig, facts_of
 from inferops.core.facts import ModelFacts, Precision
@@ -167,13 +166,7 @@ def _facts(question: Question) -> ModelFacts:
     """The facts of the model: of the config.json that is given, else of the built-in table."""
     path = question.config or (Path(question.model) if question.model.endswith(".json") else None)
     if path is not None:
-        try:
-            config = json.loads(path.read_text())
-        except ValueError as error:
-            raise BadOption(f"{path} is no JSON: {error}") from None
-        if not isinstance(config, dict):
-            raise BadOption(f"{path} is no config.json: expected an object")
-        return facts_of(config, question.model)
+        return facts_of(parsed(path.read_text(), str(path)), question.model)
     found = built_in(question.model)
     if found is None and question.hub is not None and REPOSITORY.fullmatch(question.model):
         return asyncio.run(_asked(question.hub, question.model.removeprefix("hf://")))
@@ -213,11 +206,9 @@ def _applied(file: Path) -> dict[str, AcceleratorSpec]:
     """The Accelerators of a file of resources."""
     try:
         documents = [one for one in yaml.safe_load_all(file.read_text()) if isinstance(one, dict)]
-        found = [Accelerator.model_validate(one) for one in documents if one.get("kind") == "Accelerator"]
-    except yaml.YAMLError as error:
+        found = [parse(Accelerator, one, "") for one in documents if one.get("kind") == "Accelerator"]
+    except (yaml.YAMLError, BadInput) as error:
         raise BadOption(f"{file}: {error}") from None
-    except ValidationError as error:
-        raise BadOption(f"{file}: {'; '.join(problems(error))}") from None
     if not found:
         raise BadOption(f"{file}: there is no Accelerator in it")
     return {one.metadata.name: one.spec for one in found}

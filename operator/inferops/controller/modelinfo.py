@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import NamedTuple, Protocol
@@ -215,17 +215,7 @@ class ModelInfo:
         found = await self._kube.get(CONFIG_MAP, lookup.namespace, lookup.name)
         if found is None:
             raise BadConfig(f"{who} is not there; create it, or take spec.model.config away")
-        data = found.get("data") or {}
-        if lookup.part not in data:
-            raise BadConfig(f"{who} has no key {lookup.part!r}; it has {', '.join(sorted(data)[:8]) or 'none'}")
-        if sum(len(text) for text in data.values()) > LARGEST:
-            raise BadConfig(f"{who} is too large; leave in it what config.json holds")
-        sidecar = data.get(SIDECAR)
-        return facts_of(
-            parsed(data[lookup.part], f"{lookup.part} in {who}"),
-            lookup.model,
-            quantization_config=parsed(sidecar, f"{SIDECAR} in {who}") if sidecar is not None else None,
-        )
+        return facts_in(found.get("data") or {}, lookup.part, lookup.model, who)
 
     async def _fetch(self, lookup: Lookup) -> ModelFacts:
         if self._hub is None:
@@ -256,3 +246,17 @@ class ModelInfo:
             entry = self._entries[lookup]
             if entry.task is None and not entry.waiting:
                 del self._entries[lookup]
+
+
+def facts_in(data: Mapping[str, str], part: str, name: str, who: str) -> ModelFacts:
+    """The facts in a ConfigMap's `data`, of which `part` is the model's config.json. Raises BadConfig naming `who`."""
+    if part not in data:
+        raise BadConfig(f"{who} has no key {part!r}; it has {', '.join(sorted(data)[:8]) or 'none'}")
+    if sum(len(text) for text in data.values()) > LARGEST:
+        raise BadConfig(f"{who} is too large; leave in it what config.json holds")
+    sidecar = data.get(SIDECAR)
+    return facts_of(
+        parsed(data[part], f"{part} in {who}"),
+        name,
+        quantization_config=parsed(sidecar, f"{SIDECAR} in {who}") if sidecar is not None else None,
+    )

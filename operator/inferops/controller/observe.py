@@ -77,7 +77,7 @@ def observe(key: Key, store: Store, now: datetime, sizer: Sizer | None = None) -
         sizing=sized.sizing,
         sizable=sized.sizable,
         looking=sized.looking,
-        unsized="" if sized.sizing is not None else sized.why,
+        unsized=sized.why,
         routed_to=str(stable.view) if stable is not None and stable.owner == service.metadata.uid else "",
     )
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from inferops.api.accelerator import AcceleratorSpec
-from inferops.api.inferenceservice import InferenceServiceSpec
+from inferops.api.inferenceservice import InferenceServiceSpec, ModelSpec
 from inferops.api.servingruntime import ServingRuntimeSpec
-from inferops.controller.modelinfo import Known, ModelInfo, Pending
+from inferops.controller.modelinfo import Answer, Known, Pending
 from inferops.controller.store import Key
 from inferops.core import choices
 from inferops.core.engine import Engine
@@ -25,13 +26,21 @@ class Sized:
     sizing: Sizing | None = None
     sizable: bool = True  # whether the engine serves what sizing can judge
     looking: bool = False  # whether the model is being looked up; the key comes again once that is done
-    why: str = ""
+    why: str = ""  # there is none
+
+
+class Models(Protocol):
+    """What is known of each service's model, as `modelinfo.ModelInfo` tells it."""
+
+    def facts(self, key: Key, spec: ModelSpec) -> Answer: ...
+
+    def forget(self, key: Key) -> None: ...
 
 
 class Sizer:
     """Sizes services. To be used within the event loop; `forget` a service that is gone."""
 
-    def __init__(self, models: ModelInfo) -> None:
+    def __init__(self, models: Models) -> None:
         self._models = models
         self._answers: OrderedDict[Hashable, Sizing] = OrderedDict()
         self._accelerators: Mapping[str, AcceleratorSpec] = {}  # for which they hold
@@ -61,7 +70,7 @@ class Sizer:
             while len(self._answers) > REMEMBERED:
                 self._answers.popitem(last=False)
         self._answers.move_to_end(question)
-        return Sized(self._answers[question], why=f"by {known.source}")
+        return Sized(self._answers[question])
 
     def forget(self, key: Key) -> None:
         """The service is gone."""

@@ -153,6 +153,11 @@ Hostname = Annotated[
         "must be a host name without scheme, port and path, for example llama.example.com or *.example.com",
     ),
 ]
+HeaderName = Annotated[
+    str,
+    Field(max_length=128),
+    Matching("^[A-Za-z0-9][-A-Za-z0-9_]*$", "must be a header's name, for example X-Session-Id"),
+]
 Day = Annotated[
     str,
     Field(max_length=10),

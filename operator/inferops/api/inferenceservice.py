@@ -13,14 +13,13 @@ from inferops.api.formats import (
     Argument,
     ConfigMapKeyName,
     Duration,
-    Hostname,
     ModelName,
     ModelRevision,
     ModelUri,
-    Name,
     ObjectName,
     PositiveDuration,
 )
+from inferops.api.traffic import TrafficSpec
 
 STAYS_BELOW = Rule(
     cel="!self.uri.contains('/../') && !self.uri.endsWith('/..')",
@@ -294,29 +293,6 @@ class PlacementSpec(Model):
         default=None, description="InferenceClusters by their labels; left out: the operator's own cluster."
     )
     min_clusters: int = Field(default=1, ge=1, le=100, description="Spread over at least so many clusters.")
-
-
-class GatewayRef(Model):
-    """A Gateway of the Gateway API."""
-
-    name: ObjectName = Field(description="The Gateway's name.")
-    namespace: Name | None = Field(default=None, description="Its namespace; left out: that of the InferenceService.")
-
-
-class TrafficSpec(Model):
-    """How requests reach the replicas."""
-
-    hostnames: Annotated[list[Hostname], Field(max_length=16), Unique()] = Field(
-        default_factory=list,
-        description="Host names under which the model is reached; a first label `*` stands for any.",
-    )
-    gateway_ref: GatewayRef | None = Field(
-        default=None, description="A Gateway to attach an HTTPRoute to; left out: the operator's default."
-    )
-    queue_timeout: Duration = Field(default="30s", description="How long a request may wait for a replica.")
-    max_queue: int = Field(
-        default=500, ge=0, le=1_000_000, description="How many requests may wait; more are answered with 429."
-    )
 
 
 class InferenceServiceSpec(Model):

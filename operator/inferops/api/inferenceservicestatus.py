@@ -26,6 +26,9 @@ class RevisionStatus(Model):
     replicas: int = Field(default=0, ge=0, description="Replicas wanted.")
     ready_replicas: int = Field(default=0, ge=0, description="Replicas that answer.")
     weight: int = Field(default=0, ge=0, le=100, description="Percentage of requests sent to it.")
+    usd_per_hour: str = Field(
+        default="", max_length=32, description="US dollars an hour of one replica, by its Accelerator's price."
+    )
     message: str = Field(default="", max_length=1024, description="What it is waiting for.")
 
 
@@ -79,10 +82,16 @@ class InferenceServiceStatus(Model):
     )
     replicas: int = Field(default=0, ge=0, description="Pods that exist, over all revisions.")
     ready_replicas: int = Field(default=0, ge=0, description="Replicas of the stable revision that answer.")
+    desired_replicas: int | None = Field(
+        default=None, ge=0, description="Replicas that scaling decided on last; none before its first decision."
+    )
     selector: str = Field(
         default="", max_length=512, description="Label selector of the pods, for the scale subresource."
     )
     url: str = Field(default="", max_length=512, description="Address of the service inside the cluster.")
+    hostnames: list[Annotated[str, Field(max_length=253)]] = Field(
+        default_factory=list, max_length=16, description="Host names under which its HTTPRoute was accepted."
+    )
     stable_revision: str = Field(default="", max_length=16, description="Hash of the revision that gets the traffic.")
     latest_revision: str = Field(default="", max_length=16, description="Hash of the revision that the spec asks for.")
     revisions: Annotated[list[RevisionStatus], Field(max_length=16), Unique("hash")] = Field(

@@ -14,9 +14,9 @@ from inferops.api.inferenceservice import (
     RolloutSpec,
     ScalingSpec,
     SLOSpec,
-    TrafficSpec,
 )
 from inferops.api.inferenceservicestatus import NotActedOn
+from inferops.api.traffic import TrafficSpec
 
 _SCALING = ScalingSpec()
 _TRAFFIC = TrafficSpec()

@@ -10,6 +10,7 @@ from typing import Any, Self
 from inferops.api.accelerator import AcceleratorSpec
 from inferops.api.resources import InferenceService
 from inferops.api.servingruntime import ServingRuntimeSpec
+from inferops.api.traffic import GatewayRef
 from inferops.core.engine import Engine, Obstacle
 from inferops.core.revision import RevisionSpec
 from inferops.core.sizing import Sizing
@@ -101,6 +102,29 @@ class RevisionView:
 
 
 @dataclass(frozen=True, slots=True)
+class Demand:
+    """What the built-in gateways tell of one service: all of them together, at one moment.
+
+    There is one only while every gateway that should be there tells; what some of them say is no ground to
+    take replicas away, though `waiting` of one is ground enough to add some.
+    """
+
+    waiting: int = 0  # requests in their queues
+    in_flight: int = 0  # requests at replicas
+    idle: float | None = None  # seconds since the last request; None: not all gateways tell
+
+
+@dataclass(frozen=True, slots=True)
+class RouteView:
+    """The service's HTTPRoute as it is."""
+
+    weights: Mapping[str, int]  # by hash of the revision; empty while it sends to the built-in gateway
+    hostnames: tuple[str, ...] = ()
+    programmed: bool = False  # Accepted and ResolvedRefs by its Gateway, at its newest generation
+    problem: str = ""  # what its Gateway has against it
+
+
+@dataclass(frozen=True, slots=True)
 class Observation:
     """One InferenceService and the world around it. Everything that a decision may depend on stands here."""
 
@@ -114,6 +138,10 @@ class Observation:
     kinds: frozenset[str] = frozenset()  # those of the API that not every cluster has, and this one has
     revisions: tuple[RevisionView, ...] = ()
     routed_to: str = ""  # hash of the revision that the stable Service selects
+    route: RouteView | None = None  # its HTTPRoute, once there is one
+    default_gateway: GatewayRef | None = None  # for services that name none
+    gateways: tuple[str, ...] = ()  # addresses of the built-in gateway's replicas that are ready, host:port
+    demand: Demand | None = None  # None: no built-in gateway tells
     sizing: Sizing | None = None  # of the model that the spec names, on the listed or on all accelerators
     sizable: bool = True  # whether the engine serves what sizing can judge
     looking: bool = False  # whether somebody is being asked what the model is; the answer brings another observation

@@ -8,7 +8,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from fnmatch import fnmatchcase
+from typing import Any, Literal
 
 from inferops.api.accelerator import AcceleratorSpec
 from inferops.api.servingruntime import ServingRuntimeSpec
@@ -66,6 +67,24 @@ class Metrics:
 
 
 @dataclass(frozen=True, slots=True)
+class Api:
+    """What of an engine's HTTP API requests may reach from outside, and how it speaks.
+
+    Everything else stays closed: what changes the engine (loading models, sleeping) or tells of it (metrics).
+    """
+
+    dialect: Literal["openai", "open-inference", "other"]
+    paths: tuple[str, ...]  # that are open, with what is below them where they end with "/"
+    closed: tuple[str, ...] = ()  # that are not, though they stand below one of `paths`; `*` stands for any text
+    usage_in_streams: bool = False  # whether a stream ends with its token counts where `stream_options` asks for it
+
+    def allows(self, path: str) -> bool:
+        """Whether a request may go to `path`, which is decoded and holds neither `..` nor empty segments."""
+        opened = any(path.startswith(open_) if open_.endswith("/") else path == open_ for open_ in self.paths)
+        return opened and not any(fnmatchcase(path.rstrip("/"), closed) for closed in self.closed)
+
+
+@dataclass(frozen=True, slots=True)
 class Launch:
     """One replica to start: everything that an engine's command line depends on."""
 
@@ -104,6 +123,7 @@ class ServingEngine(ABC):
     readiness: Endpoint
     liveness: Endpoint
     metrics: Metrics
+    api: Api
     sources: tuple[str, ...]
     rules: Rules
     denied_env: tuple[str, ...]

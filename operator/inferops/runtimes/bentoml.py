@@ -13,7 +13,7 @@ from inferops.api.conditions import Reason
 from inferops.core.engine import Obstacle
 from inferops.runtimes import environment
 from inferops.runtimes.arguments import Rules
-from inferops.runtimes.base import CACHE_PATH, Endpoint, Launch, Metrics, Port, ServingEngine
+from inferops.runtimes.base import CACHE_PATH, Api, Endpoint, Launch, Metrics, Port, ServingEngine
 from inferops.runtimes.sources import Source
 
 ENTRY_POINT = "/home/bentoml/bento/env/docker/entrypoint.sh"
@@ -58,6 +58,7 @@ class BentoML(ServingEngine):
         e2e="bentoml_service_request_duration_seconds",
         succeeded="bentoml_service_request_total",  # failed ones too, by http_response_code
     )
+    api = Api("other", paths=("/",), closed=("/metrics",))
     sources = ("oci",)
     rules = Rules(RESERVED, DENIED, frozenset({"--timeout"}))
     denied_env = DENIED_ENV

@@ -12,6 +12,7 @@ from inferops.runtimes.base import (
     CACHE_PATH,
     LEADER_ADDRESS,
     WORKER_INDEX,
+    Api,
     Endpoint,
     Launch,
     Metrics,
@@ -160,6 +161,12 @@ class SGLang(ServingEngine):
     takes_memory = 0.88  # what it leaves for activations and CUDA graphs depends on the accelerator; about so much
     memory_flag = "--mem-fraction-static"
     batch_flags = ("--chunked-prefill-size", "--max-running-requests")
+    api = Api(
+        "openai",
+        paths=("/v1/", "/generate", "/encode", "/classify", "/tokenize", "/detokenize"),
+        closed=("/v1/load_lora_adapter", "/v1/unload_lora_adapter"),
+        usage_in_streams=True,
+    )
     sources = ("hf", "s3", "gs", "pvc", "oci")
     adapter_sources = adapters.SOURCES
     rules = Rules(RESERVED, DENIED, frozenset({"--log-requests"}))

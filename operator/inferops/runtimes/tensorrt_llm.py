@@ -12,7 +12,7 @@ from inferops.api.conditions import Reason
 from inferops.core.engine import Obstacle
 from inferops.runtimes import environment, parallel
 from inferops.runtimes.arguments import Rules
-from inferops.runtimes.base import CACHE_PATH, Endpoint, Launch, Metrics, Port, ServingEngine
+from inferops.runtimes.base import CACHE_PATH, Api, Endpoint, Launch, Metrics, Port, ServingEngine
 from inferops.runtimes.environment import variable
 from inferops.runtimes.sources import Source
 
@@ -88,6 +88,7 @@ class TensorRTLLM(ServingEngine):
     takes_memory = 0.9
     memory_flag = "--kv-cache-free-gpu-memory-fraction"
     batch_flags = ("--max_num_tokens", "--max_batch_size")
+    api = Api("openai", paths=("/v1/",), usage_in_streams=True)
     sources = ("hf", "pvc", "oci")
     rules = Rules(RESERVED, DENIED, frozenset(), INSTEAD)
     denied_env = DENIED_ENV

@@ -9,7 +9,7 @@ from inferops.api.conditions import Reason
 from inferops.core.engine import Obstacle
 from inferops.runtimes import environment
 from inferops.runtimes.arguments import Rules
-from inferops.runtimes.base import CACHE_PATH, Endpoint, Launch, Metrics, Port, ServingEngine
+from inferops.runtimes.base import CACHE_PATH, Api, Endpoint, Launch, Metrics, Port, ServingEngine
 from inferops.runtimes.environment import variable
 
 VERSION = "1.9.3"
@@ -82,6 +82,10 @@ class TextEmbeddingsInference(ServingEngine):
         failed="te_request_failure",  # refused ones among them, with err="overloaded"
     )
     takes_memory = 0.9
+    api = Api(
+        "openai",
+        paths=("/v1/", "/embed", "/embed_all", "/embed_sparse", "/predict", "/rerank", "/similarity", "/tokenize"),
+    )
     sources = ("hf", "pvc", "oci")
     parallel = False
     rules = Rules(RESERVED, DENIED, frozenset(), INSTEAD)

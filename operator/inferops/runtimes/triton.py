@@ -8,7 +8,7 @@ from typing import Any
 from inferops.api.conditions import Reason
 from inferops.core.engine import Obstacle
 from inferops.runtimes.arguments import Rules, flags_of
-from inferops.runtimes.base import CACHE_PATH, Endpoint, Launch, Metrics, Port, ServingEngine
+from inferops.runtimes.base import CACHE_PATH, Api, Endpoint, Launch, Metrics, Port, ServingEngine
 from inferops.runtimes.environment import variable
 
 RESERVED = {
@@ -77,6 +77,11 @@ class Triton(ServingEngine):
         queue_microseconds="nv_inference_queue_duration_us",
         succeeded="nv_inference_request_success",
         failed="nv_inference_request_failure",
+    )
+    api = Api(
+        "open-inference",
+        paths=("/v2", "/v2/models/", "/v2/health/"),
+        closed=("/v2/models/*/trace/setting",),
     )
     sources = ("s3", "gs", "pvc", "oci")
     drain_flag = "--exit-timeout-secs"

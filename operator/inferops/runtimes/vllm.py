@@ -12,6 +12,7 @@ from inferops.runtimes.base import (
     CACHE_PATH,
     LEADER_ADDRESS,
     WORKER_INDEX,
+    Api,
     Endpoint,
     Launch,
     Metrics,
@@ -140,6 +141,12 @@ class VLLM(ServingEngine):
         rejected="vllm:admission_rejections_total",
         prompt_tokens="vllm:prompt_tokens_total",
         generated_tokens="vllm:generation_tokens_total",
+    )
+    api = Api(
+        "openai",
+        paths=("/v1/", "/tokenize", "/detokenize", "/pooling", "/classify", "/score", "/rerank", "/v2/rerank"),
+        closed=("/v1/load_lora_adapter", "/v1/unload_lora_adapter"),
+        usage_in_streams=True,
     )
     sources = ("hf", "s3", "gs", "pvc", "oci")
     adapter_sources = adapters.SOURCES

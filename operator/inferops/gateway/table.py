@@ -1,0 +1,121 @@
+"""What the gateway routes by: services with their revisions and replicas at one moment, and how one is found.
+
+A request names its service by host (`NAME.NAMESPACE`, that followed by `.svc…`, or a host name of `spec.traffic`), by
+the path `/services/NAMESPACE/NAME/…`, or by the model that its body or its path asks for. Where two services claim a
+host name or a model's name, the older one has it, as with routes of the Gateway API.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from inferops.runtimes.base import Api
+
+SERVICES = "/services/"  # the start of paths that name a service
+
+
+class ServiceKey(NamedTuple):
+    """Namespace and name of an InferenceService."""
+
+    namespace: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """One that takes requests now."""
+
+    name: str  # of its pod
+    address: str  # host:port
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """A revision that exists, with the replicas that are ready."""
+
+    hash: str
+    weight: int  # percentage of requests
+    replicas: tuple[Replica, ...] = ()
+    usd_per_hour: float | None = None  # of one replica; None: not known
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Of one client; None: no limit."""
+
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who may send requests."""
+
+    secret: str  # in the service's namespace
+    limits: Limits = Limits()
+    clients: Mapping[str, Limits] = field(default_factory=dict)  # that have their own, by name
+
+    def limits_of(self, client: str) -> Limits:
+        return self.clients.get(client, self.limits)
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """A service as requests see it."""
+
+    key: ServiceKey
+    api: Api
+    names: tuple[str, ...]  # of the model, and of its adapters
+    revisions: tuple[Revision, ...] = ()
+    hostnames: tuple[str, ...] = ()
+    created: str = ""  # RFC 3339
+    queue_timeout: float = 30.0  # seconds
+    max_queue: int = 500
+    max_concurrency: int | None = None  # requests at once of one replica, from all gateways
+    request_timeout: float = 3600.0  # seconds
+    session_header: str = ""
+    access: Access | None = None
+    ttft: float | None = None  # what the SLO allows, in seconds
+    tpot: float | None = None
+    asleep: str = ""  # why no replica will come, whoever waits; empty: one will
+
+
+class Table:
+    """All services, and the ways to them."""
+
+    def __init__(self, backends: Iterable[Backend] = ()) -> None:
+        ordered = sorted(backends, key=lambda backend: (backend.created, backend.key))
+        self.by_key: dict[ServiceKey, Backend] = {backend.key: backend for backend in ordered}
+        self.by_model: dict[str, Backend] = {}
+        self._hosts: dict[str, Backend] = {}
+        self._domains: dict[str, Backend] = {}  # of host names that begin with `*.`
+        for backend in ordered:
+            for name in backend.names:
+                self.by_model.setdefault(name, backend)
+            for host in backend.hostnames:
+                hosts = self._domains if host.startswith("*.") else self._hosts
+                hosts.setdefault(host.removeprefix("*."), backend)
+
+    def of_host(self, host: str) -> Backend | None:
+        """The service that the host, a port left out, belongs to."""
+        host = host.partition(":")[0].rstrip(".").lower()
+        if found := self._hosts.get(host):
+            return found
+        name, _, rest = host.partition(".")
+        namespace, _, suffix = rest.partition(".")
+        found = self.by_key.get(ServiceKey(namespace, name))
+        if found is not None and (suffix in ("", "svc") or suffix.startswith("svc.")):
+            return found
+        while rest:
+            if found := self._domains.get(rest):
+                return found
+            rest = rest.partition(".")[2]
+        return None
+
+    def of_path(self, path: str) -> tuple[Backend | None, str]:
+        """The service that a path below SERVICES names, and what its own path is."""
+        namespace, _, rest = path.removeprefix(SERVICES).partition("/")
+        name, _, own = rest.partition("/")
+        return self.by_key.get(ServiceKey(namespace, name)), f"/{own}"

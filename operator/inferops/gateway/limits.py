@@ -1,0 +1,160 @@
+"""How many requests and tokens a minute each client of a service may have: token buckets, told the time.
+
+A bucket holds one minute's worth and fills evenly. Tokens are known only once they are used, so they are paid
+afterwards: a bucket may go into debt, and nothing is let through before the debt is paid.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from inferops.gateway.table import Limits, ServiceKey
+
+MINUTE = 60.0  # seconds
+IDLE = 7200.0  # seconds after which a full bucket is forgotten: long requests still find theirs when they pay
+SWEEP = 60.0  # seconds between two looks for idle ones
+WHOLE = 1 - 1e-6  # a unit, but for what rounding takes from it
+_NONE: Mapping[str, str] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a request may go on."""
+
+    allowed: bool
+    retry_after: float = 0.0  # seconds until it may; 0 where it may now
+    headers: Mapping[str, str] = field(default_factory=dict)  # x-ratelimit-…, as OpenAI's API has them
+
+
+class Limiter:
+    """The buckets of one gateway."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        """`clock` tells monotonic seconds."""
+        self._clock = clock
+        self._clients: dict[tuple[ServiceKey, str], _Client] = {}
+        self._swept = clock()
+
+    def __len__(self) -> int:
+        """Clients that are remembered."""
+        return len(self._clients)
+
+    def admit(self, key: ServiceKey, client: str, limits: Limits, share: int) -> Verdict:
+        """Judge one request and, if it may go on, count it. `share`: how many gateways divide the limits."""
+        if limits.requests_per_minute is None and limits.tokens_per_minute is None:
+            self._clients.pop((key, client), None)
+            return FREE
+        now = self._clock()
+        found = self._clients.get((key, client))
+        if found is None:
+            self._sweep(now)
+            found = self._clients[(key, client)] = _Client()
+        found.used = now
+        found.requests = _bucket(found.requests, limits.requests_per_minute, share, now)
+        found.tokens = _bucket(found.tokens, limits.tokens_per_minute, share, now)
+        wait = max((bucket.wait() for bucket in (found.requests, found.tokens) if bucket is not None), default=0.0)
+        if found.requests is not None and not wait:
+            found.requests.level -= 1
+        return Verdict(not wait, wait, found.headers())
+
+    def spend(self, key: ServiceKey, client: str, tokens: int) -> None:
+        """Pay for the tokens of a request that was admitted, prompt and answer together."""
+        found = self._clients.get((key, client))
+        if found is not None and found.tokens is not None:
+            found.used = self._clock()
+            found.tokens.fill(found.used)
+            found.tokens.level -= tokens
+
+    def _sweep(self, now: float) -> None:
+        """Forget who came long ago and owes nothing: a new bucket would be as full."""
+        if now - self._swept < SWEEP:
+            return
+        self._swept = now
+        for name in [name for name, client in self._clients.items() if client.forgettable(now)]:
+            del self._clients[name]
+
+
+class _Bucket:
+    """So many units, at most `capacity`, that come back at `rate` a second."""
+
+    __slots__ = ("at", "capacity", "level", "limit", "rate", "share")
+
+    def __init__(self, limit: int, share: int, now: float) -> None:
+        self.at = now
+        self.level = math.inf
+        self.set(limit, share)
+
+    def set(self, limit: int, share: int) -> None:
+        """Take on other limits: what is there stays, as far as it fits."""
+        self.limit = limit  # a minute, of all gateways
+        self.share = share
+        self.rate = limit / share / MINUTE
+        self.capacity = max(1.0, limit / share)
+        self.level = min(self.level, self.capacity)
+
+    def fill(self, now: float) -> None:
+        self.level = min(self.capacity, self.level + max(0.0, now - self.at) * self.rate)
+        self.at = max(self.at, now)
+
+    def wait(self) -> float:
+        """Seconds until there is a whole unit."""
+        return 0.0 if self.level >= WHOLE else (1 - self.level) / self.rate
+
+    def tell(self, what: str, headers: dict[str, str]) -> None:
+        """Add what clients read: of all gateways together, as far as this one knows."""
+        headers[f"x-ratelimit-limit-{what}"] = str(self.limit)
+        left = int(max(0.0, self.level + 1 - WHOLE)) * self.share
+        headers[f"x-ratelimit-remaining-{what}"] = str(min(self.limit, left))
+        headers[f"x-ratelimit-reset-{what}"] = span((self.capacity - self.level) / self.rate)
+
+
+@dataclass(slots=True)
+class _Client:
+    """The buckets of one client at one service."""
+
+    requests: _Bucket | None = None
+    tokens: _Bucket | None = None
+    used: float = 0.0
+
+    def headers(self) -> dict[str, str]:
+        headers: dict[str, str] = {}
+        if self.requests is not None:
+            self.requests.tell("requests", headers)
+        if self.tokens is not None:
+            self.tokens.tell("tokens", headers)
+        return headers
+
+    def forgettable(self, now: float) -> bool:
+        if now - self.used < IDLE:
+            return False
+        buckets = [bucket for bucket in (self.requests, self.tokens) if bucket is not None]
+        for bucket in buckets:
+            bucket.fill(now)
+        return all(bucket.level >= bucket.capacity for bucket in buckets)
+
+
+def _bucket(bucket: _Bucket | None, limit: int | None, share: int, now: float) -> _Bucket | None:
+    """The bucket as it is now, under the limits of now."""
+    if limit is None:
+        return None
+    if bucket is None:
+        return _Bucket(limit, share, now)
+    bucket.fill(now)
+    if bucket.limit != limit or bucket.share != share:
+        bucket.set(limit, share)
+    return bucket
+
+
+def span(seconds: float) -> str:
+    """A duration as OpenAI's headers have it: `17ms`, `1.25s`, `6m0s`."""
+    milliseconds = math.ceil(seconds * 1000 - 1e-6)
+    if milliseconds < 1000:
+        return f"{milliseconds}ms"
+    minutes, rest = divmod(milliseconds, 60_000)
+    text = f"{rest / 1000:.3f}".rstrip("0").rstrip(".") + "s"
+    return f"{minutes}m{text}" if minutes else text
+
+
+FREE = Verdict(True, 0.0, _NONE)

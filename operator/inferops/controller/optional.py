@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Protocol
 
 from inferops.controller.queue import Queue
 from inferops.controller.store import OPTIONAL, Key, Store
 from inferops.controller.watch import forget_others, selector
+from inferops.kube import mirror
 from inferops.kube.client import Kube, KubeError
 from inferops.kube.kinds import Kind
 from inferops.kube.owned import Object
@@ -25,12 +28,10 @@ FOLLOW = 300.0  # seconds until everything is listed anew
 PAUSE = 1.0  # seconds between a watch that ended and the next
 
 
-class Following(Kube, Protocol):
+class Following(Kube, mirror.Following, Protocol):
     """What is asked of a cluster here."""
 
     async def offers(self, kind: Kind) -> bool: ...
-
-    def follow(self, kind: Kind, selector: str, version: int, timeout: float) -> AsyncIterator[tuple[str, Object]]: ...
 
 
 class OptionalKinds:
@@ -83,25 +84,35 @@ class OptionalKinds:
         return version
 
     async def _list(self, kind: Kind) -> int:
-        there: set[tuple[str, str]] = set()
-        version = 0
-        async for items, version in self._kube.pages(kind, selector(kind)):  # noqa: B007
-            for raw in items:
-                there.add((raw["metadata"].get("namespace", ""), raw["metadata"]["name"]))
-                self._tell(self._store.put(kind, raw))
-        forget_others(self._store, self._queue, kind, there, version)
+        version = await mirror.take_in(self._kube, kind, self._copy(kind), selector(kind))
         self._forbidden.discard(kind)
         return version
 
     async def _follow(self, kind: Kind, version: int) -> None:
-        async for type_, raw in self._kube.follow(kind, selector(kind), version, FOLLOW):
-            meta = raw["metadata"]
-            if type_ == "DELETED":
-                where = meta.get("namespace", ""), meta["name"]
-                self._tell(self._store.remove(kind, *where, int(meta.get("resourceVersion") or 0)))
-            else:
-                self._tell(self._store.put(kind, raw))
+        with suppress(KubeError):  # everything is listed anew in any case
+            await mirror.follow(self._kube, kind, self._copy(kind), version, selector(kind), seconds=FOLLOW)
+
+    def _copy(self, kind: Kind) -> _Copy:
+        return _Copy(self._store, kind, self._tell)
 
     def _tell(self, keys: set[Key]) -> None:
         for key in keys:
             self._queue.add(key)
+
+
+@dataclass(frozen=True, slots=True)
+class _Copy:
+    """The store's objects of one kind."""
+
+    store: Store
+    kind: Kind
+    tell: Callable[[set[Key]], None]
+
+    def put(self, raw: Object) -> None:
+        self.tell(self.store.put(self.kind, raw))
+
+    def remove(self, namespace: str, name: str, version: int) -> None:
+        self.tell(self.store.remove(self.kind, namespace, name, not_after=version))
+
+    def names(self) -> Iterable[tuple[str, str]]:
+        return self.store.names(self.kind)

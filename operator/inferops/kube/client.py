@@ -177,11 +177,13 @@ class Client:
 
     async def watch(self, kind: Kind, namespace: str, name: str, timeout: float) -> AsyncIterator[Object]:
         """The states of one object from now on, for at most `timeout` seconds."""
-        async for type_, found in self._events(
-            kind.path(namespace), {"fieldSelector": f"metadata.name={name}"}, timeout
-        ):
-            if type_ in ("ADDED", "MODIFIED"):
-                yield found
+        params = {"fieldSelector": f"metadata.name={name}"}
+        try:
+            async for type_, found in self._events(kind, namespace, params, timeout):
+                if type_ in ("ADDED", "MODIFIED"):
+                    yield found
+        except KubeError:
+            return  # the caller reads again and watches anew
 
     async def offers(self, kind: Kind) -> bool:
         """Whether the cluster has this kind."""
@@ -194,29 +196,42 @@ class Client:
         return any(each.get("name") == kind.plural for each in answer.get("resources") or ())
 
     async def follow(
-        self, kind: Kind, selector: str, version: int, timeout: float
+        self, kind: Kind, selector: str, version: int, timeout: float, *, namespace: str = ""
     ) -> AsyncIterator[tuple[str, Object]]:
-        """What happens to the objects of a kind after `version`, as ADDED, MODIFIED or DELETED with the object.
+        """What happens to the objects of a kind after `version`: ADDED, MODIFIED or DELETED with the object, and now
+        and then BOOKMARK with a version up to which all was told.
 
-        Ends after `timeout` seconds, and earlier where something went wrong: the caller lists and follows anew.
+        Ends after `timeout` seconds. Raises KubeError where it ends otherwise: the caller lists and follows anew.
         """
-        params = {"resourceVersion": str(version), **({"labelSelector": selector} if selector else {})}
-        async for type_, found in self._events(kind.path(), params, timeout):
-            if type_ not in ("ADDED", "MODIFIED", "DELETED"):
-                return
-            yield type_, found
+        params = {"resourceVersion": str(version), "allowWatchBookmarks": "true"}
+        if selector:
+            params["labelSelector"] = selector
+        async for event in self._events(kind, namespace, params, timeout):
+            yield event
 
-    async def _events(self, path: str, params: Mapping[str, str], timeout: float) -> AsyncIterator[tuple[str, Object]]:
+    async def _events(
+        self, kind: Kind, namespace: str, params: Mapping[str, str], timeout: float
+    ) -> AsyncIterator[tuple[str, Object]]:
+        doing = f"watch {kind.kind}"
         query = {"watch": "true", "timeoutSeconds": str(max(1, int(timeout))), **params}
         limit = aiohttp.ClientTimeout(total=timeout + 1, sock_connect=CONNECT_TIMEOUT)
-        headers = await bearer(self._configuration)
+        url = self._host + kind.path(namespace)
         try:
-            async with self._session.get(self._host + path, params=query, headers=headers, timeout=limit) as response:
+            headers = await bearer(self._configuration)
+            async with self._session.get(url, params=query, headers=headers, timeout=limit) as response:
+                if response.status >= 400:
+                    raise _refusal(doing, response, await response.read())
                 async for line in response.content:
                     event = json.loads(line)
-                    yield str(event.get("type")), event.get("object") or {}
-        except (aiohttp.ClientError, TimeoutError, ValueError):
-            return  # the caller reads again and watches anew
+                    found = event.get("object") or {}
+                    if event.get("type") == "ERROR":
+                        told = str(found.get("reason") or ""), str(found.get("message") or "")
+                        raise KubeError(doing, int(found.get("code") or 0), *told)
+                    yield str(event.get("type")), found
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise KubeError(doing, 0, type(error).__name__, str(error) or "timed out") from error
+        except ValueError as error:
+            raise KubeError(doing, 0, "InvalidEvent", f"what came is not JSON: {error}") from error
 
     async def _write(
         self, method: str, kind: Kind, verb: str, path: str, what: str, body: Object, **options: Any

@@ -100,7 +100,7 @@ class Fake:
         return kind in self.offered
 
     async def follow(
-        self, kind: Kind, selector: str, version: int, timeout: float
+        self, kind: Kind, selector: str, version: int, timeout: float, *, namespace: str = ""
     ) -> AsyncIterator[tuple[str, Object]]:
         """Everything that happened after `version`, and then the end."""
         for event, of, raw in list(self.changes):

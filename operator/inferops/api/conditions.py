@@ -66,6 +66,21 @@ class Reason(StrEnum):
     # Routed
     SERVICE_ROUTED = "ServiceRouted"
     NO_ENDPOINTS = "NoEndpoints"
+    GATEWAY_API_MISSING = "GatewayAPIMissing"
+    INFERENCE_POOL_MISSING = "InferencePoolMissing"
+    ACCESS_NOT_CHECKED = "AccessNotChecked"
+    ROUTE_PENDING = "RoutePending"
+    ROUTE_ACCEPTED = "RouteAccepted"
+    ROUTE_REFUSED = "RouteRefused"
+    # ... of which these are the Gateway API's own words
+    NOT_ALLOWED_BY_LISTENERS = "NotAllowedByListeners"
+    NO_MATCHING_LISTENER_HOSTNAME = "NoMatchingListenerHostname"
+    NO_MATCHING_PARENT = "NoMatchingParent"
+    UNSUPPORTED_VALUE = "UnsupportedValue"
+    UNSUPPORTED_PROTOCOL = "UnsupportedProtocol"
+    REF_NOT_PERMITTED = "RefNotPermitted"
+    INVALID_KIND = "InvalidKind"
+    BACKEND_NOT_FOUND = "BackendNotFound"
     # Reconciling, and resources whose behaviour comes later
     PROGRESSING = "Progressing"
     TERMINATING = "Terminating"

@@ -15,7 +15,10 @@ from inferops.core.engine import Engine, Obstacle
 from inferops.core.revision import RevisionSpec
 from inferops.core.sizing import Sizing
 
-LEADER_WORKER_SET = "LeaderWorkerSet"  # a kind that not every cluster has
+# Kinds that not every cluster has
+LEADER_WORKER_SET = "LeaderWorkerSet"
+HTTP_ROUTE = "HTTPRoute"
+INFERENCE_POOL = "InferencePool"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +123,11 @@ class RouteView:
 
     weights: Mapping[str, int]  # by hash of the revision; empty while it sends to the built-in gateway
     hostnames: tuple[str, ...] = ()
+    pooled: bool = False  # sends to InferencePools, not to Services
+    live: bool = False  # its Gateway has accepted it as it is or as it was, so that requests may come this way
     programmed: bool = False  # Accepted and ResolvedRefs by its Gateway, at its newest generation
-    problem: str = ""  # what its Gateway has against it
+    reason: str = ""  # its Gateway's word for what it has against the newest generation
+    problem: str = ""  # the same for people
 
 
 @dataclass(frozen=True, slots=True)

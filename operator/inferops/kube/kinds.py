@@ -40,9 +40,24 @@ EVENT = Kind("v1", "Event", "events")
 CONFIG_MAP = Kind("v1", "ConfigMap", "configmaps")
 SECRET = Kind("v1", "Secret", "secrets")
 ENDPOINT_SLICE = Kind("discovery.k8s.io/v1", "EndpointSlice", "endpointslices")
+HTTP_ROUTE = Kind("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes")
+INFERENCE_POOL = Kind("inference.networking.k8s.io/v1", "InferencePool", "inferencepools")
 LEASE = Kind("coordination.k8s.io/v1", "Lease", "leases")
 
 BY_KIND: dict[str, Kind] = {
     kind.kind: kind
-    for kind in (DEPLOYMENT, LEADER_WORKER_SET, CLAIM_TEMPLATE, RECORD, SERVICE, BUDGET, POD, NODE, EVENT, LEASE)
+    for kind in (
+        DEPLOYMENT,
+        LEADER_WORKER_SET,
+        CLAIM_TEMPLATE,
+        RECORD,
+        SERVICE,
+        BUDGET,
+        HTTP_ROUTE,
+        INFERENCE_POOL,
+        POD,
+        NODE,
+        EVENT,
+        LEASE,
+    )
 }

@@ -7,13 +7,20 @@ from dataclasses import dataclass, field
 from inferops.api.conditions import Condition, ConditionType, Reason
 from inferops.api.inferenceservice import ScalingSpec
 from inferops.api.inferenceservicestatus import InferenceServiceStatus, RevisionStatus
-from inferops.core import choices, rollout, scheduling, status, told, validity
+from inferops.core import choices, rollout, routing, scheduling, status, told, validity
 from inferops.core.engine import Obstacle
 from inferops.core.notacted import not_acted_on
 from inferops.core.observation import Observation, RevisionView
 from inferops.core.revision import RevisionSpec, revision_name
 
-TOLD = (ConditionType.VALID, ConditionType.SCHEDULED, ConditionType.ROLLED_OUT, ConditionType.AVAILABLE)
+TOLD = (
+    ConditionType.VALID,
+    ConditionType.SCHEDULED,
+    ConditionType.ROLLED_OUT,
+    ConditionType.ROUTED,
+    ConditionType.AVAILABLE,
+)
+HELD = "kept until the Gateway has taken in the HTTPRoute that no longer names it, since requests may still come"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +51,10 @@ class Decision:
     route_to: str  # hash of the revision that the stable Service selects; empty: leave it as it is
     status: InferenceServiceStatus
     events: tuple[Event, ...] = field(default=())
+    route: routing.RoutePlan | None = None  # None: leave the HTTPRoute as it is, unless it is `unrouted`
+    unrouted: bool = True  # there must be no HTTPRoute
+    pooled: bool = False  # every revision has an InferencePool
+    unpooled: bool = True  # none has; neither: leave them as they are
 
 
 def replicas_wanted(scaling: ScalingSpec) -> int:
@@ -67,13 +78,18 @@ def decide(seen: Observation) -> Decision:
         RevisionPlan(hash_, replicas, new=_unrecorded(hash_, there, target), order=order)
         for hash_ in (*plan.wanted, *plan.retiring)
     )
-    new_status = _status(seen, plan, target, replicas, obstacle)
+    route = routing.plan(seen, plan.route, replicas)
+    new_status = _status(seen, plan, route, target, replicas, obstacle)
     return Decision(
         revisions=revisions,
         removed=plan.removed,
         route_to=plan.route,
         status=new_status,
         events=_events(seen.service.status, new_status),
+        route=route,
+        unrouted=routing.gateway(seen) is None,
+        pooled=routing.pools_wanted(seen),
+        unpooled=routing.pools_left(seen),
     )
 
 
@@ -89,13 +105,18 @@ def _target(seen: Observation) -> RevisionSpec:
 
 
 def _status(
-    seen: Observation, plan: rollout.Plan, target: RevisionSpec | None, replicas: int, obstacle: Obstacle | None
+    seen: Observation,
+    plan: rollout.Plan,
+    route: routing.RoutePlan | None,
+    target: RevisionSpec | None,
+    replicas: int,
+    obstacle: Obstacle | None,
 ) -> InferenceServiceStatus:
     there = {revision.hash: revision for revision in seen.revisions}
     before = seen.service.status
     meta = seen.service.metadata
     stable = there.get(plan.route)
-    scene = status.Scene(seen, replicas, obstacle, stable, there.get(plan.target))
+    scene = status.Scene(seen, replicas, obstacle, stable, there.get(plan.target), route)
     latest = plan.target or before.latest_revision
     found = status.findings(scene)
     return InferenceServiceStatus(
@@ -105,26 +126,31 @@ def _status(
         ready_replicas=stable.ready if stable is not None else 0,
         selector=f"inferops.dev/service={meta.name},inferops.dev/role notin (worker)",
         url=f"http://{meta.name}.{meta.namespace}.svc",
+        hostnames=routing.hostnames(seen, route),
         stable_revision=plan.stable,
         latest_revision=latest,
-        revisions=_revisions(meta.name, plan, there, replicas),
+        revisions=_revisions(seen, plan, there, replicas),
         sizing=told.sizing(seen, target),
         explain=_explain(seen, target, there.get(latest)),
         not_acted_on=not_acted_on(seen.service.spec),
     )
 
 
-def _revisions(service: str, plan: rollout.Plan, there: dict[str, RevisionView], replicas: int) -> list[RevisionStatus]:
+def _revisions(
+    seen: Observation, plan: rollout.Plan, there: dict[str, RevisionView], replicas: int
+) -> list[RevisionStatus]:
     shown = []
+    carried = routing.carried(seen)
     for hash_ in (*plan.wanted, *plan.retiring):
         revision = there.get(hash_)
         if revision is None:
             continue
         is_stable = hash_ == plan.route
         stuck = status.broken(revision)
+        kept = HELD if hash_ in plan.retiring and hash_ in carried else ""
         shown.append(
             RevisionStatus(
-                name=revision_name(service, hash_),
+                name=revision_name(seen.service.metadata.name, hash_),
                 hash=hash_,
                 role="Stable" if is_stable else "Retiring" if hash_ in plan.retiring else "Candidate",
                 accelerator=told.describe(revision.spec.accelerator) if revision.spec is not None else "",
@@ -132,7 +158,7 @@ def _revisions(service: str, plan: rollout.Plan, there: dict[str, RevisionView],
                 replicas=replicas,
                 ready_replicas=revision.ready,
                 weight=100 if is_stable else 0,
-                message=stuck.message[: status.MESSAGE_LIMIT] if stuck is not None else "",
+                message=stuck.message[: status.MESSAGE_LIMIT] if stuck is not None else kept,
             )
         )
     return shown

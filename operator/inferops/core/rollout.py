@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from inferops.core import routing
 from inferops.core.observation import Observation, RevisionView
 
 
@@ -38,8 +39,8 @@ def plan(seen: Observation, target: str, replicas: int) -> Plan:
     route = stable or target
     wanted = tuple(dict.fromkeys((route, target)))
     others = [hash_ for hash_ in there if hash_ not in wanted]
-    # The traffic has left a revision when both the record and the Service point elsewhere.
-    carrying = {seen.service.status.stable_revision, seen.routed_to}
+    # The traffic has left a revision when the record, the Service and the Gateway all point elsewhere.
+    carrying = {seen.service.status.stable_revision, seen.routed_to, *routing.carried(seen)}
     retiring = tuple(hash_ for hash_ in others if hash_ in carrying)
     return Plan(route, stable, target, wanted, retiring, tuple(hash_ for hash_ in others if hash_ not in carrying))
 

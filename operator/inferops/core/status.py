@@ -13,6 +13,7 @@ from datetime import datetime
 from inferops.api.conditions import Condition, ConditionType, Reason
 from inferops.api.inferencecluster import InferenceClusterStatus
 from inferops.api.inferenceservicestatus import InferenceServiceStatus
+from inferops.core import routing
 from inferops.core.engine import Obstacle
 from inferops.core.observation import Observation, PodView, RevisionView
 from inferops.core.scheduling import missing
@@ -59,6 +60,7 @@ class Scene:
     obstacle: Obstacle | None  # why the spec cannot be served at all
     stable: RevisionView | None  # the revision that gets the traffic
     target: RevisionView | None  # the revision that the spec asks for, once it exists
+    route: routing.RoutePlan | None = None  # of the Gateway API, where a Gateway is named
 
 
 def _pod_says(pod: PodView) -> str:
@@ -145,14 +147,22 @@ def available(scene: Scene) -> Finding:
 
 
 def routed(scene: Scene) -> Finding:
-    """Whether the Service selects the stable revision and finds a replica behind it."""
+    """Whether the Service selects the stable revision and finds a replica behind it, and the Gateway goes by the
+    HTTPRoute where one is named. What people must do something about is told first."""
     kind = ConditionType.ROUTED
     stable = scene.stable
+    gateway = routing.verdict(scene.seen, scene.route)
+    if gateway is not None and gateway.status is False:
+        return Finding(kind, False, gateway.reason, gateway.message)
     if stable is None or scene.seen.routed_to != stable.hash:
         return Finding(kind, None, Reason.CREATING, "the Service does not select the stable revision yet")
     if not stable.ready:
         return Finding(kind, None, Reason.NO_ENDPOINTS, f"no replica of revision {stable.hash} is ready")
-    return Finding(kind, True, Reason.SERVICE_ROUTED, f"all requests go to revision {stable.hash}")
+    all_to = f"all requests go to revision {stable.hash}"
+    if gateway is not None:
+        told = gateway.message if gateway.status is None else f"{all_to}; {gateway.message}"
+        return Finding(kind, gateway.status, gateway.reason, told)
+    return Finding(kind, True, Reason.SERVICE_ROUTED, all_to)
 
 
 def summary(scene: Scene, stages: list[Finding]) -> list[Finding]:

@@ -51,9 +51,10 @@ class Histogram:
 
 
 class ServiceSeries:
-    __slots__ = ("arrivals", "ended", "refused", "retries")
+    __slots__ = ("arrivals", "ended", "labels", "refused", "retries")
 
-    def __init__(self) -> None:
+    def __init__(self, labels: str) -> None:
+        self.labels = labels  # as they are told, here and below
         self.arrivals = 0
         self.ended = 0
         self.refused: dict[tuple[int, str], int] = {}  # by status code and reason
@@ -61,9 +62,10 @@ class ServiceSeries:
 
 
 class RevisionSeries:
-    __slots__ = ("duration", "gap", "queued", "ttft")
+    __slots__ = ("duration", "gap", "labels", "queued", "ttft")
 
-    def __init__(self) -> None:
+    def __init__(self, labels: str) -> None:
+        self.labels = labels
         self.queued = Histogram(SLOW)
         self.ttft = Histogram(SLOW)
         self.gap = Histogram(QUICK)
@@ -82,6 +84,7 @@ class ReplicaSeries:
         "gaps",
         "in_flight",
         "judged",
+        "labels",
         "missed",
         "revision",
         "sent",
@@ -92,11 +95,12 @@ class ReplicaSeries:
         "ttfts",
     )
 
-    def __init__(self, revision: RevisionSeries) -> None:
+    def __init__(self, labels: str, revision: RevisionSeries) -> None:
+        self.labels = labels
         self.revision = revision
         self.in_flight = 0
-        self.attempts: defaultdict[Outcome, int] = defaultdict(int)
-        self.codes: defaultdict[int, int] = defaultdict(int)
+        self.attempts: defaultdict[Outcome, int] = defaultdict(int, {Outcome.OK: 0})
+        self.codes: defaultdict[int, int] = defaultdict(int, {200: 0})
         self.broken = 0
         self.sent = 0  # bytes
         self.tokens_in = 0
@@ -198,8 +202,11 @@ class Meters:
         name = (key, revision, replica)
         return self.replicas.get(name) or self._made(name)
 
-    def forget(self) -> None:
-        """Drop the series of services, revisions and replicas that left the table `GONE` seconds ago."""
+    def look(self) -> None:
+        """Begin the series of what is in the table at zero, and drop those of what left it `GONE` seconds ago.
+
+        A counter that a scrape first sees above zero has lost what it counted until then.
+        """
         now = self._looked = self._clock()
         table = self.table()
         there = {
@@ -215,6 +222,10 @@ class Meters:
             elif now - self._gone.setdefault(name, now) >= GONE:
                 del self.replicas[name], self._gone[name]
         self._forget_parents(table)
+        for key in table.by_key:
+            self._service(key)
+        for name in there - self.replicas.keys():
+            self._made(name)
 
     def _forget_parents(self, table: Table) -> None:
         """Drop revisions and services that left the table with their last replica."""
@@ -229,16 +240,25 @@ class Meters:
     def _service(self, key: ServiceKey) -> ServiceSeries:
         found = self.services.get(key)
         if found is None:
-            found = self.services[key] = ServiceSeries()
+            found = self.services[key] = ServiceSeries(_labels(namespace=key.namespace, service=key.name))
         return found
 
     def _made(self, name: ReplicaName) -> ReplicaSeries:
-        """New counters. Only here memory grows, so here is looked for what can go."""
+        """New counters. Memory grows here, so here is looked for what can go, scraped or not."""
         if self._clock() - self._looked >= LOOK:
-            self.forget()
-        revision = self.revisions.setdefault(name[:2], RevisionSeries())
-        made = self.replicas[name] = ReplicaSeries(revision)
-        return made
+            self.look()
+        (namespace, service), hashed, replica = name
+        whose = _labels(namespace=namespace, service=service, revision=hashed)
+        revision = self.revisions.setdefault(name[:2], RevisionSeries(whose))
+        return self.replicas.setdefault(name, ReplicaSeries(f"{whose},{_labels(replica=replica)}", revision))
+
+
+def _labels(**values: str) -> str:
+    """Labels as the exposition has them, without braces."""
+    return ",".join([f'{name}="{value.translate(_ESCAPES)}"' for name, value in values.items()])
+
+
+_ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 
 
 def _time(series: ReplicaSeries, record: Record, first: float, backend: Backend) -> None:

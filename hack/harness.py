@@ -1,11 +1,13 @@
-"""The product installed on a bench cluster: CRDs and RBAC as users install them, the operator as a child process.
+"""The product installed on a bench cluster: CRDs and RBAC as users install them, its processes as children of ours.
 
-The operator logs in as its own ServiceAccount, so a permission that is missing shows here first. Used by the demo,
-the benchmarks and the cluster tests.
+Each logs in as its own ServiceAccount, so a permission that is missing shows here first. Used by the demo, the
+benchmarks and the cluster tests.
 """
 
 from __future__ import annotations
 
+import ipaddress
+import json
 import os
 import signal
 import socket
@@ -14,11 +16,13 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
+
+import yaml
 
 from controlplane import Cluster
 
@@ -26,6 +30,10 @@ ROOT = Path(__file__).resolve().parent.parent
 NAMESPACE = "inferops-system"
 ACCOUNT = "inferops-operator"
 INSTALLED = ("namespace.yaml", "rbac.yaml")
+GATEWAY = "inferops-gateway"  # its ServiceAccount and its Service
+GATEWAY_KINDS = ("ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding", "Service")
+GATEWAY_ADDRESSES = 16  # the last ones of the nodes' range, which nodes get from its start
+GATEWAY_PORT, METRICS_PORT = 8080, 9090
 
 
 def install(cluster: Cluster) -> None:
@@ -34,6 +42,17 @@ def install(cluster: Cluster) -> None:
     for name in INSTALLED:
         cluster.kubectl("apply", "--server-side", "-f", str(ROOT / "manifests" / "install" / name))
     cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+
+
+def install_gateway(cluster: Cluster) -> None:
+    """Apply the gateways' rights and their Service, without a selector: they run as processes, not as pods."""
+    path = ROOT / "manifests" / "install" / "gateway.yaml"
+    chosen = [each for each in yaml.safe_load_all(path.read_text()) if each["kind"] in GATEWAY_KINDS]
+    for each in chosen:
+        each.get("spec", {}).pop("selector", None)
+    cluster.kubectl(
+        "apply", "--server-side", "-f", "-", input=json.dumps({"apiVersion": "v1", "kind": "List", "items": chosen})
+    )
 
 
 def free_port() -> int:
@@ -50,9 +69,10 @@ def environ() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
 
 
-def _start(command: list[str], output: IO[bytes]) -> subprocess.Popen[bytes]:
+def _start(command: list[str], output: IO[bytes], env: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
     """A process in a session of its own: an interrupt in the terminal is for us, and we stop it in order."""
-    return subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environ(), start_new_session=True)
+    whole = {**environ(), **(env or {})}
+    return subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=whole, start_new_session=True)
 
 
 @contextmanager
@@ -91,29 +111,15 @@ def wait_until(what: str, true: Callable[[], bool], timeout: float, every: float
     return time.monotonic() - started
 
 
-class OperatorProcess:
-    """One replica of the operator. As a context manager it is stopped at the end."""
+class Child:
+    """A process of the product, with its log and its own HTTP server. As a context manager it is stopped at the end."""
 
-    def __init__(
-        self, cluster: Cluster, name: str = "operator", kubeconfig: Path | None = None, args: tuple[str, ...] = ()
-    ) -> None:
-        self.port = free_port()
-        self.log = Path(cluster.workdir) / f"{name}-{self.port}.log"
-        kubeconfig = kubeconfig or cluster.kubeconfig_for(NAMESPACE, ACCOUNT)
-        command = [sys.executable, "-m", "inferops", "run", "--kubeconfig", str(kubeconfig)]
-        command += [
-            "--lease-namespace",
-            NAMESPACE,
-            "--address",
-            "127.0.0.1",
-            "--port",
-            str(self.port),
-            "--hub",
-            "off",
-            *args,
-        ]
+    def __init__(self, cluster: Cluster, name: str, base: str, command: list[str], **env: str) -> None:
+        """`base`: the URL of its health and metrics."""
+        self.name, self.base = name, base
+        self.log = Path(cluster.workdir) / f"{name}-{free_port()}.log"
         with self.log.open("wb") as log:
-            self.process = _start(command, log)
+            self.process = _start([sys.executable, "-m", "inferops", *command], log, env)
 
     def __enter__(self) -> Self:
         self.wait_ready()
@@ -125,9 +131,9 @@ class OperatorProcess:
         self.stop()
 
     def get(self, path: str) -> tuple[int, str]:
-        """Status and body of the operator's own HTTP server; status 0 where it does not answer."""
+        """Status and body of its health and metrics server; status 0 where it does not answer."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as response:
+            with urllib.request.urlopen(f"{self.base}{path}", timeout=5) as response:
                 return response.status, response.read().decode()
         except urllib.error.HTTPError as error:
             with error:
@@ -140,14 +146,10 @@ class OperatorProcess:
 
         def ready() -> bool:
             if self.process.poll() is not None:
-                raise RuntimeError(f"the operator ended:\n{self.tail()}")
+                raise RuntimeError(f"{self.name} ended:\n{self.tail()}")
             return self.get("/readyz")[0] == 200
 
-        wait_until("operator ready", ready, timeout)
-
-    def leads(self) -> bool:
-        """Whether this replica holds the lease."""
-        return "inferops_leader 1.0" in self.get("/metrics")[1]
+        wait_until(f"{self.name} ready", ready, timeout)
 
     def rss(self) -> int:
         """Resident memory in bytes."""
@@ -167,12 +169,89 @@ class OperatorProcess:
         self.process.kill()
         self.process.wait(10)
 
-    def stop(self, timeout: float = 15) -> int:
-        """SIGTERM, and wait. Returns the exit code; a replica that hangs is killed and counts as -9."""
+    def terminate(self) -> None:
+        """SIGTERM, without waiting for the end."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-            try:
-                self.process.wait(timeout)
-            except subprocess.TimeoutExpired:
-                self.kill()
+
+    def stop(self, timeout: float = 15) -> int:
+        """SIGTERM, and wait. Returns the exit code; a process that hangs is killed and counts as -9."""
+        self.terminate()
+        try:
+            self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.kill()
         return self.process.returncode
+
+
+class OperatorProcess(Child):
+    """One replica of the operator."""
+
+    def __init__(
+        self, cluster: Cluster, name: str = "operator", kubeconfig: Path | None = None, args: tuple[str, ...] = ()
+    ) -> None:
+        port = free_port()
+        kubeconfig = kubeconfig or cluster.kubeconfig_for(NAMESPACE, ACCOUNT)
+        command = ["run", "--kubeconfig", str(kubeconfig), "--lease-namespace", NAMESPACE, "--hub", "off"]
+        command += ["--address", "127.0.0.1", "--port", str(port), *args]
+        super().__init__(cluster, name, f"http://127.0.0.1:{port}", command)
+
+    def leads(self) -> bool:
+        """Whether this replica holds the lease."""
+        return "inferops_leader 1.0" in self.get("/metrics")[1]
+
+
+class GatewayProcess(Child):
+    """One gateway on an address of the cluster's, in the EndpointSlices of the Service inferops-gateway while ready.
+
+    That is what kubelet and the endpoints' controller do for a pod: `install_gateway` comes first. A process that was
+    killed stays listed as ready, as the pods of a node that died do for a while.
+    """
+
+    def __init__(self, cluster: Cluster, number: int, args: tuple[str, ...] = ()) -> None:
+        """`number` from 0 on tells the gateways of a cluster apart, and gives each its address."""
+        self.address = str(ipaddress.ip_network(cluster.node_cidr)[-GATEWAY_ADDRESSES + number])
+        self.url = f"http://{self.address}:{GATEWAY_PORT}"
+        self._cluster = cluster
+        command = ["gateway", "--kubeconfig", str(cluster.kubeconfig_for(NAMESPACE, GATEWAY))]
+        command += ["--address", self.address, "--port", str(GATEWAY_PORT), "--metrics-port", str(METRICS_PORT), *args]
+        name = f"{GATEWAY}-{number}"
+        base = f"http://{self.address}:{METRICS_PORT}"
+        super().__init__(cluster, name, base, command, POD_NAME=name, POD_NAMESPACE=NAMESPACE)
+
+    def wait_ready(self, timeout: float = 30) -> None:
+        super().wait_ready(timeout)
+        self._list(ready=True)
+
+    def terminate(self) -> None:
+        super().terminate()
+        self._list(ready=False)
+
+    def stop(self, timeout: float = 15) -> int:
+        code = super().stop(timeout)
+        self._cluster.kubectl("delete", "endpointslice", self.name, "-n", NAMESPACE, "--ignore-not-found")
+        return code
+
+    def _list(self, *, ready: bool) -> None:
+        """Say in the Service's EndpointSlices that it is ready, or on its way out."""
+        endpoint = {
+            "addresses": [self.address],
+            "conditions": {"ready": ready, "serving": ready, "terminating": not ready},
+            "targetRef": {"kind": "Pod", "name": self.name, "namespace": NAMESPACE},
+        }
+        made = {
+            "apiVersion": "discovery.k8s.io/v1",
+            "kind": "EndpointSlice",
+            "metadata": {
+                "name": self.name,
+                "namespace": NAMESPACE,
+                "labels": {
+                    "kubernetes.io/service-name": GATEWAY,
+                    "endpointslice.kubernetes.io/managed-by": "bench.inferops.dev",
+                },
+            },
+            "addressType": "IPv4",
+            "endpoints": [endpoint],
+            "ports": [{"name": "http", "port": GATEWAY_PORT}, {"name": "metrics", "port": METRICS_PORT}],
+        }
+        self._cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", input=json.dumps(made))

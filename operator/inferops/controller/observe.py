@@ -14,12 +14,13 @@ from inferops.api.conditions import Reason
 from inferops.api.inferenceservicestatus import InferenceServiceStatus
 from inferops.api.problems import problems
 from inferops.api.resources import InferenceService
+from inferops.api.traffic import GatewayRef
 from inferops.controller.sizer import Sized, Sizer
 from inferops.controller.store import WORKLOADS, Child, Key, Store
 from inferops.core.engine import Obstacle
-from inferops.core.observation import Observation, PodView, RevisionView, WorkloadView
+from inferops.core.observation import Observation, PodView, RevisionView, RouteView, WorkloadView
 from inferops.core.revision import revision_name
-from inferops.kube.kinds import BUDGET, CLAIM_TEMPLATE, RECORD, SERVICE
+from inferops.kube.kinds import BUDGET, CLAIM_TEMPLATE, HTTP_ROUTE, INFERENCE_POOL, RECORD, SERVICE
 from inferops.render.record import Record, read_record
 from inferops.runtimes import ENGINES
 
@@ -45,8 +46,13 @@ def content(store: Store, key: Key) -> dict[str, Any] | None:
     return None if raw["metadata"].get("deletionTimestamp") else raw
 
 
-def observe(key: Key, store: Store, now: datetime, sizer: Sizer | None = None) -> Observation | Unreadable | None:
-    """What a decision about `key` may depend on. None where the service is gone or being deleted."""
+def observe(
+    key: Key, store: Store, now: datetime, sizer: Sizer | None = None, gateway: GatewayRef | None = None
+) -> Observation | Unreadable | None:
+    """What a decision about `key` may depend on, where `gateway` is for services that name none.
+
+    None where the service is gone or being deleted.
+    """
     raw = content(store, key)
     if raw is None:
         return None
@@ -79,7 +85,14 @@ def observe(key: Key, store: Store, now: datetime, sizer: Sizer | None = None) -
         looking=sized.looking,
         unsized=sized.why,
         routed_to=str(stable.view) if stable is not None and stable.owner == service.metadata.uid else "",
+        route=_route(store, key, service.metadata.uid),
+        default_gateway=gateway,
     )
+
+
+def _route(store: Store, key: Key, uid: str) -> RouteView | None:
+    route = store.children(key, HTTP_ROUTE).get(key.name)
+    return route.view if route is not None and route.owner == uid and isinstance(route.view, RouteView) else None
 
 
 def _status(raw: dict[str, Any]) -> InferenceServiceStatus:
@@ -113,7 +126,11 @@ def _revisions(store: Store, key: Key, uid: str) -> tuple[RevisionView, ...]:
     for pod in store.pods(key):
         pods.setdefault(pod.revision, []).append(pod)
     views = []
-    others = (child for kind in (SERVICE, BUDGET, CLAIM_TEMPLATE) for child in store.children(key, kind).values())
+    others = (
+        child
+        for kind in (SERVICE, BUDGET, CLAIM_TEMPLATE, INFERENCE_POOL)
+        for child in store.children(key, kind).values()
+    )
     left = {child.revision for child in others if child.owner == uid and child.revision}
     for hash_ in {*records, *workloads, *left}:
         record = record_of(records[hash_], key, hash_) if hash_ in records else None

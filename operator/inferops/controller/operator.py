@@ -21,6 +21,7 @@ from typing import Any
 
 import kopf
 
+from inferops.api.traffic import GatewayRef
 from inferops.catalogue import accelerators, runtimes
 from inferops.controller import watch
 from inferops.controller.apply import Applier
@@ -54,6 +55,7 @@ class Options:
     address: str = "0.0.0.0"
     port: int = 8080  # 0: no health and metrics server
     hub: str | None = HUB  # which is asked for the shape of models that are not built in; None: none is
+    gateway: GatewayRef | None = None  # of the Gateway API, for services that name none
 
 
 class Operator:
@@ -149,7 +151,7 @@ class Operator:
         hub = Hub(self.options.hub) if self.options.hub else None
         models = ModelInfo(client, self.queue.add, hub)
         applier = Applier(client, self.store, self.queue.add, {})
-        reconciler = Reconciler(self.store, applier, Recorder(client, _now), _now, Sizer(models))
+        reconciler = Reconciler(self.store, applier, Recorder(client, _now), _now, Sizer(models), self.options.gateway)
         workers = [
             asyncio.create_task(work(self.queue, reconciler, self.metrics), name=f"worker {number}")
             for number in range(self.options.workers)

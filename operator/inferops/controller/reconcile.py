@@ -13,6 +13,7 @@ from datetime import datetime
 from pydantic import ValidationError
 
 from inferops.api.inferencecluster import InferenceClusterStatus
+from inferops.api.traffic import GatewayRef
 from inferops.controller.apply import Applier, Refused
 from inferops.controller.events import Recorder
 from inferops.controller.observe import Unreadable, content, observe
@@ -33,6 +34,7 @@ class Reconciler:
     recorder: Recorder
     now: Callable[[], datetime]
     sizer: Sizer | None = None  # without it nothing is sized
+    gateway: GatewayRef | None = None  # for services that name none
 
     async def reconcile(self, key: Key) -> bool:
         """Bring what the cluster holds for `key` to what its InferenceService asks for.
@@ -44,7 +46,7 @@ class Reconciler:
         """
         if key.kind == INFERENCE_CLUSTER.kind:
             return await self._tell_cluster(key)
-        seen = observe(key, self.store, self.now(), self.sizer)
+        seen = observe(key, self.store, self.now(), self.sizer, self.gateway)
         if seen is None:
             if self.sizer is not None:
                 self.sizer.forget(key)
@@ -58,7 +60,7 @@ class Reconciler:
         try:
             stands = await self.applier.apply(key, seen, decision)
         except Refused as refused:
-            seen = observe(key, self.store, self.now(), self.sizer)
+            seen = observe(key, self.store, self.now(), self.sizer, self.gateway)
             if seen is not None and not isinstance(seen, Unreadable):
                 told = decide(replace(seen, refused=refused.obstacle))
                 before, uid = seen.service.status, seen.service.metadata.uid

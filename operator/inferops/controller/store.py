@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -17,16 +17,19 @@ from pydantic import ValidationError
 
 from inferops.api.accelerator import AcceleratorSpec
 from inferops.api.servingruntime import ServingRuntimeSpec
+from inferops.controller.routes import route_view
 from inferops.controller.slices import by_node, slice_view
 from inferops.controller.views import REVISION_LABEL, SERVICE_LABEL, node_view, pod_view, workload_view
-from inferops.core.observation import Nodes, PodView, WorkloadView
+from inferops.core.observation import Nodes, PodView, RouteView, WorkloadView
 from inferops.kube.kinds import (
     ACCELERATOR,
     BUDGET,
     CLAIM_TEMPLATE,
     DEPLOYMENT,
     DEVICE_SLICE,
+    HTTP_ROUTE,
     INFERENCE_CLUSTER,
+    INFERENCE_POOL,
     INFERENCE_SERVICE,
     LEADER_WORKER_SET,
     NODE,
@@ -43,10 +46,12 @@ Raw = Mapping[str, Any]
 # The kinds that are watched; children only where they carry our label.
 PARENTS = (INFERENCE_SERVICE, INFERENCE_CLUSTER)
 CATALOGUE = (SERVING_RUNTIME, ACCELERATOR, NODE)
-OPTIONAL = (LEADER_WORKER_SET, CLAIM_TEMPLATE, DEVICE_SLICE)  # which not every cluster has
+OPTIONAL = (LEADER_WORKER_SET, CLAIM_TEMPLATE, DEVICE_SLICE, HTTP_ROUTE, INFERENCE_POOL)  # which not every cluster has
 WORKLOADS = (DEPLOYMENT, LEADER_WORKER_SET)
-CHILDREN = (RECORD, *WORKLOADS, CLAIM_TEMPLATE, SERVICE, BUDGET, POD)
+CHILDREN = (RECORD, *WORKLOADS, CLAIM_TEMPLATE, SERVICE, BUDGET, HTTP_ROUTE, INFERENCE_POOL, POD)
 WATCHED: tuple[Kind, ...] = tuple(kind for kind in (*CATALOGUE, *CHILDREN, *PARENTS) if kind not in OPTIONAL)
+SPECS = {ACCELERATOR: AcceleratorSpec, SERVING_RUNTIME: ServingRuntimeSpec}
+VIEWS: Mapping[Kind, Callable[[Raw], Any]] = {POD: pod_view, NODE: node_view, DEVICE_SLICE: slice_view}
 
 REMEMBERED = 4096  # deletions; an answer is late by milliseconds
 
@@ -68,7 +73,7 @@ class Child:
     revision: str
     digest: str  # of the fields that are ours
     deleting: bool
-    view: WorkloadView | bytes | str | None = None  # a workload's view, a record's data, a Service's revision
+    view: WorkloadView | RouteView | bytes | str | None = None  # of a record its data, of a Service its revision
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,17 +244,10 @@ class Store:
     def _view(self, kind: Kind, raw: Raw) -> Any:
         if kind in PARENTS:
             return _parent(raw)
-        if kind is POD:
-            return pod_view(raw)
-        if kind is NODE:
-            return node_view(raw)
-        if kind is DEVICE_SLICE:
-            return slice_view(raw)
-        if kind is ACCELERATOR:
-            return _spec(AcceleratorSpec, raw)
-        if kind is SERVING_RUNTIME:
-            return _spec(ServingRuntimeSpec, raw)
-        return _child(kind, raw)
+        if kind in SPECS:
+            return _spec(SPECS[kind], raw)
+        read = VIEWS.get(kind)
+        return read(raw) if read is not None else _child(kind, raw)
 
 
 def _parent(raw: Raw) -> Parent:
@@ -274,13 +272,15 @@ def _parent(raw: Raw) -> Parent:
 def _child(kind: Kind, raw: Raw) -> Child:
     meta = raw["metadata"]
     owners = [reference["uid"] for reference in meta.get("ownerReferences") or () if reference.get("controller")]
-    view: WorkloadView | bytes | str | None = None
+    view: WorkloadView | RouteView | bytes | str | None = None
     if kind in WORKLOADS:
         view = workload_view(raw)
     elif kind is RECORD:
         view = zlib.compress(json.dumps({"revision": raw.get("revision"), "data": raw.get("data")}).encode())
     elif kind is SERVICE:
         view = str(((raw.get("spec") or {}).get("selector") or {}).get(REVISION_LABEL, ""))
+    elif kind is HTTP_ROUTE:
+        view = route_view(raw)
     return Child(
         uid=str(meta.get("uid", "")),
         owner=owners[0] if owners else "",

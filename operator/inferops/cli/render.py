@@ -22,8 +22,8 @@ from inferops.controller.modelinfo import Known, Unknown, facts_in
 from inferops.controller.sizer import Sizer
 from inferops.controller.store import Key
 from inferops.core import choices, validity
+from inferops.core.activation import by_number
 from inferops.core.config_json import BadConfig
-from inferops.core.decide import replicas_wanted
 from inferops.core.observation import LEADER_WORKER_SET, Observation
 from inferops.kube.kinds import INFERENCE_SERVICE
 from inferops.render.record import WORKLOADS, render_record
@@ -108,7 +108,7 @@ def _objects(service: InferenceService, given: Given) -> Iterator[dict[str, Any]
     record = render_revision(service, revision, runtime, given.accelerators[choice.type], ENGINES[runtime.engine])
     yield render_record(service, revision.hash, 1, record)
     for part, rendered_object in record.objects.items():
-        replicas = replicas_wanted(service.spec.scaling)
+        replicas = by_number(service.spec.scaling)
         yield with_replicas(rendered_object, replicas) if part in WORKLOADS else rendered_object
     yield render_stable(service, revision.hash, record)
 

@@ -6,11 +6,13 @@ while a replica starts, or knows that nobody asks. So its Service leads to the g
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import NamedTuple
 
+from inferops.api.conditions import ConditionType
 from inferops.api.formats import seconds
 from inferops.api.inferenceservice import InferenceServiceSpec, ScalingSpec
-from inferops.core.observation import Demand
+from inferops.core.observation import Demand, Observation
 
 SOON = 0.1  # seconds; at the least until another look
 WOKEN = "woken from zero: requests wait in the gateway"
@@ -23,6 +25,36 @@ class Wanted(NamedTuple):
     replicas: int
     why: str = ""  # for people; the same for as long as nothing changes
     again: float | None = None  # seconds until time alone may change it
+    managed: bool = False  # by what the gateways tell, through which all of its requests go
+
+
+def wanted(seen: Observation, target: str) -> Wanted:
+    """Replicas of the service's revisions; `target`: hash of the one that its spec asks for, if any."""
+    spec, status = seen.service.spec, seen.service.status
+    why = unmanaged(spec)
+    if why is not None:
+        return Wanted(by_number(spec.scaling), why)
+    return replicas(
+        spec.scaling,
+        status.desired_replicas,
+        seen.demand,
+        rested=_rested(seen, target),
+        held=bool(seen.gateways),
+        woken=WOKEN in status.explain,
+    )._replace(managed=True)
+
+
+def _rested(seen: Observation, target: str) -> float | None:
+    """Seconds since the revision that is asked for was shown to serve, by the record; None: it is not."""
+    status = seen.service.status
+    if not target or status.latest_revision != target or status.observed_generation != seen.service.metadata.generation:
+        return None
+    since = {each.type: each.last_transition_time for each in status.conditions if each.status == "True"}
+    try:
+        times = [datetime.fromisoformat(since[kind]) for kind in (ConditionType.AVAILABLE, ConditionType.ROLLED_OUT)]
+        return (seen.now - max(times)).total_seconds()
+    except (KeyError, ValueError, TypeError):  # it does not serve, or somebody edited the status
+        return None
 
 
 def unmanaged(spec: InferenceServiceSpec) -> str | None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from inferops.api.conditions import Condition, ConditionType, Reason
-from inferops.api.inferenceservice import ScalingSpec
 from inferops.api.inferenceservicestatus import InferenceServiceStatus, RevisionStatus
-from inferops.core import choices, rollout, routing, scheduling, status, told, validity
+from inferops.core import activation, choices, rollout, routing, scheduling, status, told, validity
 from inferops.core.engine import Obstacle
 from inferops.core.notacted import not_acted_on
 from inferops.core.observation import Observation, RevisionView
@@ -55,11 +54,8 @@ class Decision:
     unrouted: bool = True  # there must be no HTTPRoute
     pooled: bool = False  # every revision has an InferencePool
     unpooled: bool = True  # none has; neither: leave them as they are
-
-
-def replicas_wanted(scaling: ScalingSpec) -> int:
-    """Replicas of a revision: what a scaler set, else the minimum. Zero only where it was asked for by number."""
-    return scaling.replicas if scaling.replicas is not None else max(scaling.min_replicas, 1)
+    gateways: tuple[str, ...] = ()  # of the built-in gateway, host:port, to which its Service leads; none: to its pods
+    again: float | None = None  # seconds until time alone may change the decision
 
 
 def decide(seen: Observation) -> Decision:
@@ -70,26 +66,29 @@ def decide(seen: Observation) -> Decision:
     """
     obstacle = validity.obstacle(seen)
     target = None if obstacle is not None else _target(seen)
-    replicas = replicas_wanted(seen.service.spec.scaling)
-    plan = rollout.plan(seen, target.hash if target is not None else "", replicas)
+    hash_ = target.hash if target is not None else ""
+    wanted = activation.wanted(seen, hash_)
+    plan = rollout.plan(seen, hash_, wanted.replicas)
     there = {revision.hash: revision for revision in seen.revisions}
     order = 1 + max((revision.order for revision in seen.revisions), default=0)
     revisions = tuple(
-        RevisionPlan(hash_, replicas, new=_unrecorded(hash_, there, target), order=order)
+        RevisionPlan(hash_, wanted.replicas, new=_unrecorded(hash_, there, target), order=order)
         for hash_ in (*plan.wanted, *plan.retiring)
     )
-    route = routing.plan(seen, plan.route, replicas)
-    new_status = _status(seen, plan, route, target, replicas, obstacle)
+    route = routing.plan(seen, plan.route, wanted.replicas)
+    new_status = _status(seen, plan, route, target, wanted, obstacle)
     return Decision(
         revisions=revisions,
         removed=plan.removed,
         route_to=plan.route,
         status=new_status,
-        events=_events(seen.service.status, new_status),
+        events=(*_scaled(seen, wanted), *_events(seen.service.status, new_status)),
         route=route,
         unrouted=routing.gateway(seen) is None,
         pooled=routing.pools_wanted(seen),
         unpooled=routing.pools_left(seen),
+        gateways=seen.gateways if wanted.managed and plan.route else (),
+        again=wanted.again,
     )
 
 
@@ -109,14 +108,14 @@ def _status(
     plan: rollout.Plan,
     route: routing.RoutePlan | None,
     target: RevisionSpec | None,
-    replicas: int,
+    wanted: activation.Wanted,
     obstacle: Obstacle | None,
 ) -> InferenceServiceStatus:
     there = {revision.hash: revision for revision in seen.revisions}
     before = seen.service.status
     meta = seen.service.metadata
     stable = there.get(plan.route)
-    scene = status.Scene(seen, replicas, obstacle, stable, there.get(plan.target), route)
+    scene = status.Scene(seen, wanted.replicas, obstacle, stable, there.get(plan.target), route, wanted.managed)
     latest = plan.target or before.latest_revision
     found = status.findings(scene)
     return InferenceServiceStatus(
@@ -124,14 +123,15 @@ def _status(
         conditions=status.date(found, before.conditions, meta.generation, seen.now),
         replicas=sum(not (pod.deleting or pod.worker) for revision in seen.revisions for pod in revision.pods),
         ready_replicas=stable.ready if stable is not None else 0,
+        desired_replicas=wanted.replicas,
         selector=f"inferops.dev/service={meta.name},inferops.dev/role notin (worker)",
         url=f"http://{meta.name}.{meta.namespace}.svc",
         hostnames=routing.hostnames(seen, route),
         stable_revision=plan.stable,
         latest_revision=latest,
-        revisions=_revisions(seen, plan, there, replicas),
+        revisions=_revisions(seen, plan, there, wanted.replicas),
         sizing=told.sizing(seen, target),
-        explain=_explain(seen, target, there.get(latest)),
+        explain=_explain(seen, target, there.get(latest), wanted),
         not_acted_on=not_acted_on(seen.service.spec),
     )
 
@@ -158,15 +158,25 @@ def _revisions(
                 replicas=replicas,
                 ready_replicas=revision.ready,
                 weight=100 if is_stable else 0,
+                usd_per_hour=_cost(seen, revision),
                 message=stuck.message[: status.MESSAGE_LIMIT] if stuck is not None else kept,
             )
         )
     return shown
 
 
-def _explain(seen: Observation, target: RevisionSpec | None, current: RevisionView | None) -> list[str]:
-    """Why this accelerator, and why the revision keeps an engine image that its runtime no longer names."""
-    sentences = told.why(seen, target) if target is not None else []
+def _cost(seen: Observation, revision: RevisionView) -> str:
+    choice = revision.spec.accelerator if revision.spec is not None else None
+    accelerator = seen.accelerators.get(choice.type) if choice is not None else None
+    return told.cost(choice, accelerator.price) if choice is not None and accelerator is not None else ""
+
+
+def _explain(
+    seen: Observation, target: RevisionSpec | None, current: RevisionView | None, wanted: activation.Wanted
+) -> list[str]:
+    """Why so many replicas, why this accelerator, and why an engine image that the runtime no longer names is kept."""
+    sentences = [wanted.why] if wanted.why else []
+    sentences += told.why(seen, target) if target is not None else []
     image = seen.runtime.image if seen.runtime is not None else None
     if current is not None and current.spec is not None and image is not None and current.image != image:
         sentences.append(
@@ -174,6 +184,17 @@ def _explain(seen: Observation, target: RevisionSpec | None, current: RevisionVi
             "which the next revision takes"
         )
     return [sentence[: status.MESSAGE_LIMIT] for sentence in sentences]
+
+
+def _scaled(seen: Observation, wanted: activation.Wanted) -> tuple[Event, ...]:
+    """That it went to zero, or came back, where the gateways' word led to that."""
+    before = seen.service.status.desired_replicas
+    if not wanted.managed or before is None or bool(before) == bool(wanted.replicas):
+        return ()
+    if wanted.replicas == 0:
+        return (Event(False, Reason.SCALED_TO_ZERO, wanted.why),)
+    waiting = seen.demand.waiting if seen.demand is not None else 0
+    return (Event(False, Reason.REQUESTS_WAIT, f"{waiting} requests wait in the gateway: woken from zero"),)
 
 
 def _events(before: InferenceServiceStatus, after: InferenceServiceStatus) -> tuple[Event, ...]:
@@ -187,7 +208,8 @@ def _events(before: InferenceServiceStatus, after: InferenceServiceStatus) -> tu
         if ConditionType(condition.type) in TOLD and _is_news(condition, earlier.get(condition.type), before):
             events.append(Event(condition.status == "False", condition.reason, condition.message or condition.reason))
     if after.stable_revision not in ("", before.stable_revision):
-        events.append(Event(False, Reason.PROMOTED, f"revision {after.stable_revision} serves"))
+        does = "takes over, with no replica wanted yet" if after.desired_replicas == 0 else "serves"
+        events.append(Event(False, Reason.PROMOTED, f"revision {after.stable_revision} {does}"))
     return tuple(events)
 
 
@@ -195,6 +217,10 @@ def _is_news(now: Condition, earlier: Condition | None, before: InferenceService
     has_served = before.stable_revision != ""
     if now.type == ConditionType.AVAILABLE and not has_served:
         return False  # it is only being made
+    if now.reason == Reason.SCALED_TO_ZERO:
+        return False  # told as such
+    if now.reason == Reason.REQUESTS_WAIT and earlier is not None and earlier.status == "False":
+        return False  # it is only coming back
     if now.status == "False":
         return earlier is None or (earlier.status, earlier.reason) != (now.status, now.reason)
     over = earlier is not None and earlier.status == "False"

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from inferops.api.conditions import Reason
 from inferops.api.inferenceservice import ModelSpec
 from inferops.api.traffic import GatewayRef
+from inferops.core import activation
 from inferops.core.observation import HTTP_ROUTE, INFERENCE_POOL, Observation, RevisionView
 
 MOST_HELD = 8  # revisions that stay for a Gateway which does not answer; the status has room for 16
@@ -73,7 +74,8 @@ def plan(seen: Observation, stable: str, replicas: int) -> RoutePlan | None:
     if found is None or revision is None or HTTP_ROUTE not in seen.kinds:
         return None
     guarded = seen.service.spec.traffic.access is not None
-    asleep = bool(seen.gateways) and not (revision.ready and replicas)
+    managed = activation.unmanaged(seen.service.spec) is None  # whether anybody asks is seen in our gateway alone
+    asleep = bool(seen.gateways) and (managed or not (revision.ready and replicas))
     weights = {} if guarded or asleep else {stable: 100}
     return RoutePlan(found, _models(seen, revision), weights, bool(weights) and pools_wanted(seen), guarded)
 

@@ -14,6 +14,7 @@ from inferops.api.conditions import Condition, ConditionType, Reason
 from inferops.api.inferencecluster import InferenceClusterStatus
 from inferops.api.inferenceservicestatus import InferenceServiceStatus
 from inferops.core import routing
+from inferops.core.activation import NO_GATEWAY
 from inferops.core.engine import Obstacle
 from inferops.core.observation import Observation, PodView, RevisionView
 from inferops.core.scheduling import missing
@@ -61,6 +62,12 @@ class Scene:
     stable: RevisionView | None  # the revision that gets the traffic
     target: RevisionView | None  # the revision that the spec asks for, once it exists
     route: routing.RoutePlan | None = None  # of the Gateway API, where a Gateway is named
+    managed: bool = False  # whether the gateways' word decides on its replicas, and all requests go through them
+
+    @property
+    def held(self) -> bool:
+        """Whether requests wait in the built-in gateway where no replica is ready."""
+        return self.managed and bool(self.seen.gateways)
 
 
 def _pod_says(pod: PodView) -> str:
@@ -133,7 +140,8 @@ def rolled_out(scene: Scene) -> Finding:
     if found := broken(target):
         return Finding(kind, False, found.reason, found.message)
     if scene.stable is not None and scene.stable.hash == target.hash and target.ready >= scene.replicas:
-        return Finding(kind, True, Reason.PROMOTED, f"revision {target.hash} serves")
+        told = "serves" if scene.replicas else "is the one to serve; no replica of it is wanted now"
+        return Finding(kind, True, Reason.PROMOTED, f"revision {target.hash} {told}")
     told = f"revision {target.hash}: {target.ready} of {scene.replicas} replicas ready"
     return Finding(kind, None, Reason.LOADING if target.scheduled else Reason.CREATING, told)
 
@@ -143,7 +151,12 @@ def available(scene: Scene) -> Finding:
     ready = scene.stable.ready if scene.stable is not None else 0
     if ready:
         return Finding(kind, True, Reason.AVAILABLE, f"{ready} replicas answer")
-    return Finding(kind, False, Reason.UNAVAILABLE, "no replica answers")
+    if not scene.held or scene.obstacle is not None or broken(scene.stable) is not None:
+        return Finding(kind, False, Reason.UNAVAILABLE, "no replica answers")
+    wait = f"requests wait in the built-in gateway for up to {scene.seen.service.spec.traffic.queue_timeout}"
+    if scene.replicas:
+        return Finding(kind, False, Reason.REQUESTS_WAIT, f"no replica answers yet; {wait}")
+    return Finding(kind, False, Reason.SCALED_TO_ZERO, f"no replica runs; the first request starts one, and {wait}")
 
 
 def routed(scene: Scene) -> Finding:
@@ -156,9 +169,11 @@ def routed(scene: Scene) -> Finding:
         return Finding(kind, False, gateway.reason, gateway.message)
     if stable is None or scene.seen.routed_to != stable.hash:
         return Finding(kind, None, Reason.CREATING, "the Service does not select the stable revision yet")
-    if not stable.ready:
+    if scene.managed and not scene.replicas and not scene.held:
+        return Finding(kind, None, Reason.GATEWAY_NOT_READY, f"nothing holds requests: {NO_GATEWAY}")
+    if not stable.ready and not scene.held:
         return Finding(kind, None, Reason.NO_ENDPOINTS, f"no replica of revision {stable.hash} is ready")
-    all_to = f"all requests go to revision {stable.hash}"
+    all_to = f"all requests go {'through the built-in gateway ' if scene.held else ''}to revision {stable.hash}"
     if gateway is not None:
         told = gateway.message if gateway.status is None else f"{all_to}; {gateway.message}"
         return Finding(kind, gateway.status, gateway.reason, told)
@@ -173,9 +188,12 @@ def summary(scene: Scene, stages: list[Finding]) -> list[Finding]:
             Finding(ConditionType.READY, False, stuck.reason, stuck.message),
             Finding(ConditionType.STALLED, True, stuck.reason, stuck.message),
         ]
-    if scene.replicas == 0 and scene.target is not None and scene.stable is scene.target:
+    if scene.replicas == 0 and scene.target is not None and scene.stable is scene.target and not scene.managed:
         return [Finding(ConditionType.READY, True, Reason.READY, "scaled to zero replicas as asked")]
     open_stage = next((stage for stage in stages if stage.status is not True), None)
+    if open_stage is None and scene.replicas == 0:
+        told = "scaled to zero, and comes back with the first request"
+        return [Finding(ConditionType.READY, True, Reason.SCALED_TO_ZERO, told)]
     if open_stage is None:
         return [Finding(ConditionType.READY, True, Reason.READY, stages[-1].message)]
     return [

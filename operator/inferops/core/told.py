@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from inferops.api.accelerator import Price
 from inferops.api.inferenceservice import AcceleratorChoice
 from inferops.api.inferenceservicestatus import SizedOption, SizingStatus
 from inferops.core import choices, devices, scheduling
@@ -19,6 +20,14 @@ def describe(choice: AcceleratorChoice) -> str:
     """A choice of accelerator for people, for example `4x nvidia-l4 (spot)`."""
     nodes = f" on {choice.nodes} nodes" if choice.nodes > 1 else ""
     return f"{choice.count}x {choice.type}{nodes}{' (spot)' if choice.spot else ''}"
+
+
+def cost(choice: AcceleratorChoice, price: Price | None) -> str:
+    """US dollars an hour of one replica on `choice`; empty where the price is not known."""
+    if price is None:
+        return ""
+    spot = price.spot_usd_per_hour if choice.spot else None
+    return str(round((price.usd_per_hour if spot is None else spot) * choice.count, 4))
 
 
 def milliseconds(seconds: float) -> str:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from inferops.api.servingruntime import ServingRuntimeSpec
-from inferops.core.decide import decide, replicas_wanted
+from inferops.core.activation import by_number
+from inferops.core.decide import decide
 from inferops.core.observation import Observation
 from inferops.core.revision import revision_of
 from inferops.core.told import describe
@@ -75,9 +76,9 @@ def test_events(case: str, worlds: list[Observation], reasons: list[str]) -> Non
         ({"replicas": 1, "minReplicas": 2}, 1),
     ],
 )
-def test_replicas_wanted(scaling: dict[str, Any], replicas: int) -> None:
+def test_replicas_by_number(scaling: dict[str, Any], replicas: int) -> None:
     of = service(scaling=scaling)
-    assert replicas_wanted(of.spec.scaling) == replicas
+    assert by_number(of.spec.scaling) == replicas
     assert [plan.replicas for plan in decide(seen(of)).revisions] == [replicas]
 
 

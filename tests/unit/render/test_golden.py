@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from inferops.api.resources import InferenceService
-from inferops.core.decide import replicas_wanted
+from inferops.core.activation import by_number
 from inferops.render.record import render_record
 from inferops.render.revision import with_replicas
 from inferops.render.stable import render_stable
@@ -39,7 +39,7 @@ def as_yaml(service: InferenceService, choice: int) -> str:
     record = rendered(service, runtime, accelerator, choice)
     kept = render_record(service, record.spec.hash, 1, record)
     assert kept["data"].pop("objects") == record.objects
-    replicas = replicas_wanted(service.spec.scaling)
+    replicas = by_number(service.spec.scaling)
     objects = {
         name: with_replicas(part, replicas) if part is record.workload else part
         for name, part in record.objects.items()

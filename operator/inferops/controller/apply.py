@@ -1,7 +1,8 @@
 """A Decision -> the cluster: the objects that differ are server-side applied, in an order that may end anywhere.
 
 The order: the record of a new revision with its Service and budget; the traffic, which moves only to what is ready;
-the pods; then the status; then what is left behind goes. Each step is harmless when repeated, and the next reconcile
+the pods; the route of the Gateway API, on which nothing inside the cluster waits; then the status; then what is left
+behind goes. Each step is harmless when repeated, and the next reconcile
 decides again from what there is, so the operator can be killed between any two writes.
 """
 
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from inferops.api import API_VERSION
-from inferops.api.conditions import Reason
+from inferops.api.conditions import ConditionType, Reason
 from inferops.api.inferencecluster import InferenceClusterStatus
 from inferops.api.inferenceservicestatus import InferenceServiceStatus
 from inferops.controller.observe import record_of
@@ -23,12 +24,15 @@ from inferops.core.engine import Obstacle
 from inferops.core.observation import Observation
 from inferops.core.revision import revision_name
 from inferops.kube.client import Kube, KubeError
-from inferops.kube.kinds import BUDGET, BY_KIND, CLAIM_TEMPLATE, RECORD, SERVICE, Kind
+from inferops.kube.kinds import BUDGET, BY_KIND, CLAIM_TEMPLATE, HTTP_ROUTE, INFERENCE_POOL, RECORD, SERVICE, Kind
 from inferops.kube.owned import Object, digest, wanted_part
+from inferops.render.httproute import render_httproute
+from inferops.render.inferencepool import http_port, render_inferencepool
 from inferops.render.record import CLAIMS, Record, render_record
 from inferops.render.revision import render_revision, with_replicas
 from inferops.render.stable import render_stable
 from inferops.runtimes import ENGINES
+from inferops.runtimes.base import Api
 
 Status = InferenceServiceStatus | InferenceClusterStatus
 PARENT_KINDS = {kind.kind: kind for kind in PARENTS}
@@ -77,6 +81,9 @@ class Applier:
             await self._route(key, seen, decision.route_to, records)
         if new or created:
             return False
+        if await self._route_by_gateway(key, seen, decision, records) and _says_routed(decision.status):
+            self.changed(key)  # the status tells of the route as it was
+            return False
         await self.write_status(key, uid, seen.service.status, decision.status)
         for hash_ in decision.removed:
             await self._remove_revision(key, uid, hash_)
@@ -100,6 +107,37 @@ class Applier:
         record = records.get(to)
         if record is not None:
             await self._ensure(key, seen.service.metadata.uid, render_stable(seen.service, to, record))
+
+    async def _route_by_gateway(
+        self, key: Key, seen: Observation, decision: Decision, records: Mapping[str, Record | None]
+    ) -> bool:
+        """Bring the HTTPRoute, and the InferencePools that it may name, to what is decided. Returns whether the
+        route was written."""
+        uid, route, picker = seen.service.metadata.uid, decision.route, seen.service.spec.traffic.endpoint_picker
+        known = {hash_: record for hash_, record in records.items() if record is not None}
+        if decision.pooled and picker is not None:
+            for hash_, record in known.items():
+                await self._ensure(key, uid, render_inferencepool(seen.service, hash_, record, picker))
+        written = False
+        api = self._api(known.get(decision.route_to))
+        if route is not None and api is not None and route.weights.keys() <= known.keys():
+            ports = {hash_: http_port(record) for hash_, record in known.items()}
+            desired = render_httproute(seen.service, route, ports, api)
+            before = self.store.children(key, HTTP_ROUTE).get(key.name)
+            await self._ensure(key, uid, desired)
+            written = before != self.store.children(key, HTTP_ROUTE).get(key.name)
+        if decision.unrouted:
+            await self._remove(key, uid, HTTP_ROUTE, key.name)
+        if decision.unpooled:
+            for name in self.store.children(key, INFERENCE_POOL):
+                await self._remove(key, uid, INFERENCE_POOL, name)
+        return written
+
+    def _api(self, record: Record | None) -> Api | None:
+        """What of its engine is open to requests. None while its runtime is unknown: its route stays as it is."""
+        runtime = self.store.runtimes().get(record.spec.runtime.name) if record is not None else None
+        engine = ENGINES.get(runtime.engine) if runtime is not None else None
+        return engine.api if engine is not None else None
 
     async def _prepare(self, key: Key, seen: Observation, plan: RevisionPlan) -> Record | None:
         """Bring the revision's objects to what its record says, but for its pods. Returns the record."""
@@ -137,8 +175,9 @@ class Applier:
         if live is not None and ours and (live.deleting or self._same(live, desired)):
             return False
         # An apply is a conflict only where others set a field otherwise: not with what we applied for another service,
-        # nor with a Service without a selector, to which it would add one. A name with a hash nobody else has chosen.
-        doubtful = live.owner not in ("", uid) if live is not None else kind is SERVICE and name == key.name
+        # nor with a Service without a selector, to which it would add one, nor with a route that says the same. A name
+        # with a hash nobody else has chosen.
+        doubtful = live.owner not in ("", uid) if live is not None else name == key.name
         if doubtful and (taken := await self._taken(kind, desired, uid)) is not None:
             raise Refused(taken)
         answer = await self._write(kind, desired, uid, force=ours)
@@ -193,10 +232,18 @@ class Applier:
     async def _remove_revision(self, key: Key, uid: str, hash_: str) -> None:
         """Remove a revision; its record goes last, so that an interrupted removal is taken up again."""
         name = revision_name(key.name, hash_)
-        for kind in (SERVICE, BUDGET, *WORKLOADS, CLAIM_TEMPLATE, RECORD):
-            child = self.store.children(key, kind).get(name)
-            if child is not None and child.owner == uid and not child.deleting:
-                await self.kube.delete(kind, key.namespace, name, child.uid)
+        for kind in (SERVICE, BUDGET, *WORKLOADS, CLAIM_TEMPLATE, INFERENCE_POOL, RECORD):
+            await self._remove(key, uid, kind, name)
+
+    async def _remove(self, key: Key, uid: str, kind: Kind, name: str) -> None:
+        """Remove one object, where it is there and the service's."""
+        child = self.store.children(key, kind).get(name)
+        if child is not None and child.owner == uid and not child.deleting:
+            await self.kube.delete(kind, key.namespace, name, child.uid)
+
+
+def _says_routed(status: InferenceServiceStatus) -> bool:
+    return any(each.type == ConditionType.ROUTED and each.status == "True" for each in status.conditions)
 
 
 def _unreadable(name: str) -> Obstacle:

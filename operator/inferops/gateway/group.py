@@ -1,0 +1,143 @@
+"""The replicas of one revision: which of them gets a request.
+
+With a key: consistent hashing with bounded loads (Mirrokni, Thorup and Zadimoghaddam, 2016): the first replica on the
+ring from the key's place on that has no more than SLACK times its fair share of the requests in flight. Without: the
+one with the fewest, equals in rotation. A replica that is half-open after errors gets one request to prove itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from math import inf
+
+from inferops.gateway.breaker import Cause
+from inferops.gateway.member import Balance, Member
+from inferops.gateway.outcome import Outcome
+from inferops.gateway.ring import Ring
+
+SLACK = (5, 4)  # 1.25 as a fraction: exact, so that all gateways agree
+NOT_MUCH = 0.5  # of the replicas may be out for their errors; more, and the fault is the revision's or the requests'
+
+
+@dataclass(frozen=True, slots=True)
+class Want:
+    """What a request asks of a replica."""
+
+    session: str | None = None
+    key: bytes | None = None  # requests with the same belong on the same replica
+    exclude: Collection[str] = ()  # names of replicas that it was at already
+
+
+class Group:
+    """The replicas of one revision that may get requests."""
+
+    def __init__(self) -> None:
+        self.members: Mapping[str, Member] = {}  # by name
+        self._up = Balance()  # those whose breaker is closed
+        self._out: dict[Member, None] = {}
+        self._ring: Ring | None = None
+
+    def update(self, members: Iterable[Member], now: float) -> None:
+        """These are the replicas from now on."""
+        named = {member.replica.name: member for member in members}
+        if named != self.members:
+            if named.keys() != self.members.keys():
+                self._ring = None  # made when it is needed: many services never do
+            self.members = named
+            self._sort_in()
+        self._readmit(now)
+
+    def choose(self, want: Want, limit: float, now: float) -> Member | None:
+        """The replica for a request, if one has less than `limit` in flight. Nothing changes by asking."""
+        if self._out and (trial := self._trial(want.exclude, limit, now)):
+            return trial
+        up = self._up
+        if up.least >= limit or not up.size:
+            return None
+        if want.key is None:
+            member = up.pick(want.exclude)
+            return member if member is not None and member.in_flight < limit else None
+        return self._by_key(want.key, want.exclude, limit)
+
+    def take(self, member: Member, now: float) -> None:
+        """A request goes to the member."""
+        if member.breaker.cause is not None:
+            member.breaker.trial = True
+        self._load(member, 1)
+        if member.quiet == inf:
+            member.quiet = now
+
+    def free(self, member: Member, outcome: Outcome, epoch: int, now: float) -> None:
+        """A request that was taken in the breaker's `epoch` ended."""
+        self._load(member, -1)
+        member.breaker.ended(outcome, epoch, now, self._may_eject)
+        self.settle(member)
+
+    def settle(self, member: Member) -> None:
+        """The member's breaker may have opened or closed."""
+        if self.members.get(member.replica.name) is not member:
+            return
+        closed = member.breaker.cause is None
+        if closed and member in self._out:
+            del self._out[member]
+            self._up.add(member)
+        elif not closed and member not in self._out:
+            self._up.remove(member)
+            self._out[member] = None
+
+    def others(self, exclude: Collection[str]) -> bool:
+        """Whether a replica beside these is asked, be it full now."""
+        return self._up.pick(exclude) is not None
+
+    def _by_key(self, key: bytes, exclude: Collection[str], limit: float) -> Member | None:
+        size, total = self._up.size, self._up.total
+        for name in exclude:
+            if (member := self.members.get(name)) is not None and member.breaker.cause is None:
+                size, total = size - 1, total - member.in_flight
+        if size == 0:
+            return None
+        bound = min(-(-SLACK[0] * (total + 1) // (SLACK[1] * size)), limit)
+        if self._ring is None:
+            self._ring = Ring(self.members)
+        for name in self._ring.walk(key):
+            member = self.members[name]
+            if member.in_flight < bound and member.breaker.cause is None and name not in exclude:
+                return member
+        return None  # all have reached the limit
+
+    def _trial(self, exclude: Collection[str], limit: float, now: float) -> Member | None:
+        for member in self._out:
+            failing = member.breaker.cause is Cause.ERRORS and member.breaker.due(now)
+            if failing and member.in_flight < limit and member.replica.name not in exclude:
+                return member
+        return None
+
+    def _load(self, member: Member, change: int) -> None:
+        if self.members.get(member.replica.name) is member and member not in self._out:
+            self._up.load(member, change)
+        else:
+            member.in_flight += change
+
+    def _sort_in(self) -> None:
+        self._up, self._out = Balance(), {}
+        for member in self.members.values():
+            if member.breaker.cause is None:
+                self._up.add(member)
+            else:
+                self._out[member] = None
+
+    def _may_eject(self) -> bool:
+        return self._failing() + 1 <= NOT_MUCH * len(self.members)
+
+    def _failing(self) -> int:
+        return sum(member.breaker.cause is Cause.ERRORS for member in self._out)
+
+    def _readmit(self, now: float) -> None:
+        """Where too many of those left are out for their errors, ask them again."""
+        for member in list(self._out):
+            if self._failing() <= NOT_MUCH * len(self.members):
+                return
+            if member.breaker.cause is Cause.ERRORS:
+                member.breaker.answered(now)
+                self.settle(member)

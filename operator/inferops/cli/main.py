@@ -40,13 +40,21 @@ def run(
     address: Annotated[str, typer.Option(help="Address of /healthz, /readyz and /metrics.")] = "0.0.0.0",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Their port; 0 for none.")] = 8080,
     hub: HubOption = HUB,
+    gateway: Annotated[
+        str, typer.Option(envvar="INFEROPS_GATEWAY", help="NAMESPACE/NAME of the Gateway of services that name none.")
+    ] = "",
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
 ) -> None:
     """Run the operator, until SIGTERM."""
+    from inferops.cli.run import gateway_in
     from inferops.cli.run import run as run_operator
     from inferops.controller.operator import Options
 
-    options = Options(lease_namespace, kubeconfig, workers, address, port, _asked(hub))
+    try:
+        default = gateway_in(gateway)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--gateway") from error
+    options = Options(lease_namespace, kubeconfig, workers, address, port, _asked(hub), default)
     raise typer.Exit(run_operator(options, log_level))
 
 

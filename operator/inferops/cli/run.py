@@ -6,10 +6,26 @@ import asyncio
 import logging
 import sys
 
+from pydantic import ValidationError
+
+from inferops.api.problems import problems
+from inferops.api.traffic import GatewayRef
 from inferops.controller.operator import Operator, Options
 from inferops.kube.lease import LeaseLost
 
 log = logging.getLogger("inferops")
+
+
+def gateway_in(text: str) -> GatewayRef | None:
+    """The Gateway that `NAMESPACE/NAME` names; None of an empty text. Raises ValueError on anything else."""
+    if not text:
+        return None
+    namespace, _, name = text.partition("/")
+    try:
+        return GatewayRef.model_validate({"name": name, "namespace": namespace})
+    except ValidationError as error:
+        told = "; ".join(problems(error))
+        raise ValueError(f"{text!r} is not NAMESPACE/NAME, for example infra/public: {told}") from error
 
 
 def run(options: Options, log_level: str) -> int:

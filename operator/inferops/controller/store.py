@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from inferops.api.accelerator import AcceleratorSpec
 from inferops.api.servingruntime import ServingRuntimeSpec
+from inferops.controller.parents import Parent, parent_view
 from inferops.controller.routes import route_view
 from inferops.controller.slices import by_node, slice_view
 from inferops.controller.views import REVISION_LABEL, SERVICE_LABEL, node_view, pod_view, workload_view
@@ -27,6 +28,7 @@ from inferops.kube.kinds import (
     CLAIM_TEMPLATE,
     DEPLOYMENT,
     DEVICE_SLICE,
+    ENDPOINT_SLICE,
     HTTP_ROUTE,
     INFERENCE_CLUSTER,
     INFERENCE_POOL,
@@ -48,7 +50,7 @@ PARENTS = (INFERENCE_SERVICE, INFERENCE_CLUSTER)
 CATALOGUE = (SERVING_RUNTIME, ACCELERATOR, NODE)
 OPTIONAL = (LEADER_WORKER_SET, CLAIM_TEMPLATE, DEVICE_SLICE, HTTP_ROUTE, INFERENCE_POOL)  # which not every cluster has
 WORKLOADS = (DEPLOYMENT, LEADER_WORKER_SET)
-CHILDREN = (RECORD, *WORKLOADS, CLAIM_TEMPLATE, SERVICE, BUDGET, HTTP_ROUTE, INFERENCE_POOL, POD)
+CHILDREN = (RECORD, *WORKLOADS, CLAIM_TEMPLATE, SERVICE, BUDGET, ENDPOINT_SLICE, HTTP_ROUTE, INFERENCE_POOL, POD)
 WATCHED: tuple[Kind, ...] = tuple(kind for kind in (*CATALOGUE, *CHILDREN, *PARENTS) if kind not in OPTIONAL)
 SPECS = {ACCELERATOR: AcceleratorSpec, SERVING_RUNTIME: ServingRuntimeSpec}
 VIEWS: Mapping[Kind, Callable[[Raw], Any]] = {POD: pod_view, NODE: node_view, DEVICE_SLICE: slice_view}
@@ -74,15 +76,6 @@ class Child:
     digest: str  # of the fields that are ours
     deleting: bool
     view: WorkloadView | RouteView | bytes | str | None = None  # of a record its data, of a Service its revision
-
-
-@dataclass(frozen=True, slots=True)
-class Parent:
-    """A resource of a user, as compact JSON."""
-
-    uid: str
-    settled: bool  # Ready on its newest generation: nothing but its own children can change that
-    content: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +193,19 @@ class Store:
             if not entry.view.settled
         }
 
+    def managed(self) -> set[Key]:
+        """The services whose replicas may depend on what the gateways tell."""
+        return {
+            Key(INFERENCE_SERVICE.kind, *where)
+            for where, entry in self._objects[INFERENCE_SERVICE].items()
+            if entry.view.managed
+        }
+
+    def asleep(self, namespace: str, name: str) -> bool:
+        """Whether there is such a service, and scaling has it at zero replicas until somebody asks."""
+        entry = self._objects[INFERENCE_SERVICE].get((namespace, name))
+        return entry is not None and entry.view.asleep
+
     def _remember_gone(self, what: tuple[Kind, tuple[str, str]], version: int) -> None:
         """The answer to an apply may come after the event of a deletion: it must not bring the object back."""
         self._gone[what] = max(version, self._gone.pop(what, -1))
@@ -243,30 +249,11 @@ class Store:
 
     def _view(self, kind: Kind, raw: Raw) -> Any:
         if kind in PARENTS:
-            return _parent(raw)
+            return parent_view(raw)
         if kind in SPECS:
             return _spec(SPECS[kind], raw)
         read = VIEWS.get(kind)
         return read(raw) if read is not None else _child(kind, raw)
-
-
-def _parent(raw: Raw) -> Parent:
-    meta = raw["metadata"]
-    kept = ("name", "namespace", "uid", "generation", "deletionTimestamp")
-    content = {
-        "metadata": {name: meta[name] for name in kept if name in meta},
-        "spec": raw.get("spec") or {},
-        "status": raw.get("status") or {},
-    }
-    conditions = content["status"].get("conditions") or ()
-    settled = any(
-        condition.get("type") == "Ready"
-        and condition.get("status") == "True"
-        and condition.get("observedGeneration") == meta.get("generation")
-        for condition in conditions
-    )
-    text = json.dumps(content, separators=(",", ":"), sort_keys=True).encode()
-    return Parent(str(meta.get("uid", "")), settled, zlib.compress(text, 1))
 
 
 def _child(kind: Kind, raw: Raw) -> Child:

@@ -22,12 +22,15 @@ from inferops.controller.queue import Queue
 from inferops.controller.stateless import NoDiffBase, NoProgress
 from inferops.controller.store import CHILDREN, WATCHED, Key, Store
 from inferops.kube.client import Kube, KubeError
-from inferops.kube.kinds import Kind
+from inferops.kube.kinds import ENDPOINT_SLICE, Kind
 from inferops.kube.session import bearer, new_session
+from inferops.render.gatewayslice import MANAGED_BY, MANAGER
 
 log = logging.getLogger(__name__)
 
 CHILD_SELECTOR = "app.kubernetes.io/managed-by=inferops"
+# Kubernetes gives the slices that it makes of a Service the labels of that Service, and so ours: it has one for each.
+SLICE_SELECTOR = f"{MANAGED_BY}={MANAGER}"
 SWEEP_SETTLE = 1.0  # seconds after a LIST of kopf's, so that several make one sweep
 SWEEP_EVERY = 600.0
 
@@ -48,7 +51,7 @@ def settings() -> kopf.OperatorSettings:
     chosen.persistence.diffbase_storage = NoDiffBase()
     chosen.persistence.progress_storage = NoProgress()
     for kind in {*CHILDREN} & {*WATCHED}:
-        chosen.watching.label_selectors[_group_version_plural(kind)] = CHILD_SELECTOR
+        chosen.watching.label_selectors[_group_version_plural(kind)] = selector(kind)
     return chosen
 
 
@@ -151,6 +154,8 @@ def forget_others(
 
 def selector(kind: Kind) -> str:
     """The label selector with which a kind is listed and watched."""
+    if kind is ENDPOINT_SLICE:
+        return SLICE_SELECTOR
     return CHILD_SELECTOR if kind in CHILDREN else ""
 
 

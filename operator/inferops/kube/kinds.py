@@ -53,6 +53,7 @@ BY_KIND: dict[str, Kind] = {
         RECORD,
         SERVICE,
         BUDGET,
+        ENDPOINT_SLICE,
         HTTP_ROUTE,
         INFERENCE_POOL,
         POD,

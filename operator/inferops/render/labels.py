@@ -11,6 +11,7 @@ SERVICE = "inferops.dev/service"
 REVISION = "inferops.dev/revision"
 ROLE = "inferops.dev/role"  # leader or worker, of a replica's group of pods; a replica that is one pod has none
 LEADER, WORKER = "leader", "worker"
+THROUGH_GATEWAY = {"inferops.dev/through": "gateway"}  # in the selector of Services that pods are not to be behind
 
 
 def selector(service: str, revision: str) -> dict[str, str]:

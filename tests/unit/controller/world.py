@@ -10,8 +10,8 @@ from inferops.catalogue import accelerators, runtimes
 from inferops.controller.apply import Applier, Refused
 from inferops.controller.events import Recorder
 from inferops.controller.reconcile import Reconciler
-from inferops.controller.store import CHILDREN, WATCHED, Key, Store
-from inferops.controller.watch import CHILD_SELECTOR
+from inferops.controller.store import WATCHED, Key, Store
+from inferops.controller.watch import CHILD_SELECTOR, selector
 from inferops.kube.client import Fenced, KubeError
 from inferops.kube.kinds import (
     BUDGET,
@@ -60,7 +60,7 @@ class World:
         for kind in self.fake.offered:
             self.store.offer(kind, True)
         for kind in (*WATCHED, *self.fake.offered):
-            for raw in self.fake.all(kind, CHILD_SELECTOR if kind in CHILDREN else ""):
+            for raw in self.fake.all(kind, selector(kind)):
                 self.store.put(kind, raw)
         self.pending.update(dict.fromkeys(self.store.all_keys()))
         self.delivered = len(self.fake.changes)
@@ -85,7 +85,7 @@ class World:
             if kind is EVENT:
                 continue
             meta = raw["metadata"]
-            if event == "DELETED" or (kind in CHILDREN and not _ours(raw)):
+            if event == "DELETED" or not _ours(kind, raw):
                 keys = self.store.remove(kind, meta.get("namespace", ""), meta["name"], int(meta["resourceVersion"]))
             else:
                 keys = self.store.put(kind, raw)
@@ -183,9 +183,9 @@ class World:
         return found
 
 
-def _ours(raw: Object) -> bool:
-    label, _, value = CHILD_SELECTOR.partition("=")
-    return (raw["metadata"].get("labels") or {}).get(label) == value
+def _ours(kind: Kind, raw: Object) -> bool:
+    label, _, value = selector(kind).partition("=")
+    return not label or (raw["metadata"].get("labels") or {}).get(label) == value
 
 
 def _pod(name: str, of: Object, template: Object) -> Object:

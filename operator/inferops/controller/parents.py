@@ -1,0 +1,41 @@
+"""Raw resources of users -> what is kept of them: compact JSON, and what is asked of all of them again and again."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Raw = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """A resource of a user, as compact JSON."""
+
+    uid: str
+    settled: bool  # Ready on its newest generation: nothing but its own children can change that
+    managed: bool  # its replicas may depend on what the gateways tell
+    asleep: bool  # scaling has it at zero replicas until somebody asks
+    content: bytes
+
+
+def parent_view(raw: Raw) -> Parent:
+    """What matters of an InferenceService or InferenceCluster."""
+    meta = raw["metadata"]
+    kept = ("name", "namespace", "uid", "generation", "deletionTimestamp")
+    spec, status = raw.get("spec") or {}, raw.get("status") or {}
+    settled = any(
+        condition.get("type") == "Ready"
+        and condition.get("status") == "True"
+        and condition.get("observedGeneration") == meta.get("generation")
+        for condition in status.get("conditions") or ()
+    )
+    scaling = spec.get("scaling") or {}
+    managed = scaling.get("minReplicas") == 0 and scaling.get("replicas") is None
+    content = {"metadata": {name: meta[name] for name in kept if name in meta}, "spec": spec, "status": status}
+    text = json.dumps(content, separators=(",", ":"), sort_keys=True).encode()
+    asleep = managed and status.get("desiredReplicas") == 0
+    return Parent(str(meta.get("uid", "")), settled, managed, asleep, zlib.compress(text, 1))

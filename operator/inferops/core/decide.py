@@ -19,6 +19,10 @@ TOLD = (
     ConditionType.ROUTED,
     ConditionType.AVAILABLE,
 )
+PASSED_BY = (
+    "not scaled to zero: the Gateway has not taken in yet that requests go through the built-in gateway; see the "
+    "condition Routed"
+)
 HELD = "kept until the Gateway has taken in the HTTPRoute that no longer names it, since requests may still come"
 
 
@@ -67,7 +71,7 @@ def decide(seen: Observation) -> Decision:
     obstacle = validity.obstacle(seen)
     target = None if obstacle is not None else _target(seen)
     hash_ = target.hash if target is not None else ""
-    wanted = activation.wanted(seen, hash_)
+    wanted = _wanted(seen, hash_)
     plan = rollout.plan(seen, hash_, wanted.replicas)
     there = {revision.hash: revision for revision in seen.revisions}
     order = 1 + max((revision.order for revision in seen.revisions), default=0)
@@ -90,6 +94,16 @@ def decide(seen: Observation) -> Decision:
         gateways=seen.gateways if wanted.managed and plan.route else (),
         again=wanted.again,
     )
+
+
+def _wanted(seen: Observation, target: str) -> activation.Wanted:
+    """What scaling decides. A revision that a Gateway may send requests to does not go to zero: they would pass by the
+    built-in gateway, which could neither see nor hold them."""
+    wanted = activation.wanted(seen, target)
+    before = seen.service.status.desired_replicas
+    if wanted.managed and not wanted.replicas and before and routing.carried(seen):
+        return wanted._replace(replicas=before, why=PASSED_BY)
+    return wanted
 
 
 def _unrecorded(hash_: str, there: dict[str, RevisionView], target: RevisionSpec | None) -> RevisionSpec | None:
@@ -132,7 +146,7 @@ def _status(
         revisions=_revisions(seen, plan, there, wanted.replicas),
         sizing=told.sizing(seen, target),
         explain=_explain(seen, target, there.get(latest), wanted),
-        not_acted_on=not_acted_on(seen.service.spec),
+        not_acted_on=not_acted_on(seen),
     )
 
 

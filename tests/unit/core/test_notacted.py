@@ -8,8 +8,9 @@ import pytest
 from pydantic import BaseModel
 
 from inferops.api.inferenceservice import InferenceServiceSpec
-from inferops.core.notacted import LATER, not_acted_on
-from unit.core.building import MODEL
+from inferops.api.traffic import GatewayRef
+from inferops.core.notacted import LATER, TRAFFIC, not_acted_on
+from unit.core.building import seen, service
 
 EXAMPLE: dict[str, Any] = {  # as in the design: everything that a service can say
     "model": {"uri": "hf://meta-llama/Llama-3.3-70B-Instruct", "revision": "6f6073b", "quantization": "fp8"},
@@ -28,8 +29,41 @@ EXAMPLE: dict[str, Any] = {  # as in the design: everything that a service can s
 }
 
 
-def fields(**spec: Any) -> list[str]:
-    return [told.field for told in not_acted_on(InferenceServiceSpec.model_validate({"model": MODEL, **spec}))]
+def fields(*, held: bool = False, default: GatewayRef | None = None, **spec: Any) -> list[str]:
+    world = seen(service(**spec), gateways=("10.0.0.1:8080",) if held else (), default_gateway=default)
+    return [told.field for told in not_acted_on(world)]
+
+
+HOSTS = {"hostnames": ["a.example.com"], "requestTimeout": "5m"}
+HELD = {"queueTimeout": "5s", "maxQueue": 9, "maxConcurrency": 4, "sessionHeader": "X-Session-Id"}
+KEYS = {"access": {"apiKeysSecret": "keys"}}
+NAMED = {"gatewayRef": {"name": "public"}}
+
+
+def of_traffic(*names: str) -> list[str]:
+    return [f"spec.traffic.{name}" for name in names]
+
+
+@pytest.mark.parametrize(
+    ("case", "traffic", "there", "told"),
+    [
+        ("hosts lead nowhere", HOSTS, {}, of_traffic("hostnames", "requestTimeout")),
+        ("hosts by the built-in gateway", HOSTS, {"held": True}, []),
+        ("hosts by a Gateway", {**HOSTS, **NAMED}, {}, []),
+        ("hosts by the operator's", HOSTS, {"default": GatewayRef(name="public", namespace="infra")}, []),
+        ("nobody queues", HELD, {}, of_traffic(*HELD)),
+        ("a Gateway does not queue", {**HELD, **NAMED}, {}, of_traffic(*HELD)),
+        ("the built-in gateway does", HELD, {"held": True}, []),
+        ("nobody asks for keys", KEYS, {}, of_traffic("access")),
+        ("the built-in gateway asks", KEYS, {"held": True}, []),
+        ("no route to match by name", {"matchModelName": True}, {"held": True}, of_traffic("matchModelName")),
+        ("no route to a pool", {"endpointPicker": {"name": "epp"}}, {}, of_traffic("endpointPicker")),
+        ("a pool", {"endpointPicker": {"name": "epp"}, **NAMED}, {}, []),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_is_told_of_traffic(case: str, traffic: dict[str, Any], there: dict[str, Any], told: list[str]) -> None:
+    assert fields(traffic=traffic, **there) == told
 
 
 @pytest.mark.parametrize(
@@ -52,7 +86,7 @@ def fields(**spec: Any) -> list[str]:
             "the whole example",
             EXAMPLE,
             ["spec.slo", "spec.scaling.maxReplicas", "spec.scaling.scaleToZeroAfter", "spec.rollout",
-             "spec.placement", "spec.traffic"],
+             "spec.placement", "spec.traffic.hostnames"],
         ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -61,17 +95,19 @@ def test_what_is_told(case: str, spec: dict[str, Any], told: list[str]) -> None:
     assert fields(**spec) == told
 
 
-@pytest.mark.parametrize("field", [field for field, _, _ in LATER])
+@pytest.mark.parametrize("field", [field for field, _, _ in (*LATER, *TRAFFIC)])
 def test_every_field_exists(field: str) -> None:
     root, *path = field.split(".")
     assert root == "spec"
     model: Any = InferenceServiceSpec
     for part in path:
         assert isinstance(model, type) and issubclass(model, BaseModel)
-        model = {known.alias: known.annotation for known in model.model_fields.values()}[part]
+        known = {field.alias: field.annotation for field in model.model_fields.values()}
+        assert part in known
+        model = known[part]
 
 
 def test_each_field_is_told_once_with_what_happens_instead() -> None:
-    told = [field for field, _, _ in LATER]
+    told = [field for field, _, _ in (*LATER, *TRAFFIC)]
     assert len(told) == len(set(told))
     assert all("yet" in message and len(message) <= 512 for _, _, message in LATER)

@@ -50,10 +50,14 @@ class Files:
         """Look for changes until cancelled."""
         while True:
             await asyncio.sleep(LOOK_EVERY)
-            stamp = self._stamp()
-            if stamp != self._seen:
-                self._seen = stamp
-                await self._read_anew()
+            await self.look()
+
+    async def look(self) -> None:
+        """Take in what has changed since the last look, if anything."""
+        stamp = self._stamp()
+        if stamp != self._seen:
+            self._seen = stamp
+            await self._read_anew()
 
     async def secret(self, namespace: str, name: str) -> Mapping[str, bytes | str] | None:
         """What the Secret holds; None where there is none. As `keyring.Secrets` has it."""

@@ -10,14 +10,11 @@ from typing import Any
 import pytest
 
 from inferops.kube.client import KubeError
-from inferops.kube.kinds import INFERENCE_SERVICE, Kind
+from inferops.kube.kinds import INFERENCE_SERVICE
 from inferops.kube.mirror import FOLLOW, LONGEST_PAUSE, Mirror
 from inferops.kube.owned import Object
+from unit.kube.following import Server, thing
 from unit.kube.virtualtime import now, run
-
-
-def thing(name: str, version: int, **parts: Any) -> Object:
-    return {"metadata": {"namespace": "chat", "name": name, "resourceVersion": str(version)}, **parts}
 
 
 class Copy:
@@ -37,70 +34,6 @@ class Copy:
 
     def versions(self) -> dict[str, int]:
         return {name: int(raw["metadata"]["resourceVersion"]) for (_, name), raw in self.objects.items()}
-
-
-class Server:
-    """An API server that holds `objects`, tells what happens to them, and can be away."""
-
-    def __init__(self, *objects: Object) -> None:
-        self.objects = {each["metadata"]["name"]: each for each in objects}
-        self.version = max((int(each["metadata"]["resourceVersion"]) for each in objects), default=1)
-        self.away: KubeError | None = None
-        self.oldest = 0  # version that can still be followed from
-        self.lists: list[float] = []
-        self.events: list[tuple[int, str, Object]] = []
-        self.news = asyncio.Event()
-
-    def put(self, name: str) -> None:
-        self.version += 1
-        self.objects[name] = thing(name, self.version)
-        self._tell("MODIFIED", self.objects[name])
-
-    def delete(self, name: str) -> None:
-        self.version += 1
-        del self.objects[name]
-        self._tell("DELETED", thing(name, self.version))
-
-    def bookmark(self) -> None:
-        self.version += 1
-        self._tell("BOOKMARK", {"metadata": {"resourceVersion": str(self.version)}})
-
-    def _tell(self, type_: str, raw: Object) -> None:
-        self.events.append((self.version, type_, raw))
-        self.news.set()
-
-    def go(self, error: KubeError) -> None:
-        self.away = error
-        self.news.set()
-
-    async def pages(
-        self, kind: Kind, selector: str = "", *, namespace: str = "", metadata_only: bool = False
-    ) -> AsyncIterator[tuple[list[Object], int]]:
-        self.lists.append(now())
-        if self.away is not None:
-            raise self.away
-        everything = list(self.objects.values())
-        yield everything[::2], self.version
-        yield everything[1::2], self.version
-
-    async def follow(
-        self, kind: Kind, selector: str, version: int, timeout: float, *, namespace: str = ""
-    ) -> AsyncIterator[tuple[str, Object]]:
-        if version < self.oldest:
-            raise KubeError("watch", 410, "Expired", "too old resource version")
-        ends = now() + timeout
-        while now() < ends:
-            if self.away is not None:
-                raise self.away
-            for at, type_, raw in [event for event in self.events if event[0] > version]:
-                version = at
-                yield type_, raw
-            self.news.clear()
-            try:
-                async with asyncio.timeout_at(ends):
-                    await self.news.wait()
-            except TimeoutError:
-                return
 
 
 def mirrored(play: Callable[[Server, Copy], Awaitable[None]], server: Callable[[], Server]) -> Server:
@@ -128,7 +61,7 @@ AWAY = KubeError("list", 0, "ClientConnectorError", "connection refused")
 def test_it_follows_for_ever_on_one_list() -> None:
     async def play(server: Server, copy: Copy) -> None:
         assert copy.versions() == {"a": 3, "b": 5}
-        server.put("c")
+        server.put(thing("c", 0))
         await asyncio.sleep(0)
         await asyncio.sleep(10 * FOLLOW)
         server.delete("a")
@@ -144,7 +77,7 @@ def test_while_the_server_is_away_all_stays_and_then_what_went_is_gone(caplog: p
         await asyncio.sleep(120)
         assert copy.versions() == {"a": 3, "b": 5}
         server.delete("a")
-        server.put("c")
+        server.put(thing("c", 0))
         server.oldest, server.away = server.version, None
         await asyncio.sleep(LONGEST_PAUSE)
         assert copy.versions() == {"b": 5, "c": 7}

@@ -22,7 +22,7 @@ from inferops.core.observation import Observation
 
 _SCALING = ScalingSpec()
 _TRAFFIC = TrafficSpec()
-_FIXED = "the number of replicas stays at scaling.replicas, or else scaling.minReplicas"
+_FIXED = "the number of replicas stays at scaling.replicas, or else scaling.minReplicas, or one where that is 0"
 
 LATER: tuple[tuple[str, Callable[[InferenceServiceSpec], bool], str], ...] = (
     (
@@ -37,23 +37,15 @@ LATER: tuple[tuple[str, Callable[[InferenceServiceSpec], bool], str], ...] = (
     ),
     (
         "spec.scaling.maxReplicas",
-        lambda spec: (spec.scaling.max_replicas or 0) > spec.scaling.min_replicas and spec.scaling.mode == "auto",
+        lambda spec: (
+            (spec.scaling.max_replicas or 0) > max(spec.scaling.min_replicas, 1) and spec.scaling.mode == "auto"
+        ),
         f"there is no autoscaling yet: {_FIXED}",
-    ),
-    (
-        "spec.scaling.minReplicas",
-        lambda spec: spec.scaling.min_replicas == 0 and spec.scaling.replicas is None,
-        "there is no scaling from zero yet: one replica is kept; scaling.replicas: 0 stops the service",
     ),
     (
         "spec.scaling.queueDepth",
         lambda spec: spec.scaling.queue_depth != _SCALING.queue_depth,
         f"there is no autoscaling yet: {_FIXED}",
-    ),
-    (
-        "spec.scaling.scaleToZeroAfter",
-        lambda spec: spec.scaling.scale_to_zero_after is not None,
-        "there is no scaling to zero yet: replicas are kept",
     ),
     (
         "spec.rollout",

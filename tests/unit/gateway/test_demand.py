@@ -1,0 +1,210 @@
+"""The stream of who waits: all at first, news within milliseconds, traffic every second, and no reader in the way."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiohttp import HttpVersion, web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.test_utils import make_mocked_request
+
+from inferops.gateway.demand import MOST_READERS, PATIENCE, TICK, Demand
+from inferops.gateway.fleet import Fleet
+from inferops.gateway.outcome import Outcome
+from inferops.gateway.table import Backend, Replica, Revision, ServiceKey, Table
+from inferops.runtimes import ENGINES
+from unit.kube.virtualtime import now, run
+
+LLAMA, QWEN = ServiceKey("chat", "llama"), ServiceKey("chat", "qwen")
+REPLICA = Replica("llama-1", "10.0.0.1:8000")
+
+
+class Reader(AbstractStreamWriter):
+    """Takes lines as they come, unless it hangs or is gone."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[float, dict[str, Any]]] = []
+        self.hangs = self.gone = False
+
+    async def write(self, chunk: Any) -> None:
+        if self.gone:
+            raise ConnectionResetError
+        if self.hangs:
+            await asyncio.Event().wait()
+        line = bytes(chunk)
+        assert line.endswith(b"\n") and line.count(b"\n") == 1
+        self.told.append((now(), json.loads(line)))
+
+    async def write_eof(self, chunk: bytes = b"") -> None: ...
+
+    async def drain(self) -> None: ...
+
+    def enable_compression(self, *_: Any, **__: Any) -> None: ...
+
+    def enable_chunking(self) -> None: ...
+
+    async def write_headers(self, *_: Any) -> None: ...
+
+    def services(self, since: float = 0.0) -> list[dict[str, Any]]:
+        """What it was told of services from then on, heartbeats left out."""
+        return [line["services"] for at, line in self.told if at >= since and line["services"]]
+
+
+def backend(key: ServiceKey, *replicas: Replica) -> Backend:
+    revisions = (Revision("aaa", 100, replicas),)
+    return Backend(key, ENGINES["vllm"].api, (key.name,), revisions, queue_timeout=3600)
+
+
+async def ask(fleet: Fleet, seconds: float = 0.0) -> None:
+    """One request, which takes so long once it has a replica."""
+    pool = fleet.pool(LLAMA)
+    assert pool is not None
+    lease = await pool.acquire(session=None, affinity=None)
+    await asyncio.sleep(seconds)
+    lease.done(Outcome.OK)
+
+
+class Stream:
+    """Two services without replicas, and one that reads of them."""
+
+    def __init__(self) -> None:
+        self.fleet = Fleet(now, lambda: 0.5)
+        self.fleet.update(Table([backend(LLAMA), backend(QWEN)]))
+        self.demand = Demand(self.fleet, "gateway-0", now)
+        self.reader = Reader()
+
+    def read(self, reader: Reader | None = None) -> asyncio.Task[web.StreamResponse]:
+        request = make_mocked_request("GET", "/demand", version=HttpVersion(1, 1), writer=reader or self.reader)
+        return asyncio.create_task(self.demand.handle(request))
+
+    def wake(self, *replicas: Replica) -> None:
+        self.fleet.update(Table([backend(LLAMA, *replicas), backend(QWEN)]))
+
+
+def played(play: Callable[[Stream], Awaitable[None]]) -> None:
+    async def main() -> None:
+        await play(Stream())
+
+    run(main())
+
+
+def test_first_comes_all_that_is_known() -> None:
+    async def play(stream: Stream) -> None:
+        await asyncio.sleep(7)
+        reading = stream.read()
+        await asyncio.sleep(0)
+        quiet = {"waiting": 0, "inFlight": 0, "idle": 7.0}
+        whole = {"gateway": "gateway-0", "services": {"chat/llama": quiet, "chat/qwen": quiet}}
+        assert stream.reader.told == [(7.0, whole)]
+        reading.cancel()
+
+    played(play)
+
+
+def test_news_come_within_milliseconds() -> None:
+    async def play(stream: Stream) -> None:
+        stream.read()
+        await asyncio.sleep(10.3)
+        asked = now()
+        waiting = [asyncio.create_task(ask(stream.fleet)) for _ in range(3)]
+        await asyncio.sleep(0.01)
+        assert stream.reader.services(asked) == [{"chat/llama": {"waiting": 3, "inFlight": 0, "idle": 0.0}}]
+        came = now()
+        stream.wake(REPLICA)
+        await asyncio.gather(*waiting)
+        await asyncio.sleep(0.01)
+        [empty] = stream.reader.services(came)
+        assert empty["chat/llama"]["waiting"] == 0
+
+    played(play)
+
+
+def test_traffic_is_told_every_second_and_silence_is_a_heartbeat() -> None:
+    async def play(stream: Stream) -> None:
+        stream.wake(REPLICA)
+        stream.read()
+        await asyncio.sleep(5.1)
+        began = now()
+        await ask(stream.fleet, seconds=2.5)
+        await asyncio.sleep(3)
+        told = [line["chat/llama"] for line in stream.reader.services(began)]
+        assert [each["inFlight"] for each in told] == [1, 1, 0]
+        assert [each["idle"] for each in told] == [0.0, 0.0, 0.4]
+        ticks = [at for at, _ in stream.reader.told]
+        assert ticks == [TICK * number for number in range(len(ticks))], "one a second, whether there is news or not"
+        assert all("chat/qwen" not in line for line in stream.reader.services(began))
+
+    played(play)
+
+
+def test_a_flapping_room_does_not_hold_up_the_ticks() -> None:
+    async def play(stream: Stream) -> None:
+        stream.read()
+        for _ in range(600):
+            stream.demand.changed(QWEN)
+            await asyncio.sleep(0.005)
+        await asyncio.sleep(TICK)
+        assert len(stream.reader.told) < 600
+        busy = asyncio.create_task(ask(stream.fleet))
+        await asyncio.sleep(TICK)
+        assert stream.reader.services(now() - TICK)[-1]["chat/llama"]["waiting"] == 1
+        busy.cancel()
+
+    played(play)
+
+
+def test_a_service_that_came_or_went_is_no_trouble() -> None:
+    async def play(stream: Stream) -> None:
+        stream.read()
+        await asyncio.sleep(3.5)
+        new = ServiceKey("chat", "new")
+        stream.fleet.update(Table([backend(LLAMA), backend(new)]))
+        stream.demand.changed(QWEN)
+        await asyncio.sleep(TICK)
+        assert [set(line) for line in stream.reader.services(3.5)] == [{"chat/new"}]
+
+    played(play)
+
+
+def test_a_slow_reader_is_dropped_and_others_do_not_notice() -> None:
+    async def play(stream: Stream) -> None:
+        slow = Reader()
+        reading, other = stream.read(slow), stream.read()
+        await asyncio.sleep(0)
+        slow.hangs = True
+        began = now()
+        await reading
+        assert now() - began <= TICK + PATIENCE
+        assert not other.done()
+        assert len(stream.reader.told) >= PATIENCE / TICK
+        for _ in range(MOST_READERS - 1):
+            stream.read(Reader())
+        await asyncio.sleep(0)
+        assert (await stream.read(Reader())).status == 503, "there is room for so many, the slow one's place included"
+
+    played(play)
+
+
+def test_a_reader_that_went_away_is_forgotten() -> None:
+    async def play(stream: Stream) -> None:
+        reading = stream.read()
+        await asyncio.sleep(0)
+        stream.reader.gone = True
+        await asyncio.sleep(2 * TICK)
+        assert reading.done()
+
+    played(play)
+
+
+def test_closing_ends_every_stream() -> None:
+    async def play(stream: Stream) -> None:
+        readings = [stream.read(Reader()) for _ in range(3)]
+        await asyncio.sleep(0.1)
+        stream.demand.close()
+        await asyncio.wait(readings, timeout=0.1)
+        assert all(each.done() for each in readings)
+
+    played(play)

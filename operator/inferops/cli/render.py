@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,11 +21,13 @@ from inferops.catalogue import accelerators, built_in, runtimes
 from inferops.controller.modelinfo import Known, Unknown, facts_in
 from inferops.controller.sizer import Sizer
 from inferops.controller.store import Key
-from inferops.core import choices, validity
+from inferops.core import choices, routing, validity
 from inferops.core.activation import by_number
 from inferops.core.config_json import BadConfig
-from inferops.core.observation import LEADER_WORKER_SET, Observation
+from inferops.core.observation import HTTP_ROUTE, INFERENCE_POOL, LEADER_WORKER_SET, Observation, RevisionView
 from inferops.kube.kinds import INFERENCE_SERVICE
+from inferops.render.httproute import render_httproute
+from inferops.render.inferencepool import http_port, render_inferencepool
 from inferops.render.record import WORKLOADS, render_record
 from inferops.render.revision import render_revision, with_replicas
 from inferops.render.stable import render_stable
@@ -111,6 +113,13 @@ def _objects(service: InferenceService, given: Given) -> Iterator[dict[str, Any]
         replicas = by_number(service.spec.scaling)
         yield with_replicas(rendered_object, replicas) if part in WORKLOADS else rendered_object
     yield render_stable(service, revision.hash, record)
+    there = replace(seen, revisions=(RevisionView(revision.hash, revision),))
+    route = routing.plan(there, revision.hash, by_number(service.spec.scaling))
+    picker = service.spec.traffic.endpoint_picker
+    if route is not None:
+        if route.pooled and picker is not None:
+            yield render_inferencepool(service, revision.hash, record, picker)
+        yield render_httproute(service, route, {revision.hash: http_port(record)}, ENGINES[runtime.engine].api)
 
 
 def _seen(service: InferenceService, given: Given) -> Observation:
@@ -127,7 +136,7 @@ def _seen(service: InferenceService, given: Given) -> Observation:
         runtime_names=tuple(sorted(given.runtimes)),
         engine=engine,
         accelerators=given.accelerators,
-        kinds=frozenset([LEADER_WORKER_SET]),
+        kinds=frozenset([LEADER_WORKER_SET, HTTP_ROUTE, INFERENCE_POOL]),
         sizing=sized.sizing,
         sizable=sized.sizable,
         unsized=sized.why,

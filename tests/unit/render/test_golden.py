@@ -7,16 +7,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from inferops.api.resources import InferenceService
+from inferops.core import routing
 from inferops.core.activation import by_number
-from inferops.render.record import render_record
+from inferops.core.observation import HTTP_ROUTE, INFERENCE_POOL, Observation, RevisionView
+from inferops.render.httproute import render_httproute
+from inferops.render.inferencepool import http_port, render_inferencepool
+from inferops.render.record import Record, render_record
 from inferops.render.revision import with_replicas
 from inferops.render.stable import render_stable
+from inferops.runtimes import ENGINES
 from unit.render.building import rendered, sampled_accelerators, sampled_runtimes, samples
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -45,7 +52,20 @@ def as_yaml(service: InferenceService, choice: int) -> str:
         for name, part in record.objects.items()
     }
     stable = render_stable(service, record.spec.hash, record)
-    return yaml.safe_dump_all([kept, *objects.values(), stable], sort_keys=False, width=120)
+    return yaml.safe_dump_all([kept, *objects.values(), stable, *routed(service, record)], sort_keys=False, width=120)
+
+
+def routed(service: InferenceService, record: Record) -> Iterator[dict[str, Any]]:
+    """The HTTPRoute of a service that names a Gateway, and its InferencePool where it asks for an endpoint picker."""
+    revisions = (RevisionView(record.spec.hash, record.spec),)
+    kinds = frozenset([HTTP_ROUTE, INFERENCE_POOL])
+    seen = Observation(service, datetime.now(UTC), kinds=kinds, revisions=revisions)
+    plan, picker = routing.plan(seen, record.spec.hash, 1), service.spec.traffic.endpoint_picker
+    if plan is not None:
+        if picker is not None:
+            yield render_inferencepool(service, record.spec.hash, record, picker)
+        api = ENGINES[sampled_runtimes()[service.spec.runtime.name].engine].api
+        yield render_httproute(service, plan, {record.spec.hash: http_port(record)}, api)
 
 
 @pytest.mark.parametrize(("name", "service", "choice"), CASES, ids=[name for name, _, _ in CASES])

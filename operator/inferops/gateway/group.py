@@ -74,6 +74,11 @@ class Group:
         member.breaker.ended(outcome, epoch, now, self._may_eject)
         self.settle(member)
 
+    def blame(self, member: Member, outcome: Outcome, now: float) -> None:
+        """The member, which is asked, failed without a request."""
+        member.breaker.ended(outcome, member.breaker.epoch, now, self._may_eject)
+        self.settle(member)
+
     def settle(self, member: Member) -> None:
         """The member's breaker may have opened or closed."""
         if self.members.get(member.replica.name) is not member:

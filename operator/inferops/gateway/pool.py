@@ -106,6 +106,11 @@ class Pool:
         self._room.fail(self._withdrawn)
         self.update(replace(self.backend, revisions=()), self._peers)
 
+    def blame(self, member: Member, outcome: Outcome) -> None:
+        """A member failed in a way that no request's outcome tells."""
+        if (group := self._groups.get(member.revision)) is not None:
+            group.blame(member, outcome, self.now())
+
     def settle(self, member: Member) -> None:
         """A member's breaker may have opened or closed."""
         if (group := self._groups.get(member.revision)) is not None:

@@ -16,6 +16,7 @@ from inferops.api import API_VERSION
 from inferops.api.conditions import ConditionType, Reason
 from inferops.api.inferencecluster import InferenceClusterStatus
 from inferops.api.inferenceservicestatus import InferenceServiceStatus
+from inferops.controller.gateways import lists_pods
 from inferops.controller.observe import record_of
 from inferops.controller.store import PARENTS, WORKLOADS, Child, Key, Store
 from inferops.core import devices, scheduling
@@ -24,8 +25,19 @@ from inferops.core.engine import Obstacle
 from inferops.core.observation import Observation
 from inferops.core.revision import revision_name
 from inferops.kube.client import Kube, KubeError
-from inferops.kube.kinds import BUDGET, BY_KIND, CLAIM_TEMPLATE, HTTP_ROUTE, INFERENCE_POOL, RECORD, SERVICE, Kind
+from inferops.kube.kinds import (
+    BUDGET,
+    BY_KIND,
+    CLAIM_TEMPLATE,
+    ENDPOINT_SLICE,
+    HTTP_ROUTE,
+    INFERENCE_POOL,
+    RECORD,
+    SERVICE,
+    Kind,
+)
 from inferops.kube.owned import Object, digest, wanted_part
+from inferops.render.gatewayslice import render_gateway_slice, slice_name
 from inferops.render.httproute import render_httproute
 from inferops.render.inferencepool import http_port, render_inferencepool
 from inferops.render.record import CLAIMS, Record, render_record
@@ -68,7 +80,7 @@ class Applier:
         # What is known comes first: a newcomer may be refused, and what runs is kept and scaled all the same.
         known = [plan for plan in decision.revisions if plan.new is None]
         records = {plan.hash: await self._prepare(key, seen, plan) for plan in known}
-        await self._route(key, seen, decision.route_to, records)
+        await self._route(key, seen, decision, records)
         uid = seen.service.metadata.uid
         created = False
         for plan in known:
@@ -78,7 +90,7 @@ class Applier:
         new = [plan for plan in decision.revisions if plan.new is not None]
         if new:
             records = {plan.hash: await self._prepare(key, seen, plan) for plan in new}
-            await self._route(key, seen, decision.route_to, records)
+            await self._route(key, seen, decision, records)
         if new or created:
             return False
         if await self._route_by_gateway(key, seen, decision, records) and _says_routed(decision.status):
@@ -102,11 +114,29 @@ class Applier:
         kind = PARENT_KINDS[key.kind]
         self._take_in(kind, await self.kube.apply(kind, desired, subresource="status", force=True))
 
-    async def _route(self, key: Key, seen: Observation, to: str, records: Mapping[str, Record | None]) -> None:
-        """Point the service's own Service to the revision `to`, where it is among `records`."""
+    async def _route(
+        self, key: Key, seen: Observation, decision: Decision, records: Mapping[str, Record | None]
+    ) -> None:
+        """Point the service's own Service to the revision that gets the traffic, where it is among `records`: to its
+        pods, or to the gateways, which are listed behind it before its pods are not any more."""
+        to, uid, gateways = decision.route_to, seen.service.metadata.uid, decision.gateways
         record = records.get(to)
+        if record is not None and gateways:
+            await self._ensure(key, uid, render_gateway_slice(seen.service, gateways))
         if record is not None:
-            await self._ensure(key, seen.service.metadata.uid, render_stable(seen.service, to, record))
+            await self._ensure(key, uid, render_stable(seen.service, to, record, gateway=bool(gateways)))
+
+    async def leave_gateways(self, key: Key, seen: Observation, decision: Decision) -> bool:
+        """List no gateway any more behind a Service that leads to pods. Returns False where that has to wait until
+        Kubernetes lists those that are ready, since requests would find nobody meanwhile."""
+        name = slice_name(key.name)
+        if decision.gateways or name not in self.store.children(key, ENDPOINT_SLICE):
+            return True
+        ready = any(revision.ready for revision in seen.revisions if revision.hash == decision.route_to)
+        if ready and not await lists_pods(self.kube, key.namespace, key.name):
+            return False
+        await self._remove(key, seen.service.metadata.uid, ENDPOINT_SLICE, name)
+        return True
 
     async def _route_by_gateway(
         self, key: Key, seen: Observation, decision: Decision, records: Mapping[str, Record | None]

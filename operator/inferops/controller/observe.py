@@ -6,7 +6,7 @@ import json
 import zlib
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from pydantic import ValidationError
 
@@ -18,7 +18,7 @@ from inferops.api.traffic import GatewayRef
 from inferops.controller.sizer import Sized, Sizer
 from inferops.controller.store import WORKLOADS, Child, Key, Store
 from inferops.core.engine import Obstacle
-from inferops.core.observation import Observation, PodView, RevisionView, RouteView, WorkloadView
+from inferops.core.observation import Demand, Observation, PodView, RevisionView, RouteView, WorkloadView
 from inferops.core.revision import revision_name
 from inferops.kube.kinds import BUDGET, CLAIM_TEMPLATE, HTTP_ROUTE, INFERENCE_POOL, RECORD, SERVICE
 from inferops.render.record import Record, read_record
@@ -46,8 +46,22 @@ def content(store: Store, key: Key) -> dict[str, Any] | None:
     return None if raw["metadata"].get("deletionTimestamp") else raw
 
 
+class Told(Protocol):
+    """What the built-in gateways tell, as `demand.Demands` puts it together."""
+
+    @property
+    def addresses(self) -> tuple[str, ...]: ...
+
+    def of(self, key: Key) -> Demand | None: ...
+
+
 def observe(
-    key: Key, store: Store, now: datetime, sizer: Sizer | None = None, gateway: GatewayRef | None = None
+    key: Key,
+    store: Store,
+    now: datetime,
+    sizer: Sizer | None = None,
+    gateway: GatewayRef | None = None,
+    told: Told | None = None,
 ) -> Observation | Unreadable | None:
     """What a decision about `key` may depend on, where `gateway` is for services that name none.
 
@@ -87,6 +101,8 @@ def observe(
         routed_to=str(stable.view) if stable is not None and stable.owner == service.metadata.uid else "",
         route=_route(store, key, service.metadata.uid),
         default_gateway=gateway,
+        gateways=told.addresses if told is not None else (),
+        demand=told.of(key) if told is not None else None,
     )
 
 

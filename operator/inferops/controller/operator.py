@@ -25,7 +25,9 @@ from inferops.api.traffic import GatewayRef
 from inferops.catalogue import accelerators, runtimes
 from inferops.controller import watch
 from inferops.controller.apply import Applier
+from inferops.controller.demand import Demands
 from inferops.controller.events import Recorder
+from inferops.controller.gateways import SELECTOR, Gateways
 from inferops.controller.modelhub import HUB, Hub
 from inferops.controller.modelinfo import ModelInfo
 from inferops.controller.optional import OptionalKinds
@@ -36,11 +38,14 @@ from inferops.controller.store import Key, Store
 from inferops.controller.telemetry import Metrics, serve
 from inferops.controller.workers import work
 from inferops.kube.client import Client, KubeError
+from inferops.kube.kinds import ENDPOINT_SLICE
 from inferops.kube.lease import Elector, LeaseLost
+from inferops.kube.mirror import Mirror, take_in
 from inferops.kube.session import load_configuration, user_agent
 
 log = logging.getLogger(__name__)
 
+HEARD = 0.5  # seconds that a new leader gives the gateways to tell, before it decides without
 DRAIN = 1.0  # seconds that reconciles under way get to finish at the end
 LEASE_NAME = "inferops-operator"
 
@@ -66,6 +71,8 @@ class Operator:
         self.metrics = Metrics()
         self.store = Store(accelerators(), runtimes())
         self.queue: Queue[Key] = Queue(asyncio.get_running_loop().time, urgent=self.store.unserved)
+        self.gateways = Gateways()
+        self.demands = self._demands()
         self.primed = False
         self.stop = asyncio.Event()
         self.failure: BaseException | None = None
@@ -89,12 +96,16 @@ class Operator:
             optional = OptionalKinds(client, self.store, self.queue)
             await self._prime(client, optional)
             sweeper = watch.Sweeper(client, self.store, self.queue)
+            gateways = Mirror(
+                client, ENDPOINT_SLICE, self.gateways, selector=SELECTOR, namespace=self.options.namespace
+            )
             handlers = watch.registry(self.store, self.queue)
             watch.log_in(handlers, configuration, sweeper.listed, agent)
             own = [
                 self._task(self._lead(elector, client), "leader"),
                 self._task(sweeper.run(), "sweeper"),
                 self._task(optional.run(), "optional kinds"),
+                self._task(gateways.run(), "gateways"),
             ]
             await self._watch(handlers, own, elector)
         finally:
@@ -112,6 +123,7 @@ class Operator:
             try:
                 await watch.prime(client, self.store, self.queue)
                 await optional.prime()
+                await take_in(client, ENDPOINT_SLICE, self.gateways, SELECTOR, self.options.namespace)
                 self.primed = True
             except KubeError as error:
                 log.warning("cannot fill the caches yet: %s", error)
@@ -151,7 +163,18 @@ class Operator:
         hub = Hub(self.options.hub) if self.options.hub else None
         models = ModelInfo(client, self.queue.add, hub)
         applier = Applier(client, self.store, self.queue.add, {})
-        reconciler = Reconciler(self.store, applier, Recorder(client, _now), _now, Sizer(models), self.options.gateway)
+        reconciler = Reconciler(
+            self.store,
+            applier,
+            Recorder(client, _now),
+            _now,
+            Sizer(models),
+            self.options.gateway,
+            self.demands,
+            self.queue.add,
+        )
+        listening = self._task(self.demands.read(), "demand")
+        await self.demands.heard(HEARD)
         workers = [
             asyncio.create_task(work(self.queue, reconciler, self.metrics), name=f"worker {number}")
             for number in range(self.options.workers)
@@ -161,11 +184,24 @@ class Operator:
         finally:
             self.queue.close()
             _, unfinished = await asyncio.wait(workers, timeout=DRAIN)
-            for worker in unfinished:
-                worker.cancel()
+            for task in (listening, *unfinished):
+                task.cancel()
+            await asyncio.wait([listening])
             await models.close()
             if hub is not None:
                 await hub.close()
+
+    def _demands(self) -> Demands:
+        return Demands(
+            self.gateways,
+            asyncio.get_running_loop().time,
+            self.queue.add,
+            asleep=self.store.asleep,
+            managed=self.store.managed,
+            everything=self.store.all_keys,
+            known=lambda key: self.store.parent(key) is not None,
+            dropped=lambda what: self.metrics.dropped.labels(what).inc(),
+        )
 
     def _task(self, coroutine: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """A task whose end, expected or not, ends the operator."""
@@ -187,6 +223,8 @@ class Operator:
         self.metrics.depth.set_function(lambda: float(len(self.queue)))
         self.metrics.failing.set_function(lambda: float(self.queue.failing))
         self.metrics.leader.set_function(lambda: float(elector.leads()))
+        self.metrics.gateways.labels("ready").set_function(lambda: float(len(self.demands.addresses)))
+        self.metrics.gateways.labels("telling").set_function(lambda: float(self.demands.telling))
 
 
 def _now() -> datetime:

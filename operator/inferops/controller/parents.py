@@ -17,7 +17,7 @@ class Parent:
 
     uid: str
     settled: bool  # Ready on its newest generation: nothing but its own children can change that
-    managed: bool  # its replicas may depend on what the gateways tell
+    managed: bool  # it depends on which gateways there are, and on what they tell
     asleep: bool  # scaling has it at zero replicas until somebody asks
     content: bytes
 
@@ -34,8 +34,9 @@ def parent_view(raw: Raw) -> Parent:
         for condition in status.get("conditions") or ()
     )
     scaling = spec.get("scaling") or {}
-    managed = scaling.get("minReplicas") == 0 and scaling.get("replicas") is None
+    wakes = scaling.get("minReplicas") == 0 and scaling.get("replicas") is None
     content = {"metadata": {name: meta[name] for name in kept if name in meta}, "spec": spec, "status": status}
     text = json.dumps(content, separators=(",", ":"), sort_keys=True).encode()
-    asleep = managed and status.get("desiredReplicas") == 0
+    managed = wakes or bool((spec.get("traffic") or {}).get("access"))
+    asleep = wakes and status.get("desiredReplicas") == 0
     return Parent(str(meta.get("uid", "")), settled, managed, asleep, zlib.compress(text, 1))

@@ -16,13 +16,15 @@ from inferops.api.inferencecluster import InferenceClusterStatus
 from inferops.api.traffic import GatewayRef
 from inferops.controller.apply import Applier, Refused
 from inferops.controller.events import Recorder
-from inferops.controller.observe import Unreadable, content, observe
+from inferops.controller.observe import Told, Unreadable, content, observe
 from inferops.controller.sizer import Sizer
 from inferops.controller.store import Key, Store
 from inferops.core import choices
 from inferops.core.decide import decide
 from inferops.core.status import cluster_status, invalid
 from inferops.kube.kinds import INFERENCE_CLUSTER
+
+SOON = 1.0  # seconds until what has to wait for Kubernetes is tried again
 
 
 @dataclass(slots=True)
@@ -35,6 +37,8 @@ class Reconciler:
     now: Callable[[], datetime]
     sizer: Sizer | None = None  # without it nothing is sized
     gateway: GatewayRef | None = None  # for services that name none
+    told: Told | None = None  # by the built-in gateways; without it there are none
+    later: Callable[[Key, float], None] = lambda key, seconds: None  # asks for another run in so many seconds
 
     async def reconcile(self, key: Key) -> bool:
         """Bring what the cluster holds for `key` to what its InferenceService asks for.
@@ -46,7 +50,7 @@ class Reconciler:
         """
         if key.kind == INFERENCE_CLUSTER.kind:
             return await self._tell_cluster(key)
-        seen = observe(key, self.store, self.now(), self.sizer, self.gateway)
+        seen = observe(key, self.store, self.now(), self.sizer, self.gateway, self.told)
         if seen is None:
             if self.sizer is not None:
                 self.sizer.forget(key)
@@ -60,7 +64,7 @@ class Reconciler:
         try:
             stands = await self.applier.apply(key, seen, decision)
         except Refused as refused:
-            seen = observe(key, self.store, self.now(), self.sizer, self.gateway)
+            seen = observe(key, self.store, self.now(), self.sizer, self.gateway, self.told)
             if seen is not None and not isinstance(seen, Unreadable):
                 told = decide(replace(seen, refused=refused.obstacle))
                 before, uid = seen.service.status, seen.service.metadata.uid
@@ -69,6 +73,10 @@ class Reconciler:
             raise
         if stands:
             await self.recorder.record(key, seen.service.metadata.uid, decision.events)
+            if not await self.applier.leave_gateways(key, seen, decision):
+                self.later(key, SOON)
+        if decision.again is not None:
+            self.later(key, decision.again)
         return True
 
     async def _tell_unreadable(self, key: Key, seen: Unreadable) -> None:

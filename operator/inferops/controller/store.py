@@ -194,7 +194,7 @@ class Store:
         }
 
     def managed(self) -> set[Key]:
-        """The services whose replicas may depend on what the gateways tell."""
+        """The services that depend on which gateways there are, and on what they tell."""
         return {
             Key(INFERENCE_SERVICE.kind, *where)
             for where, entry in self._objects[INFERENCE_SERVICE].items()

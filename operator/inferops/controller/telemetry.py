@@ -23,6 +23,8 @@ class Metrics:
     depth: Gauge = field(init=False)
     failing: Gauge = field(init=False)
     leader: Gauge = field(init=False)
+    gateways: Gauge = field(init=False)
+    dropped: Counter = field(init=False)
 
     def __post_init__(self) -> None:
         own = self.registry
@@ -44,6 +46,18 @@ class Metrics:
         self.depth = Gauge("inferops_queue_depth", "Keys waiting to be reconciled.", registry=own)
         self.failing = Gauge("inferops_queue_failing", "Keys whose last reconcile failed.", registry=own)
         self.leader = Gauge("inferops_leader", "1 while this replica holds the lease.", registry=own)
+        self.gateways = Gauge(
+            "inferops_gateways",
+            "Replicas of the built-in gateway that are ready, and that tell.",
+            ["state"],
+            registry=own,
+        )
+        self.dropped = Counter(
+            "inferops_demand_dropped",
+            "What gateways told and nobody could read, by line and service.",
+            ["what"],
+            registry=own,
+        )
         ProcessCollector(registry=own)
 
     def observe_request(self, verb: str, kind: Kind, code: str) -> None:

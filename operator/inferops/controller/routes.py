@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from inferops.core.observation import RouteView
-from inferops.render.httproute import GROUP, guard_name
+from inferops.render.httproute import GROUP
 from inferops.render.inferencepool import GROUP as POOLS
 
 MESSAGE_LIMIT = 512
@@ -46,7 +46,7 @@ def _weights(service: str, backends: Iterable[Raw]) -> Iterable[tuple[str, int]]
     """Of the backends that are revisions, by hash. The Service of the service's own name is none."""
     for backend in backends:
         name, weight = str(backend.get("name")), int(backend.get("weight", 1))
-        if weight and name.startswith(f"{service}-") and name != guard_name(service):
+        if weight and name.startswith(f"{service}-"):
             yield name.removeprefix(f"{service}-"), weight
 
 

@@ -59,6 +59,7 @@ class Decision:
     pooled: bool = False  # every revision has an InferencePool
     unpooled: bool = True  # none has; neither: leave them as they are
     gateways: tuple[str, ...] = ()  # of the built-in gateway, host:port, to which its Service leads; none: to its pods
+    closed: bool = False  # its Service leads nowhere, since there is no gateway to check who asks
     again: float | None = None  # seconds until time alone may change the decision
 
 
@@ -79,7 +80,7 @@ def decide(seen: Observation) -> Decision:
         RevisionPlan(hash_, wanted.replicas, new=_unrecorded(hash_, there, target), order=order)
         for hash_ in (*plan.wanted, *plan.retiring)
     )
-    route = routing.plan(seen, plan.route, wanted.replicas)
+    route = routing.plan(seen, plan.route)
     new_status = _status(seen, plan, route, target, wanted, obstacle)
     return Decision(
         revisions=revisions,
@@ -91,7 +92,8 @@ def decide(seen: Observation) -> Decision:
         unrouted=routing.gateway(seen) is None,
         pooled=routing.pools_wanted(seen),
         unpooled=routing.pools_left(seen),
-        gateways=seen.gateways if wanted.managed and plan.route else (),
+        gateways=seen.gateways if routing.through_own(seen) and plan.route else (),
+        closed=bool(routing.unchecked(seen)),
         again=wanted.again,
     )
 

@@ -77,7 +77,6 @@ TRAFFIC: tuple[tuple[str, Callable[[TrafficSpec], bool], str], ...] = (
     ("spec.traffic.maxQueue", lambda traffic: traffic.max_queue != _TRAFFIC.max_queue, GATEWAY),
     ("spec.traffic.maxConcurrency", lambda traffic: traffic.max_concurrency is not None, GATEWAY),
     ("spec.traffic.sessionHeader", lambda traffic: traffic.session_header is not None, GATEWAY),
-    ("spec.traffic.access", lambda traffic: traffic.access is not None, GATEWAY),
 )
 
 

@@ -37,14 +37,13 @@ WORDS: Mapping[str, Reason] = {
 
 @dataclass(frozen=True, slots=True)
 class RoutePlan:
-    """What the service's HTTPRoute must say. Without weights and not `guarded` it sends to the Service of the
-    service's name, behind which the built-in gateway keeps requests until a replica is ready."""
+    """What the service's HTTPRoute must say. Without weights it sends to the Service of the service's name, behind
+    which the built-in gateway is."""
 
     gateway: GatewayRef  # with its namespace
     models: tuple[str, ...]  # names that requests must ask for in a header; none: any request
     weights: Mapping[str, int]  # percentage by hash of the revision, none of them 0
     pooled: bool = False  # to the revisions' InferencePools, not to their Services
-    guarded: bool = False  # to the built-in gateway always, since it checks who asks
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +63,8 @@ def gateway(seen: Observation) -> GatewayRef | None:
     return found.model_copy(update={"namespace": seen.service.metadata.namespace})
 
 
-def plan(seen: Observation, stable: str, replicas: int) -> RoutePlan | None:
-    """The route to the revision with the hash `stable`, of which `replicas` are wanted.
+def plan(seen: Observation, stable: str) -> RoutePlan | None:
+    """The route to the revision with the hash `stable`.
 
     None where there is none to be made: no Gateway is named, its API is not installed, or nothing is there to route to.
     """
@@ -73,11 +72,25 @@ def plan(seen: Observation, stable: str, replicas: int) -> RoutePlan | None:
     revision = next((each for each in seen.revisions if each.hash == stable), None)
     if found is None or revision is None or HTTP_ROUTE not in seen.kinds:
         return None
-    guarded = seen.service.spec.traffic.access is not None
-    managed = activation.unmanaged(seen.service.spec) is None  # whether anybody asks is seen in our gateway alone
-    asleep = bool(seen.gateways) and (managed or not (revision.ready and replicas))
-    weights = {} if guarded or asleep else {stable: 100}
-    return RoutePlan(found, _models(seen, revision), weights, bool(weights) and pools_wanted(seen), guarded)
+    weights = {} if through_own(seen) else {stable: 100}
+    return RoutePlan(found, _models(seen, revision), weights, bool(weights) and pools_wanted(seen))
+
+
+def through_own(seen: Observation) -> bool:
+    """Whether all requests go through the built-in gateway: where it must see them, to hold those that come at zero
+    replicas, for as long as it is there; and where it must check who asks, whether it is there or not."""
+    spec = seen.service.spec
+    return spec.traffic.access is not None or (bool(seen.gateways) and activation.unmanaged(spec) is None)
+
+
+def unchecked(seen: Observation) -> str:
+    """Why no request is let through, since nobody could check who asks; empty where requests are."""
+    if seen.service.spec.traffic.access is None or seen.gateways:
+        return ""
+    return (
+        "spec.traffic.access: no replica of the built-in gateway is ready, which checks API keys, so that no request "
+        "is let through; run `inferops gateway`, or remove spec.traffic.access"
+    )
 
 
 def pools_wanted(seen: Observation) -> bool:
@@ -132,13 +145,6 @@ def verdict(seen: Observation, route: RoutePlan | None) -> Verdict | None:
     if seen.route.problem:
         reason = WORDS.get(seen.route.reason, Reason.ROUTE_REFUSED)
         return Verdict(False, reason, f"{who} refuses the HTTPRoute: {seen.route.problem}")
-    if route.guarded and not seen.gateways:
-        return Verdict(
-            False,
-            Reason.ACCESS_NOT_CHECKED,
-            "spec.traffic.access: no replica of the built-in gateway, which checks API keys, is ready, so no request "
-            f"from {who} is let through; run `inferops gateway`, or remove spec.traffic.access",
-        )
     if not seen.route.programmed or seen.route.weights != route.weights or seen.route.pooled != route.pooled:
         return Verdict(None, Reason.ROUTE_PENDING, _pending(seen, who))
     if seen.service.spec.traffic.endpoint_picker is not None and INFERENCE_POOL not in seen.kinds:

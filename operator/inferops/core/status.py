@@ -165,6 +165,8 @@ def routed(scene: Scene) -> Finding:
     kind = ConditionType.ROUTED
     stable = scene.stable
     gateway = routing.verdict(scene.seen, scene.route)
+    if closed := routing.unchecked(scene.seen):
+        return Finding(kind, False, Reason.ACCESS_NOT_CHECKED, closed)
     if gateway is not None and gateway.status is False:
         return Finding(kind, False, gateway.reason, gateway.message)
     if stable is None or scene.seen.routed_to != stable.hash:
@@ -173,7 +175,8 @@ def routed(scene: Scene) -> Finding:
         return Finding(kind, None, Reason.GATEWAY_NOT_READY, f"nothing holds requests: {NO_GATEWAY}")
     if not stable.ready and not scene.held:
         return Finding(kind, None, Reason.NO_ENDPOINTS, f"no replica of revision {stable.hash} is ready")
-    all_to = f"all requests go {'through the built-in gateway ' if scene.held else ''}to revision {stable.hash}"
+    way = "through the built-in gateway " if routing.through_own(scene.seen) else ""
+    all_to = f"all requests go {way}to revision {stable.hash}"
     if gateway is not None:
         told = gateway.message if gateway.status is None else f"{all_to}; {gateway.message}"
         return Finding(kind, gateway.status, gateway.reason, told)

@@ -51,11 +51,6 @@ def render_httproute(service: InferenceService, plan: RoutePlan, ports: Mapping[
     }
 
 
-def guard_name(service: str) -> str:
-    """Name of the Service by which a Gateway reaches the built-in gateway, where that checks who asks."""
-    return f"{service}-gateway"
-
-
 def duration(of: float) -> str:
     """Seconds as the Gateway API writes them (GEP-2257), for example `1h30m`; at least a millisecond."""
     left = max(round(min(of, LONGEST) * 1000), 1)
@@ -100,8 +95,6 @@ def _matches(plan: RoutePlan, paths: list[dict[str, Any]]) -> list[dict[str, Any
 
 
 def _backends(service: str, plan: RoutePlan, ports: Mapping[str, int]) -> list[dict[str, Any]]:
-    if plan.guarded:
-        return [_service(guard_name(service), HTTP_PORT, 1)]
     if not plan.weights:
         return [_service(service, HTTP_PORT, 1)]
     if plan.pooled:

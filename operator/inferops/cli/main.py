@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, cast
 
 import typer
 
@@ -56,6 +56,36 @@ def run(
         raise typer.BadParameter(str(error), param_hint="--gateway") from error
     options = Options(lease_namespace, kubeconfig, workers, address, port, _asked(hub), default)
     raise typer.Exit(run_operator(options, log_level))
+
+
+@app.command()
+def gateway(
+    kubeconfig: Kubeconfig = None,
+    namespace: Annotated[
+        str, typer.Option(envvar="POD_NAMESPACE", help="Namespace of the gateways themselves.")
+    ] = "inferops-system",
+    address: Annotated[str, typer.Option(help="Address to listen on.")] = "0.0.0.0",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port for requests.")] = 8080,
+    metrics_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port of /metrics, /demand, /healthz and /readyz.")
+    ] = 9090,
+    from_files: Annotated[
+        list[Path] | None, typer.Option(help="Resources in YAML, or folders of them, in place of a cluster's.")
+    ] = None,
+    access_log: Annotated[str, typer.Option(help="all, errors or off: which requests are told on stdout.")] = "all",
+    drain_delay: Annotated[float, typer.Option(min=0, help="Seconds to take requests for after SIGTERM.")] = 5.0,
+    drain_timeout: Annotated[float, typer.Option(min=0, help="Seconds that streams then get to finish.")] = 300.0,
+    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+) -> None:
+    """Run the built-in gateway, until SIGTERM."""
+    from inferops.cli.gateway import gateway as run_gateway
+    from inferops.gateway.process import Options
+
+    if access_log not in ("all", "errors", "off"):
+        raise typer.BadParameter(f"{access_log!r} is none of all, errors, off", param_hint="--access-log")
+    files, mode = tuple(from_files or ()), cast(Literal["all", "errors", "off"], access_log)
+    options = Options(namespace, kubeconfig, address, port, metrics_port, files, mode, drain_delay, drain_timeout)
+    raise typer.Exit(run_gateway(options, log_level))
 
 
 @app.command()

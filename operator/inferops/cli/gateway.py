@@ -1,0 +1,37 @@
+"""`inferops gateway`: the built-in gateway's process, its logs and its exit code."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import uvloop
+
+from inferops.gateway.files import BadFile
+from inferops.gateway.process import Gateway, Options, end_on_signals
+
+log = logging.getLogger("inferops")
+
+
+def gateway(options: Options, log_level: str) -> int:
+    """Run until SIGTERM. Returns 0 then, 1 when something broke, 2 for an option that cannot be."""
+    level = logging.getLevelNamesMapping().get(log_level.upper())
+    if level is None:
+        print(f"--log-level: {log_level!r} is none of debug, info, warning, error", file=sys.stderr)
+        return 2
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname).1s %(name)s: %(message)s")
+
+    async def main() -> None:
+        process = Gateway(options)
+        end_on_signals(process)
+        await process.run()
+
+    try:
+        uvloop.run(main())
+    except (BadFile, OSError) as error:
+        print(f"inferops gateway: {error}", file=sys.stderr)
+        return 2
+    except Exception:
+        log.exception("the gateway ends")
+        return 1
+    return 0

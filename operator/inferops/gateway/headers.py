@@ -1,0 +1,103 @@
+"""Headers on their way to an engine and back: what is passed on, what is added, and what stays with the gateway."""
+
+from __future__ import annotations
+
+import random
+import string
+from collections.abc import Mapping
+
+from aiohttp import web
+from multidict import CIMultiDict
+
+from inferops.gateway.errors import bad_request
+from inferops.gateway.record import Record
+from inferops.gateway.upstream import Answer
+
+HOP_BY_HOP = (
+    "connection",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+)
+OWN = ("host", "content-length", "expect", "x-request-id", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host")
+NOT_SENT = frozenset(name.encode() for name in (*HOP_BY_HOP, *OWN))  # to engines; OWN are written anew
+KEYS = frozenset((b"authorization", b"x-api-key"))  # which stay here where they were checked here
+NOT_RETURNED = frozenset((*HOP_BY_HOP, "content-length", "date", "server", "x-request-id"))
+ID_LENGTH = 128
+ID_CHARACTERS = string.ascii_letters + string.digits + "._-"
+TRACEPARENT = b"traceparent"
+
+
+def identify(request: web.BaseRequest, record: Record) -> None:
+    """Put the ids of a request into its record: its own where it is fit for logs, else a new one; and its trace."""
+    given = request.headers.get("X-Request-Id", "")
+    fit = 0 < len(given) <= ID_LENGTH and not given.strip(ID_CHARACTERS)
+    record.request_id = given if fit else f"{random.getrandbits(128):032x}"
+    parts = request.headers.get("Traceparent", "").split("-")
+    if len(parts) >= 4 and len(parts[1]) == 32 and not parts[1].strip("0123456789abcdef"):
+        record.trace = parts[1]
+
+
+def sent(request: web.BaseRequest, record: Record, size: int, *, keys_checked: bool, plain: bool) -> bytes:
+    """The head of the request to an engine after its Host, with the empty line.
+
+    `size`: bytes of the body. `plain`: the answer must not be compressed, since it is looked into.
+    """
+    named = _named_by_connection(request)
+    lines = []
+    for name, value in request.raw_headers:
+        lower = name.lower()
+        if lower in NOT_SENT or lower in named or (keys_checked and lower in KEYS):
+            continue
+        if plain and lower == b"accept-encoding":
+            continue
+        lines.append(b"%b: %b\r\n" % (name, value))
+    known = request.headers
+    peer, before = request.remote or "", known.get("X-Forwarded-For")
+    lines.append(
+        f"X-Request-Id: {record.request_id}\r\n"
+        f"X-Forwarded-For: {f'{before}, {peer}' if before else peer}\r\n"
+        f"X-Forwarded-Proto: {known.get('X-Forwarded-Proto', 'http')}\r\n"
+        f"X-Forwarded-Host: {known.get('X-Forwarded-Host') or known.get('Host', '')}\r\n".encode(
+            "utf-8", "surrogateescape"
+        )
+    )
+    if size or request.method not in ("GET", "HEAD", "OPTIONS", "DELETE"):
+        lines.append(b"Content-Length: %d\r\n" % size)
+    head = b"".join(lines)
+    if head.count(b"\n") != head.count(b"\r\n") or b"\r\n\r\n" in head:
+        raise bad_request("a header holds a line break", code="invalid_header")
+    return head + b"\r\n"
+
+
+def returned(answer: Answer, address: str, record: Record, extra: Mapping[str, str]) -> CIMultiDict[str]:
+    """The headers for the client. `address`: of the replica, which no header may tell."""
+    headers = CIMultiDict([(name, value) for name, value in answer.headers.items() if name.lower() not in NOT_RETURNED])
+    if 300 <= answer.status < 400 and (location := headers.get("Location")):
+        headers["Location"] = location.removeprefix(f"http://{address}")
+    headers["Inferops-Revision"] = record.revision
+    return own(record, extra, headers)
+
+
+def own(record: Record, extra: Mapping[str, str], headers: CIMultiDict[str] | None = None) -> CIMultiDict[str]:
+    """What every answer carries."""
+    headers = CIMultiDict() if headers is None else headers
+    headers["X-Request-Id"] = record.request_id
+    headers["Server"] = "inferops"
+    if extra:
+        headers.update(extra)
+    return headers
+
+
+def _named_by_connection(request: web.BaseRequest) -> frozenset[bytes]:
+    """Further headers that are for the next hop only, as the header Connection says."""
+    named = request.headers.get("Connection")
+    if named is None or named.lower() in ("keep-alive", "close"):
+        return frozenset()
+    every = ",".join(request.headers.getall("Connection")).lower()
+    return frozenset(name.strip().encode("utf-8", "surrogateescape") for name in every.split(","))

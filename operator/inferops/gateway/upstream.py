@@ -1,0 +1,161 @@
+"""HTTP/1.1 to replicas: connections that are kept, one request written in one piece, and the answer as it comes.
+
+This uses the client's protocol and parser of aiohttp without its session, which would spend three times as long on a
+request as all that is done here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from aiohttp import ClientError
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.streams import StreamReader
+from multidict import CIMultiDictProxy
+
+CONNECT = 5.0  # seconds for a connection
+KEEP = 3.0  # seconds that an unused one is kept: engines close theirs after 5
+FIELD = 65536  # bytes of a header line
+TOGETHER = 65536  # bytes of a body that are copied to go out with the head
+SWITCHING = 101
+
+
+class Unreached(Exception):
+    """No answer came. `sent`: whether the replica may have the request."""
+
+    def __init__(self, message: str, sent: bool) -> None:
+        super().__init__(message)
+        self.sent = sent
+
+
+class Broken(Exception):
+    """What came was no HTTP, or ended early."""
+
+
+class Answer:
+    """A replica's answer: its head, and the body while it comes. It must be closed."""
+
+    __slots__ = ("_address", "_body", "_protocol", "_upstream", "headers", "raw_headers", "status")
+
+    def __init__(
+        self,
+        upstream: Upstream,
+        address: str,
+        protocol: ResponseHandler,
+        status: int,
+        headers: CIMultiDictProxy[str],
+        body: StreamReader,
+    ) -> None:
+        self.status = status
+        self.headers = headers
+        self._upstream, self._address, self._protocol, self._body = upstream, address, protocol, body
+
+    async def piece(self) -> bytes:
+        """Bytes of the body as soon as there are some; none: it has ended. Raises Broken."""
+        try:
+            return await self._body.readany()
+        except (ClientError, OSError, HttpProcessingError) as error:
+            raise Broken(str(error) or type(error).__name__) from error
+
+    def close(self) -> None:
+        """Keep the connection where the answer was read to its end, else close it at once."""
+        self._upstream.give_back(self._address, self._protocol, self._body)
+
+
+class Upstream:
+    """The connections to all replicas, by address."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        """`clock` tells monotonic seconds."""
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
+        self._unused: dict[str, list[tuple[ResponseHandler, float]]] = {}  # with the time of their last use
+
+    async def send(self, address: str, head: bytes, body: bytes, bodiless: bool = False) -> Answer:
+        """Send a request, whose head lacks nothing, to host:port. Raises Unreached and Broken.
+
+        `bodiless`: the answer has no body, whatever its head says.
+        """
+        protocol = self._take(address) or await self._connect(address)
+        try:
+            protocol.set_response_params(skip_payload=bodiless, auto_decompress=False, max_field_size=FIELD)
+            self._write(protocol, head, body)
+            message, payload = await protocol.read()
+            while message.code < 200 and message.code != SWITCHING:  # it only says that it is there
+                message, payload = await protocol.read()
+        except HttpProcessingError as error:
+            protocol.close()
+            raise Broken(error.message) from error
+        except (ClientError, OSError) as error:
+            protocol.close()
+            raise Unreached(str(error) or type(error).__name__, sent=True) from error
+        except BaseException:
+            protocol.close()
+            raise
+        if message.code == SWITCHING:
+            protocol.close()
+            raise Broken("it changed the protocol unasked")
+        return Answer(self, address, protocol, message.code, message.headers, payload)
+
+    def give_back(self, address: str, protocol: ResponseHandler, body: StreamReader) -> None:
+        """Keep a connection that is ready for another request; close any other."""
+        transport = protocol.transport
+        if transport is None or not body.is_eof() or protocol.should_close or transport.get_write_buffer_size():
+            protocol.close()
+        else:
+            self._unused.setdefault(address, []).append((protocol, self._clock()))
+
+    def sweep(self) -> None:
+        """Close what was not used for `KEEP` seconds. To be called about every second."""
+        oldest = self._clock() - KEEP
+        for address, unused in list(self._unused.items()):
+            kept = [one for one in unused if one[1] > oldest and one[0].is_connected()]
+            for protocol, used in unused:
+                if used <= oldest:
+                    protocol.close()
+            if kept:
+                self._unused[address] = kept
+            else:
+                del self._unused[address]
+
+    def close(self) -> None:
+        """Close all unused connections."""
+        for unused in self._unused.values():
+            for protocol, _ in unused:
+                protocol.close()
+        self._unused.clear()
+
+    def _take(self, address: str) -> ResponseHandler | None:
+        """The connection that was used last, if it is still good."""
+        unused = self._unused.get(address)
+        while unused:
+            protocol, used = unused.pop()
+            if self._clock() - used < KEEP and protocol.is_connected() and not protocol.should_close:
+                return protocol
+            protocol.close()
+        return None
+
+    async def _connect(self, address: str) -> ResponseHandler:
+        host, _, port = address.rpartition(":")
+        try:
+            async with asyncio.timeout(CONNECT):
+                _, protocol = await self._loop.create_connection(
+                    lambda: ResponseHandler(self._loop), host.strip("[]"), int(port)
+                )
+        except TimeoutError:
+            raise Unreached(f"no connection in {CONNECT:.0f} s", sent=False) from None
+        except (OSError, ValueError) as error:
+            raise Unreached(str(error) or type(error).__name__, sent=False) from error
+        return protocol
+
+    def _write(self, protocol: ResponseHandler, head: bytes, body: bytes) -> None:
+        transport = protocol.transport
+        if transport is None:
+            raise ConnectionResetError("the connection was closed")
+        if len(body) <= TOGETHER:
+            transport.write(head + body)
+        else:
+            transport.write(head)
+            transport.write(body)

@@ -1,0 +1,41 @@
+"""Services as a gateway sees them, and pools of them, for tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from inferops.gateway.fleet import Fleet
+from inferops.gateway.lease import Lease
+from inferops.gateway.pool import Pool
+from inferops.gateway.table import Backend, Replica, Revision, ServiceKey, Table
+from inferops.runtimes.base import Api
+
+KEY = ServiceKey("chat", "llama")
+API = Api("openai", ("/v1/",))
+
+
+def revision(hash_: str, weight: int, *names: str) -> Revision:
+    return Revision(hash_, weight, tuple(Replica(name, f"{name}.pods:8000") for name in names))
+
+
+def backend(*revisions: Revision, **fields: Any) -> Backend:
+    return Backend(**{"key": KEY, "api": API, "names": ("llama",), "revisions": revisions, **fields})
+
+
+def fleet_of(clock: Callable[[], float], *backends: Backend, peers: int = 1) -> Fleet:
+    fleet = Fleet(clock, jitter=lambda: 0.0)
+    fleet.update(Table(backends), peers)
+    return fleet
+
+
+def pool_of(clock: Callable[[], float], *backends: Backend, peers: int = 1) -> Pool:
+    """The pool of the first."""
+    pool = fleet_of(clock, *backends, peers=peers).pool(backends[0].key)
+    assert pool is not None
+    return pool
+
+
+async def take(pool: Pool, **wishes: Any) -> Lease:
+    """A lease for a request without wishes, but for those given."""
+    return await pool.acquire(**{"session": None, "affinity": None, **wishes})

@@ -135,6 +135,8 @@ class Applier:
         ready = any(revision.ready for revision in seen.revisions if revision.hash == decision.route_to)
         if ready and not await lists_pods(self.kube, key.namespace, key.name):
             return False
+        if not ready and seen.gateways and any(plan.replicas for plan in decision.revisions):
+            return True  # until one is, they hold the requests
         await self._remove(key, seen.service.metadata.uid, ENDPOINT_SLICE, name)
         return True
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ from inferops.controller.events import Recorder
 from inferops.controller.reconcile import Reconciler
 from inferops.controller.store import WATCHED, Key, Store
 from inferops.controller.watch import CHILD_SELECTOR, selector
+from inferops.core.observation import Demand
 from inferops.kube.client import Fenced, KubeError
 from inferops.kube.kinds import (
     BUDGET,
@@ -36,6 +38,17 @@ READY = {"conditions": [{"type": "PodScheduled", "status": "True"}, {"type": "Re
 NOT_READY = {"conditions": [{"type": "PodScheduled", "status": "True"}, {"type": "Ready", "status": "False"}]}
 
 
+@dataclass
+class Told:
+    """What the built-in gateways tell: nothing, unless a test has some."""
+
+    addresses: tuple[str, ...] = ()
+    demand: Demand | None = None
+
+    def of(self, key: Key) -> Demand | None:
+        return self.demand
+
+
 class World:
     """The operator and its cluster. Its clock goes on by a second whenever it is asked."""
 
@@ -44,6 +57,7 @@ class World:
         self.time = datetime(2025, 11, 3, 12, 0, tzinfo=UTC)
         self.pod_status: Callable[[Object], dict[str, Any]] = lambda pod: READY
         self.errors: list[Exception] = []
+        self.told = Told()
         if fake is None:
             self.fake.put(NODE, node())
         self.restart()
@@ -66,7 +80,10 @@ class World:
         self.delivered = len(self.fake.changes)
         self.applier = Applier(self.fake, self.store, self._changed, {})
         self.recorder = Recorder(self.fake, self.now)
-        self.reconciler = Reconciler(self.store, self.applier, self.recorder, self.now)
+        self.later: dict[Key, float] = {}
+        self.reconciler = Reconciler(
+            self.store, self.applier, self.recorder, self.now, told=self.told, later=self.later.__setitem__
+        )
 
     def _changed(self, key: Key) -> None:
         self.pending[key] = None

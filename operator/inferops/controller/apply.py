@@ -124,7 +124,9 @@ class Applier:
         if record is not None and gateways:
             await self._ensure(key, uid, render_gateway_slice(seen.service, gateways))
         if record is not None:
-            await self._ensure(key, uid, render_stable(seen.service, to, record, gateway=bool(gateways)))
+            await self._ensure(
+                key, uid, render_stable(seen.service, to, record, gateway=bool(gateways) or decision.closed)
+            )
 
     async def leave_gateways(self, key: Key, seen: Observation, decision: Decision) -> bool:
         """List no gateway any more behind a Service that leads to pods. Returns False where that has to wait until
@@ -133,7 +135,7 @@ class Applier:
         if decision.gateways or name not in self.store.children(key, ENDPOINT_SLICE):
             return True
         ready = any(revision.ready for revision in seen.revisions if revision.hash == decision.route_to)
-        if ready and not await lists_pods(self.kube, key.namespace, key.name):
+        if ready and not decision.closed and not await lists_pods(self.kube, key.namespace, key.name):
             return False
         if not ready and seen.gateways and any(plan.replicas for plan in decision.revisions):
             return True  # until one is, they hold the requests

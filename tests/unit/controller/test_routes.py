@@ -1,0 +1,414 @@
+"""Routes of the Gateway API on an API server in memory: made, read back, moved, repaired and taken away again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from inferops.api.traffic import GatewayRef
+from inferops.controller.routes import route_view
+from inferops.core.observation import RouteView
+from inferops.kube.kinds import HTTP_ROUTE, INFERENCE_POOL, INFERENCE_SERVICE, NODE, SERVICE, SERVING_RUNTIME, Kind
+from inferops.kube.owned import Object
+from unit.controller.building import NAMESPACE, node
+from unit.controller.fakekube import Crash, Fake
+from unit.controller.world import World
+
+PUBLIC = {"name": "public", "namespace": "infra"}
+NAMED = {"gatewayRef": PUBLIC, "hostnames": ["llama.example.com"]}
+PICKED = {"gatewayRef": PUBLIC, "endpointPicker": {"name": "picker"}}
+B: dict[str, Any] = {"model": {"uri": "hf://Qwen/Qwen3-14B"}}
+BOTH = (HTTP_ROUTE, INFERENCE_POOL)
+
+
+def condition(kind: str, generation: int, status: str = "True", reason: str = "", message: str = "") -> Object:
+    stamp = "2025-11-03T12:00:00Z"
+    told = {"type": kind, "status": status, "reason": reason or kind, "message": message, "lastTransitionTime": stamp}
+    return {**told, "observedGeneration": generation}
+
+
+def parent(reference: Object, *conditions: Object) -> Object:
+    return {"parentRef": reference, "controllerName": "example.com/gateways", "conditions": list(conditions)}
+
+
+class Gateway:
+    """A Gateway's controller: it says what it makes of every route, when it is asked to."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.refusal: tuple[str, str, str] | None = None  # type, reason and message
+
+    def listen(self) -> None:
+        for raw in self.world.fake.all(HTTP_ROUTE):
+            now = raw["metadata"]["generation"]
+            told = {kind: condition(kind, now) for kind in ("Accepted", "ResolvedRefs")}
+            if self.refusal is not None:
+                told[self.refusal[0]] = condition(self.refusal[0], now, "False", *self.refusal[1:])
+            parents = [parent(reference, *told.values()) for reference in raw["spec"]["parentRefs"]]
+            self.world.fake.put(HTTP_ROUTE, {**raw, "status": {"parents": parents}}, "gateways")
+
+    async def settle(self) -> None:
+        for _ in range(8):
+            await self.world.settle()
+            before = len(self.world.fake.changes)
+            self.listen()
+            if len(self.world.fake.changes) == before:
+                return
+        raise AssertionError("still changing")
+
+
+async def world_with(*kinds: Kind, **traffic: Any) -> tuple[World, Gateway]:
+    fake = Fake(offered={*kinds})
+    fake.put(NODE, node())
+    world = World(fake)
+    world.ask(traffic=traffic)
+    gateway = Gateway(world)
+    await gateway.settle()
+    return world, gateway
+
+
+def route(world: World) -> Object:
+    return world.children(HTTP_ROUTE)["llama"]
+
+
+def backends(world: World) -> list[tuple[str, str, int]]:
+    found = route(world)["spec"]["rules"][0]["backendRefs"]
+    return [(each["kind"], each["name"], each["weight"]) for each in found]
+
+
+def stable(world: World) -> str:
+    return f"llama-{world.status()['stableRevision']}"
+
+
+async def test_a_service_is_attached_to_its_gateway() -> None:
+    world, _ = await world_with(HTTP_ROUTE, **NAMED)
+    assert world.conditions()["Routed"] == ("True", "RouteAccepted")
+    assert world.conditions()["Ready"] == ("True", "Ready")
+    assert world.status()["hostnames"] == ["llama.example.com"]
+    assert world.status()["url"] == "http://llama.chat.svc"
+    assert backends(world) == [("Service", stable(world), 100)]
+    service = world.children(SERVICE)[stable(world)]["spec"]["ports"]
+    port = route(world)["spec"]["rules"][0]["backendRefs"][0]["port"]
+    assert port in [each["port"] for each in service if each["name"] == "http"]
+    [owner] = route(world)["metadata"]["ownerReferences"]
+    assert owner["uid"] == "uid-llama" and owner["controller"]
+
+
+async def test_at_rest_nothing_is_asked_and_nothing_written_also_after_a_restart() -> None:
+    world, gateway = await world_with(*BOTH, **PICKED)
+    for _ in range(2):
+        world.fake.requests.clear()
+        for _ in range(3):
+            await world.reconcile()
+        world.restart()
+        await gateway.settle()
+        assert world.fake.requests == []
+
+
+async def test_without_a_gateway_nothing_is_different() -> None:
+    """Whether the cluster has the Gateway API or not: the same objects by the same requests, and the same status."""
+    plain, _ = await world_with()
+    with_api, _ = await world_with(*BOTH)
+    assert with_api.fake.requests == plain.fake.requests
+    assert with_api.end() == plain.end()
+    assert not plain.children(HTTP_ROUTE) and plain.conditions()["Routed"] == ("True", "ServiceRouted")
+
+
+async def test_the_operators_gateway_is_for_services_that_name_none() -> None:
+    world, gateway = await world_with(HTTP_ROUTE)
+    world.reconciler.gateway = GatewayRef(name="shared", namespace="infra")
+    world.pending.update(dict.fromkeys(world.store.all_keys()))
+    await gateway.settle()
+    assert route(world)["spec"]["parentRefs"][0]["name"] == "shared"
+    world.ask(traffic={"gatewayRef": PUBLIC})
+    await gateway.settle()
+    assert route(world)["spec"]["parentRefs"][0]["name"] == "public"
+    assert world.conditions()["Routed"] == ("True", "RouteAccepted")
+
+
+async def test_it_is_routed_only_once_the_newest_generation_is_accepted() -> None:
+    world, gateway = await world_with(HTTP_ROUTE, **NAMED)
+    world.ask(traffic={**NAMED, "requestTimeout": "2h"})
+    await world.settle()
+    assert route(world)["spec"]["rules"][0]["timeouts"]["request"] == "2h"
+    assert world.conditions()["Routed"] == ("Unknown", "RoutePending")
+    assert world.conditions()["Ready"][0] == "Unknown"
+    generations = [
+        raw["status"]["observedGeneration"]
+        for event, kind, raw in world.fake.changes
+        if kind is INFERENCE_SERVICE and _routed(raw) == "True"
+    ]
+    assert set(generations) == {1}, "the newest generation was never called routed before its Gateway had seen it"
+    await gateway.settle()
+    assert world.conditions()["Routed"] == ("True", "RouteAccepted")
+
+
+def _routed(raw: Object) -> str:
+    conditions = (raw.get("status") or {}).get("conditions") or ()
+    return next((each["status"] for each in conditions if each["type"] == "Routed"), "")
+
+
+@pytest.mark.parametrize(
+    ("refusal", "reason"),
+    [
+        (("Accepted", "NotAllowedByListeners", "namespace chat is not allowed"), "NotAllowedByListeners"),
+        (("Accepted", "NoMatchingListenerHostname", "no listener"), "NoMatchingListenerHostname"),
+        (("ResolvedRefs", "BackendNotFound", "no Service"), "BackendNotFound"),
+        (("Accepted", "Moody", "not on Sundays"), "RouteRefused"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+async def test_what_a_gateway_has_against_it_is_passed_on(refusal: tuple[str, str, str], reason: str) -> None:
+    world, gateway = await world_with(HTTP_ROUTE)
+    gateway.refusal = refusal
+    world.ask(traffic=NAMED)
+    await gateway.settle()
+    assert world.conditions()["Routed"] == ("False", reason)
+    assert refusal[1] in world.message("Routed") and refusal[2] in world.message("Routed")
+    assert world.conditions()["Available"][0] == "True" and world.children(SERVICE)["llama"]["spec"]["selector"]
+    assert (reason, 1) in world.events()
+    gateway.refusal = None
+    await gateway.settle()
+    assert world.conditions()["Ready"] == ("True", "Ready")
+
+
+async def test_a_refused_route_does_not_hold_up_a_new_revision() -> None:
+    world, gateway = await world_with(HTTP_ROUTE)
+    gateway.refusal = ("Accepted", "NotAllowedByListeners", "no")
+    world.ask(traffic=NAMED)
+    await gateway.settle()
+    old = stable(world)
+    world.ask(**B)
+    await gateway.settle()
+    assert stable(world) != old and old not in world.children(SERVICE)
+    assert backends(world) == [("Service", stable(world), 100)]
+
+
+async def test_an_old_revision_stays_until_the_gateway_has_left_it() -> None:
+    world, gateway = await world_with(HTTP_ROUTE, **NAMED)
+    old = stable(world)
+    world.ask(**B)
+    await world.settle()  # the Gateway's controller is away
+    assert stable(world) != old and backends(world) == [("Service", stable(world), 100)]
+    assert old in world.children(SERVICE)
+    [kept] = [each for each in world.status()["revisions"] if each["role"] == "Retiring"]
+    assert kept["name"] == old and kept["readyReplicas"] == 1 and "Gateway" in kept["message"]
+    await gateway.settle()
+    assert old not in world.children(SERVICE)
+    assert [each["role"] for each in world.status()["revisions"]] == ["Stable"]
+
+
+async def test_pools_come_and_go_with_the_revision_and_with_the_wish() -> None:
+    world, gateway = await world_with(*BOTH, **PICKED)
+    old = stable(world)
+    assert backends(world) == [("InferencePool", old, 100)]
+    pool = world.children(INFERENCE_POOL)[old]["spec"]
+    assert pool["selector"] == {"matchLabels": world.children(SERVICE)[old]["spec"]["selector"]}
+    world.ask(**B)
+    await gateway.settle()
+    new = stable(world)
+    assert set(world.children(INFERENCE_POOL)) == {new} and new != old
+    world.ask(traffic={**PICKED, "endpointPicker": {"name": "other", "port": 9010}})
+    await gateway.settle()
+    picker = world.children(INFERENCE_POOL)[new]["spec"]["endpointPickerRef"]
+    assert (picker["name"], picker["port"]) == ("other", {"number": 9010})
+    world.ask(traffic=NAMED)
+    await world.settle()
+    assert backends(world) == [("Service", new, 100)]
+    assert new in world.children(INFERENCE_POOL), "the Gateway may still send to it"
+    await gateway.settle()
+    assert not world.children(INFERENCE_POOL)
+    assert world.conditions()["Routed"] == ("True", "RouteAccepted")
+
+
+async def test_without_pools_requests_go_to_services_and_it_says_so() -> None:
+    world, gateway = await world_with(HTTP_ROUTE, **PICKED)
+    assert backends(world) == [("Service", stable(world), 100)]
+    assert world.conditions()["Routed"] == ("False", "InferencePoolMissing")
+    assert "install the Gateway API Inference Extension" in world.message("Routed")
+    assert world.conditions()["Available"][0] == "True"
+    world.fake.offered.add(INFERENCE_POOL)
+    world.pending.update(dict.fromkeys(world.store.offer(INFERENCE_POOL, True)))
+    await gateway.settle()
+    assert backends(world) == [("InferencePool", stable(world), 100)]
+    assert world.conditions()["Ready"] == ("True", "Ready")
+
+
+async def test_without_the_gateway_api_the_service_serves_inside_and_heals_when_it_comes() -> None:
+    world, gateway = await world_with(**NAMED)
+    assert world.conditions()["Routed"] == ("False", "GatewayAPIMissing")
+    assert world.conditions()["Available"][0] == "True" and not world.errors
+    assert world.children(SERVICE)["llama"]["spec"]["selector"]["inferops.dev/revision"] in stable(world)
+    world.fake.offered.add(HTTP_ROUTE)
+    world.pending.update(dict.fromkeys(world.store.offer(HTTP_ROUTE, True)))
+    await gateway.settle()
+    assert world.conditions()["Ready"] == ("True", "Ready")
+
+
+async def test_without_a_gateway_any_more_the_route_goes() -> None:
+    world, gateway = await world_with(*BOTH, **PICKED)
+    world.ask(traffic={})
+    await gateway.settle()
+    assert not world.children(HTTP_ROUTE) and not world.children(INFERENCE_POOL)
+    assert world.conditions()["Routed"] == ("True", "ServiceRouted") and world.status()["hostnames"] == []
+
+
+async def test_somebody_elses_route_is_left_alone() -> None:
+    """Also one that says just what ours would say."""
+    fresh, _ = await world_with(HTTP_ROUTE, **NAMED)
+    theirs = {"metadata": {"name": "llama", "namespace": NAMESPACE}, "spec": route(fresh)["spec"]}
+    world, gateway = await world_with(HTTP_ROUTE)
+    world.fake.put(HTTP_ROUTE, theirs)
+    before = world.fake.read(HTTP_ROUTE, NAMESPACE, "llama")
+    world.ask(traffic=NAMED, **B)
+    await world.settle()
+    assert world.fake.read(HTTP_ROUTE, NAMESPACE, "llama") == before
+    assert world.conditions()["Stalled"] == ("True", "NameConflict")
+    assert "HTTPRoute llama exists" in world.message()
+    serves = [each for each in world.status()["revisions"] if each["weight"]]
+    assert world.conditions()["Available"][0] == "True" and serves
+    world.fake.remove(HTTP_ROUTE, NAMESPACE, "llama")
+    await gateway.settle()
+    assert world.conditions()["Ready"] == ("True", "Ready")
+
+
+async def test_what_is_ours_of_a_route_is_restored_and_what_others_added_stays() -> None:
+    world, gateway = await world_with(*BOTH, **PICKED)
+
+    def change(raw: Object) -> None:
+        raw["spec"]["rules"][0]["backendRefs"][0]["weight"] = 1
+        raw["metadata"].setdefault("annotations", {})["team"] = "chat"
+
+    world.fake.edit(HTTP_ROUTE, NAMESPACE, "llama", change)
+    world.fake.edit(INFERENCE_POOL, NAMESPACE, stable(world), lambda raw: raw["spec"].update(targetPorts=[]))
+    await gateway.settle()
+    assert backends(world) == [("InferencePool", stable(world), 100)]
+    assert world.children(INFERENCE_POOL)[stable(world)]["spec"]["targetPorts"] == [{"number": 8000}]
+    assert route(world)["metadata"]["annotations"] == {"team": "chat"}
+    world.fake.remove(HTTP_ROUTE, NAMESPACE, "llama")
+    world.fake.remove(INFERENCE_POOL, NAMESPACE, stable(world))
+    await gateway.settle()
+    assert backends(world) == [("InferencePool", stable(world), 100)] and not world.errors
+    assert world.conditions()["Ready"] == ("True", "Ready")
+
+
+async def test_two_who_fight_over_a_route_do_not_keep_the_status_from_being_written() -> None:
+    """Labels alone: the Gateway sees nothing new, so the route stays accepted."""
+    world, gateway = await world_with(HTTP_ROUTE, **NAMED)
+    for round_ in range(3):
+        world.fake.edit(HTTP_ROUTE, NAMESPACE, "llama", lambda raw: raw["metadata"]["labels"].update(
+            {"app.kubernetes.io/name": "other"}))  # fmt: skip
+        world.ask(scaling={"replicas": 2 + round_})
+        await gateway.settle()
+        assert route(world)["metadata"]["labels"]["app.kubernetes.io/name"] == "llama"
+        assert world.status()["readyReplicas"] == 2 + round_
+
+
+async def test_a_runtime_that_is_gone_leaves_its_route_as_it_is() -> None:
+    fake = Fake(offered={HTTP_ROUTE})
+    fake.put(NODE, node())
+    own = {"metadata": {"name": "own"}, "spec": {"engine": "vllm", "image": "registry.example/vllm:v1"}}
+    fake.put(SERVING_RUNTIME, own)
+    world = World(fake)
+    world.ask(runtime={"name": "own"}, traffic=NAMED)
+    gateway = Gateway(world)
+    await gateway.settle()
+    before = route(world)
+    world.fake.remove(SERVING_RUNTIME, "", "own")
+    await gateway.settle()
+    assert route(world) == before and world.conditions()["Valid"] == ("False", "RuntimeNotFound")
+
+
+async def test_the_operator_may_end_at_any_write() -> None:
+    """From pools of one revision to Services of the next, with the Gateway listening now and then."""
+
+    async def tell(crash_after: int | None) -> tuple[World, int]:
+        world, gateway = await world_with(*BOTH, **PICKED)
+        begun = len(world.fake.writes)
+        if crash_after is not None:
+            world.fake.crash_after = begun + crash_after
+        world.ask(traffic=NAMED, **B)
+        for _ in range(2):
+            try:
+                await gateway.settle()
+            except Crash:
+                world.restart()
+        await gateway.settle()
+        return world, len(world.fake.writes) - begun
+
+    expected, count = await tell(None)
+    assert count > 8
+    for crash_after in range(1, count):
+        world, _ = await tell(crash_after)
+        assert world.end() == expected.end(), crash_after
+
+
+# What is read of a route
+
+PARENT = {"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "public", "namespace": "infra"}
+GOOD = (condition("Accepted", 3), condition("ResolvedRefs", 3))
+
+
+def raw_route(*parents: Object, **spec: Any) -> Object:
+    meta = {"name": "llama", "namespace": "chat", "generation": 3}
+    return {"metadata": meta, "spec": {"parentRefs": [PARENT], **spec}, "status": {"parents": list(parents)}}
+
+
+@pytest.mark.parametrize(
+    ("case", "raw", "live", "programmed", "reason"),
+    [
+        ("all is well", raw_route(parent(PARENT, *GOOD)), True, True, ""),
+        ("defaults left out", raw_route(parent({"name": "public", "namespace": "infra"}, *GOOD)), True, True, ""),
+        ("nothing said", raw_route(), False, False, ""),
+        ("an older generation", raw_route(parent(PARENT, condition("Accepted", 2), GOOD[1])), True, False, ""),
+        ("one half", raw_route(parent(PARENT, GOOD[0])), True, False, ""),
+        ("the other half", raw_route(parent(PARENT, GOOD[1])), False, False, ""),
+        ("another Gateway", raw_route(parent({**PARENT, "name": "other"}, *GOOD)), True, False, ""),
+        ("another namespace's", raw_route(parent({"name": "public"}, *GOOD)), True, False, ""),
+        ("another listener's", raw_route(parent({**PARENT, "sectionName": "https"}, *GOOD)), True, False, ""),
+        ("one of two controllers is not done", raw_route(parent(PARENT, *GOOD), parent(PARENT, GOOD[0])), True, False,
+         ""),
+        ("it looks at it", raw_route(parent(PARENT, condition("Accepted", 3, "Unknown", "Pending"), GOOD[1])), False,
+         False, ""),
+        ("it says pending as no", raw_route(parent(PARENT, condition("Accepted", 3, "False", "Pending"))), False,
+         False, ""),
+        ("refused", raw_route(parent(PARENT, condition("Accepted", 3, "False", "NoMatchingParent"))), False, False,
+         "NoMatchingParent"),
+        ("an old refusal", raw_route(parent(PARENT, condition("Accepted", 2, "False", "NoMatchingParent"))), False,
+         False, ""),
+        ("refused by one", raw_route(parent(PARENT, *GOOD), parent(PARENT, GOOD[0], condition(
+            "ResolvedRefs", 3, "False", "InvalidKind"))), True, False, "InvalidKind"),
+        ("in part", raw_route(parent(PARENT, *GOOD, condition("PartiallyInvalid", 3, "True", "UnsupportedValue"))),
+         True, False, "UnsupportedValue"),
+        ("not in part", raw_route(parent(PARENT, *GOOD, condition("PartiallyInvalid", 3, "False"))), True, True, ""),
+        ("no generation told", raw_route(parent(PARENT, {"type": "Accepted", "status": "True"})), True, False, ""),
+        ("it names no Gateway", raw_route(parent(PARENT, *GOOD), parentRefs=[]), True, False, ""),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)  # fmt: skip
+def test_what_a_gateway_says(case: str, raw: Object, live: bool, programmed: bool, reason: str) -> None:
+    view = route_view(raw)
+    assert (view.live, view.programmed, view.reason) == (live, programmed, reason)
+    assert bool(view.problem) is bool(reason)
+
+
+def test_where_a_route_leads() -> None:
+    refs = [
+        {"group": "", "kind": "Service", "name": "llama-a", "port": 8000, "weight": 95},
+        {"group": "", "kind": "Service", "name": "llama-b", "port": 8000, "weight": 5},
+        {"group": "", "kind": "Service", "name": "llama-c", "port": 8000, "weight": 0},
+        {"group": "", "kind": "Service", "name": "llama", "port": 80},
+        {"name": "other-a"},
+    ]
+    view = route_view(raw_route(hostnames=["a.example.com"], rules=[{"backendRefs": refs}, {"matches": []}]))
+    assert view.weights == {"a": 95, "b": 5} and view.hostnames == ("a.example.com",) and not view.pooled
+    pool = {"group": "inference.networking.k8s.io", "kind": "InferencePool", "name": "llama-a", "weight": 1}
+    assert route_view(raw_route(rules=[{"backendRefs": [pool]}])).pooled
+
+
+@pytest.mark.parametrize("raw", [{}, {"spec": None, "status": None}, {"status": {"parents": None}},
+                                 {"spec": {"rules": None, "hostnames": None, "parentRefs": None}},
+                                 {"status": {"parents": [{"conditions": None}]}}])  # fmt: skip
+def test_what_is_missing_reads_as_not_said(raw: Object) -> None:
+    assert route_view({**raw, "metadata": {"name": "llama"}}) == RouteView({})

@@ -2,7 +2,8 @@
 
 A request names its service by host (`NAME.NAMESPACE`, that followed by `.svc…`, or a host name of `spec.traffic`), by
 the path `/services/NAMESPACE/NAME/…`, or by the model that its body or its path asks for. Where two services claim a
-host name or a model's name, the older one has it, as with routes of the Gateway API.
+host name or a model's name, the older one has it, as with routes of the Gateway API. Nobody gets requests to another's
+`NAME.NAMESPACE.svc` by claiming that.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import NamedTuple
 from inferops.runtimes.base import Api
 
 SERVICES = "/services/"  # the start of paths that name a service
+CLUSTER = ("svc", "svc.cluster.local")  # how names end that belong to the cluster: nobody can claim one
 
 
 class ServiceKey(NamedTuple):
@@ -86,7 +88,7 @@ class Table:
     """All services, and the ways to them."""
 
     def __init__(self, backends: Iterable[Backend] = ()) -> None:
-        ordered = sorted(backends, key=lambda backend: (backend.created, backend.key))
+        ordered = sorted(backends, key=_age)
         self.by_key: dict[ServiceKey, Backend] = {backend.key: backend for backend in ordered}
         self.by_model: dict[str, Backend] = {}
         self._hosts: dict[str, Backend] = {}
@@ -101,13 +103,25 @@ class Table:
     def of_host(self, host: str) -> Backend | None:
         """The service that the host, a port left out, belongs to."""
         host = host.partition(":")[0].rstrip(".").lower()
-        if found := self._hosts.get(host):
-            return found
+        own, suffix = self._named(host)
+        if suffix in CLUSTER:
+            return own
+        claimed = self._hosts.get(host)
+        if own is not None and (suffix or claimed is None or _age(own) <= _age(claimed)):
+            return own
+        return claimed or self._domain(host)
+
+    def _named(self, host: str) -> tuple[Backend | None, str]:
+        """The service whose name and namespace the host begins with, and what follows these."""
         name, _, rest = host.partition(".")
         namespace, _, suffix = rest.partition(".")
-        found = self.by_key.get(ServiceKey(namespace, name))
-        if found is not None and (suffix in ("", "svc") or suffix.startswith("svc.")):
-            return found
+        if suffix and suffix != "svc" and not suffix.startswith("svc."):
+            return None, suffix
+        return self.by_key.get(ServiceKey(namespace, name)), suffix
+
+    def _domain(self, host: str) -> Backend | None:
+        """The service that claims the nearest domain above the host."""
+        rest = host.partition(".")[2]
         while rest:
             if found := self._domains.get(rest):
                 return found
@@ -119,3 +133,8 @@ class Table:
         namespace, _, rest = path.removeprefix(SERVICES).partition("/")
         name, _, own = rest.partition("/")
         return self.by_key.get(ServiceKey(namespace, name)), f"/{own}"
+
+
+def _age(backend: Backend) -> tuple[str, ServiceKey]:
+    """Sorts services from the oldest on."""
+    return backend.created, backend.key

@@ -49,6 +49,11 @@ class Breaker:
         self._times = 0  # openings that count for the back-off
         self._window = _Window()
 
+    @property
+    def spared(self) -> bool:
+        """Whether it fails and is asked all the same, since too many are out."""
+        return self.cause is None and self._streak >= STREAK
+
     def due(self, now: float) -> bool:
         """Whether it is half-open and waits for an attempt or a probe."""
         return self.cause is not None and not self.trial and now >= self.until

@@ -3,6 +3,9 @@
 With a key: consistent hashing with bounded loads (Mirrokni, Thorup and Zadimoghaddam, 2016): the first replica on the
 ring from the key's place on that has no more than SLACK times its fair share of the requests in flight. Without: the
 one with the fewest, equals in rotation. A replica that is half-open after errors gets one request to prove itself.
+
+One that refuses, or fails without being out for it, answers faster than those that work, and would seem the least
+loaded for ever. So it rests for a moment after each refusal, while another can take its place.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from inferops.gateway.outcome import Outcome
 from inferops.gateway.ring import Ring
 
 SLACK = (5, 4)  # 1.25 as a fraction: exact, so that all gateways agree
+REST = 0.5  # seconds
 NOT_MUCH = 0.5  # of the replicas may be out for their errors; more, and the fault is the revision's or the requests'
 
 
@@ -34,8 +38,10 @@ class Group:
 
     def __init__(self) -> None:
         self.members: Mapping[str, Member] = {}  # by name
-        self._up = Balance()  # those whose breaker is closed
-        self._out: dict[Member, None] = {}
+        # Each of them is in one of these.
+        self._up = Balance()
+        self._resting: dict[Member, float] = {}  # until when; the first is the first to end
+        self._out: dict[Member, None] = {}  # those whose breaker is not closed
         self._ring: Ring | None = None
 
     def update(self, members: Iterable[Member], now: float) -> None:
@@ -49,16 +55,17 @@ class Group:
         self._readmit(now)
 
     def choose(self, want: Want, limit: float, now: float) -> Member | None:
-        """The replica for a request, if one has less than `limit` in flight. Nothing changes by asking."""
+        """The replica for a request, if one has less than `limit` in flight. Asking commits to nothing."""
         if self._out and (trial := self._trial(want.exclude, limit, now)):
             return trial
-        up = self._up
-        if up.least >= limit or not up.size:
-            return None
-        if want.key is None:
-            member = up.pick(want.exclude)
-            return member if member is not None and member.in_flight < limit else None
-        return self._by_key(want.key, want.exclude, limit)
+        if not self._resting:
+            return self._pick(want, limit)
+        self._wake(now)
+        member = self._pick(want, limit)
+        if member is None:
+            self._wake(inf)
+            member = self._pick(want, limit)
+        return member
 
     def take(self, member: Member, now: float) -> None:
         """A request goes to the member."""
@@ -73,6 +80,9 @@ class Group:
         self._load(member, -1)
         member.breaker.ended(outcome, epoch, now, self._may_eject)
         self.settle(member)
+        if (outcome is Outcome.REFUSED or member.breaker.spared) and self._is_up(member):
+            self._up.remove(member)
+            self._resting[member] = now + REST
 
     def blame(self, member: Member, outcome: Outcome, now: float) -> None:
         """The member, which is asked, failed without a request."""
@@ -88,17 +98,27 @@ class Group:
             del self._out[member]
             self._up.add(member)
         elif not closed and member not in self._out:
-            self._up.remove(member)
+            if self._resting.pop(member, None) is None:
+                self._up.remove(member)
             self._out[member] = None
 
     def others(self, exclude: Collection[str]) -> bool:
         """Whether a replica beside these is asked, be it full now."""
-        return self._up.pick(exclude) is not None
+        return any(name not in exclude and m.breaker.cause is None for name, m in self.members.items())
+
+    def _pick(self, want: Want, limit: float) -> Member | None:
+        up = self._up
+        if up.least >= limit or not up.size:
+            return None
+        if want.key is not None:
+            return self._by_key(want.key, want.exclude, limit)
+        member = up.pick(want.exclude)
+        return member if member is not None and member.in_flight < limit else None
 
     def _by_key(self, key: bytes, exclude: Collection[str], limit: float) -> Member | None:
         size, total = self._up.size, self._up.total
         for name in exclude:
-            if (member := self.members.get(name)) is not None and member.breaker.cause is None:
+            if (member := self.members.get(name)) is not None and self._is_up(member):
                 size, total = size - 1, total - member.in_flight
         if size == 0:
             return None
@@ -107,7 +127,7 @@ class Group:
             self._ring = Ring(self.members)
         for name in self._ring.walk(key):
             member = self.members[name]
-            if member.in_flight < bound and member.breaker.cause is None and name not in exclude:
+            if member.in_flight < bound and self._is_up(member) and name not in exclude:
                 return member
         return None  # all have reached the limit
 
@@ -118,14 +138,27 @@ class Group:
                 return member
         return None
 
+    def _wake(self, now: float) -> None:
+        """End the rests that are over by then."""
+        for member, until in list(self._resting.items()):
+            if until > now:
+                return
+            del self._resting[member]
+            self._up.add(member)
+
+    def _is_up(self, member: Member) -> bool:
+        if member in self._out or member in self._resting:
+            return False
+        return self.members.get(member.replica.name) is member
+
     def _load(self, member: Member, change: int) -> None:
-        if self.members.get(member.replica.name) is member and member not in self._out:
+        if self._is_up(member):
             self._up.load(member, change)
         else:
             member.in_flight += change
 
     def _sort_in(self) -> None:
-        self._up, self._out = Balance(), {}
+        self._up, self._out, self._resting = Balance(), {}, {}
         for member in self.members.values():
             if member.breaker.cause is None:
                 self._up.add(member)

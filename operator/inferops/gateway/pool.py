@@ -128,6 +128,8 @@ class Pool:
         self._serve()
 
     def _at_once(self, want: Want) -> Lease | None:
+        """A lease without waiting. Those who wait go first, should time alone have made a place free."""
+        self._serve()
         return None if self._room else self._take(want)
 
     def _take(self, want: Want) -> Lease | None:

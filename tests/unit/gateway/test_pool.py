@@ -235,6 +235,44 @@ def test_a_stream_that_begins_is_proof_enough() -> None:
     run(scene())
 
 
+def test_a_trial_keeps_to_the_bound_and_goes_to_those_who_wait_first() -> None:
+    async def scene() -> None:
+        pool = pool_of(now, backend(revision("v1", 100, "a", "b"), max_concurrency=6))
+        stream = await take(pool, exclude={"b"})
+        await fails(pool, "a")  # while the stream goes on
+        pool.update(backend(revision("v1", 100, "a", "b"), max_concurrency=1), 1)
+        await take(pool)
+        first = waits(pool)
+        await asyncio.sleep(1)
+        late = waits(pool)
+        await turn()
+        assert pool.waiting == 2  # a has its one request still
+        pool.update(backend(revision("v1", 100, "a", "b"), max_concurrency=2), 1)
+        await turn()
+        assert {(await first).replica.name, (await late).replica.name} == {"a", "b"}
+        stream.done(OK)
+
+    run(scene())
+
+
+def test_time_alone_frees_a_trial_for_the_first_in_line() -> None:
+    async def scene() -> None:
+        pool = pool_of(now, backend(revision("v1", 100, "a", "b"), max_concurrency=5))
+        await fails(pool, "a")
+        pool.update(backend(revision("v1", 100, "a", "b"), max_concurrency=1), 1)
+        await take(pool)
+        first = waits(pool)
+        await asyncio.sleep(1)
+        assert not first.done()
+        late = waits(pool)
+        assert (await first).replica.name == "a"
+        assert not late.done()
+        late.cancel()
+        await turn()
+
+    run(scene())
+
+
 @pytest.mark.parametrize(("names", "out"), [("a", 0), ("ab", 1), ("abc", 1), ("abcd", 2), ("abcdefgh", 4)])
 def test_errors_take_out_half_of_a_revision_and_no_more(names: str, out: int) -> None:
     async def scene() -> None:
@@ -243,6 +281,36 @@ def test_errors_take_out_half_of_a_revision_and_no_more(names: str, out: int) ->
         for lease in leases:
             lease.done(FAILED)
         assert sum(member.breaker.cause is not None for member in pool.members()) == out
+
+    run(scene())
+
+
+@pytest.mark.parametrize(("names", "outcome", "bad"), [("abcd", REFUSED, "a"), ("abcd", FAILED, "abc")])
+def test_replicas_that_refuse_or_fail_fast_do_not_draw_all_requests(names: str, outcome: Outcome, bad: str) -> None:
+    asked: Counter[str] = Counter()
+
+    async def client(pool: Pool) -> None:
+        while now() < 20:
+            lease = await take(pool)
+            asked[lease.replica.name] += 1
+            await asyncio.sleep(0.001 if lease.replica.name in bad else 0.1)
+            lease.done(outcome if lease.replica.name in bad else OK)
+
+    async def scene() -> None:
+        pool = pool_of(now, backend(revision("v1", 100, *names)))
+        await asyncio.gather(*(client(pool) for _ in range(8)))
+
+    run(scene())
+    assert sum(asked[name] for name in bad) < 0.25 * asked.total()
+
+
+def test_all_that_refuse_are_asked_all_the_same() -> None:
+    async def scene() -> None:
+        pool = pool_of(now, backend(THREE))
+        for _ in range(12):
+            (await take(pool)).done(REFUSED)
+        assert {(await take(pool, exclude={"b"})).replica.name for _ in range(4)} == {"a", "c"}
+        assert now() == 0
 
     run(scene())
 
@@ -297,6 +365,18 @@ def test_no_answer_of_the_only_replica_is_waited_for() -> None:
         pool.update(backend(revision("v1", 100, "a", "b")), 1)
         lease = await waiting
         assert (lease.replica.name, lease.queued) == ("b", 1)
+
+    run(scene())
+
+
+def test_a_retry_waits_no_longer_than_its_request_may() -> None:
+    async def scene() -> None:
+        pool = pool_of(now, backend(revision("v1", 100, "a")))
+        for lease in [await take(pool), await take(pool)]:
+            lease.done(UNREACHABLE)
+        with pytest.raises(QueueTimeout):
+            await take(pool, exclude={"a"}, waited=20.0)
+        assert now() == 10
 
     run(scene())
 
@@ -510,7 +590,9 @@ def test_what_runs_on_a_replica_that_leaves_goes_on() -> None:
     async def scene() -> None:
         pool = pool_of(now, backend(revision("v1", 100, "a")))
         lease = await take(pool)
+        pool.update(backend(revision("v2", 100, "b", "c")), 1)
         pool.update(backend(revision("v2", 100, "b")), 1)
+        assert [member.replica.name for member in pool.members()] == ["b", "a"]
         assert {(await take(pool)).replica.name for _ in range(3)} == {"b"}
         assert not lease.lost
         assert pool.in_flight == 4

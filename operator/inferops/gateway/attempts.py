@@ -12,7 +12,6 @@ from inferops.gateway.call import Call
 from inferops.gateway.deadlines import Why, error_of
 from inferops.gateway.errors import RATE_LIMIT, UNAVAILABLE, UPSTREAM, ApiError
 from inferops.gateway.fleet import Fleet
-from inferops.gateway.headers import returned
 from inferops.gateway.lease import Lease
 from inferops.gateway.meters import Meters
 from inferops.gateway.outcome import (
@@ -25,7 +24,7 @@ from inferops.gateway.outcome import (
     Withdrawn,
 )
 from inferops.gateway.pool import Pool
-from inferops.gateway.relay import Relay
+from inferops.gateway.relay import Relay, whole
 from inferops.gateway.retries import Budget, Tries
 from inferops.gateway.table import ServiceKey
 from inferops.gateway.upstream import Answer, Broken, Unreached, Upstream
@@ -49,7 +48,7 @@ class Failure:
     outcome: Outcome
     reached: bool  # whether the replica may have the request
     error: ApiError | None = None
-    answer: web.Response | None = None  # what the engine said, for the client where no other says anything better
+    answer: web.StreamResponse | None = None  # what the engine said, for the client where no other says anything better
 
 
 class Attempts:
@@ -134,10 +133,12 @@ class Attempts:
         if not full and answer.status not in BROKEN:
             return None
         body = await self._relay.body(answer, lease)
-        headers = returned(answer, lease.replica.address, call.record, call.headers)
-        if full:
-            headers.setdefault("Retry-After", "1")
-        reply = web.Response(status=answer.status, headers=headers, body=body)
+        call.record.sent = len(body)
+        extra = call.headers
+        if full and "Retry-After" not in answer.headers:
+            call.headers = {**extra, "Retry-After": "1"}
+        reply = whole(call, answer, body)
+        call.headers = extra
         return Failure(Outcome.REFUSED if full else Outcome.FAILED, True, answer=reply)
 
     def _budget(self, pool: Pool) -> Budget:
@@ -159,10 +160,9 @@ def _last(call: Call, failure: Failure) -> web.StreamResponse:
     """What the client gets where no replica is left to ask."""
     if failure.answer is None:
         raise failure.error or _no_answer()
-    record, body = call.record, failure.answer.body
+    record = call.record
     record.status = failure.answer.status
     record.error = ENGINE_FULL if failure.outcome is Outcome.REFUSED else UPSTREAM
-    record.sent = len(body) if isinstance(body, bytes) else 0
     record.first = None
     call.reply = failure.answer
     return failure.answer

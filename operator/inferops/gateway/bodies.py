@@ -15,8 +15,11 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 async def read(request: web.BaseRequest, largest: int = LARGEST) -> bytes:
     """The whole body. Raises `ApiError`, and ConnectionError where the client went away."""
     content = request.content
-    if content.is_eof():
-        return content.read_nowait()
+    if content.is_eof():  # it is here already
+        body = content.read_nowait()
+        if len(body) > largest:
+            raise _too_large(largest)
+        return body
     declared = request.headers.get("Content-Length", "")
     if declared.isdigit() and int(declared) > largest:
         raise _too_large(largest)

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple
 
 from inferops.gateway.errors import ApiError, bad_request
 
@@ -21,8 +20,7 @@ FORM = "multipart/form-data"
 _DECODER = json.JSONDecoder()
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
+class Content(NamedTuple):
     """What was read in a body."""
 
     model: str = ""  # empty: it names none
@@ -64,7 +62,7 @@ def of_bytes(body: bytes) -> Content:
 def parse(body: bytes) -> dict[str, Any]:
     """A body that must be a JSON object. Raises `ApiError`."""
     try:
-        data = json.loads(body)
+        data = _DECODER.decode(body.decode())
     except UnicodeDecodeError:
         raise _no_json("it is not UTF-8") from None
     except json.JSONDecodeError as error:

@@ -27,27 +27,27 @@ ERRORS = {
 
 
 class Deadline:
-    """Of the request that the current task answers."""
+    """Of the request that a task answers."""
 
     __slots__ = ("_all", "_task", "at", "why")
 
-    def __init__(self, among: set[Deadline], at: float) -> None:
+    def __init__(self, among: set[Deadline], at: float, task: asyncio.Task[None]) -> None:
         self.at = at
         self.why: Why | None = None
         self._all = among
-        self._task = asyncio.current_task()
+        self._task = task
         among.add(self)
 
     def expire(self, why: Why) -> None:
         """Cancel the task, unless that was done already."""
-        if self.why is None and self._task is not None and self in self._all:
+        if self.why is None and self in self._all:
             self.why = why
             self._task.cancel()
 
     def caught(self) -> Why | None:
         """After a CancelledError: why we cancelled, which is taken back with that; None: somebody else did."""
         why, self.why = self.why, None
-        if why is not None and self._task is not None:
+        if why is not None:
             self._task.uncancel()
         return why
 
@@ -66,9 +66,9 @@ class Deadlines:
     def __len__(self) -> int:
         return len(self._running)
 
-    def start(self, seconds: float) -> Deadline:
-        """A deadline for the current task. `end` it."""
-        return Deadline(self._running, self._clock() + seconds)
+    def start(self, seconds: float, task: asyncio.Task[None]) -> Deadline:
+        """A deadline for `task`, or for what it waits for. `end` it."""
+        return Deadline(self._running, self._clock() + seconds, task)
 
     def check(self) -> None:
         """Cancel what is past its time. To be called every `LOOK_EVERY`."""

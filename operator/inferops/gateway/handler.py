@@ -53,7 +53,7 @@ class Handler:
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """The reply; it is sent already where it is a stream."""
-        clock, deadline = self._parts.clock, self._parts.deadlines.start(ARRIVING)
+        clock, deadline = self._parts.clock, self._parts.deadlines.start(ARRIVING, request.task)
         record = Record(clock(), method=request.method)
         call = Call(request, record, deadline, last=self.draining)
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import string
 from collections.abc import Mapping
+from http import HTTPStatus
 
 from aiohttp import web
 from multidict import CIMultiDict
@@ -27,7 +28,9 @@ HOP_BY_HOP = (
 OWN = ("host", "content-length", "expect", "x-request-id", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host")
 NOT_SENT = frozenset(name.encode() for name in (*HOP_BY_HOP, *OWN))  # to engines; OWN are written anew
 KEYS = frozenset((b"authorization", b"x-api-key"))  # which stay here where they were checked here
-NOT_RETURNED = frozenset((*HOP_BY_HOP, "content-length", "date", "server", "x-request-id"))
+NOT_RETURNED = frozenset((*HOP_BY_HOP, "content-length", "server", "x-request-id"))
+NOT_RETURNED_RAW = frozenset(name.encode() for name in NOT_RETURNED)
+REASON_PHRASES = {status.value: status.phrase for status in HTTPStatus}
 ID_LENGTH = 128
 ID_CHARACTERS = string.ascii_letters + string.digits + "._-"
 TRACEPARENT = b"traceparent"
@@ -69,19 +72,32 @@ def sent(request: web.BaseRequest, record: Record, size: int, *, keys_checked: b
     )
     if size or request.method not in ("GET", "HEAD", "OPTIONS", "DELETE"):
         lines.append(b"Content-Length: %d\r\n" % size)
-    head = b"".join(lines)
-    if head.count(b"\n") != head.count(b"\r\n") or b"\r\n\r\n" in head:
-        raise bad_request("a header holds a line break", code="invalid_header")
-    return head + b"\r\n"
+    return _checked(b"".join(lines)) + b"\r\n"
 
 
-def returned(answer: Answer, address: str, record: Record, extra: Mapping[str, str]) -> CIMultiDict[str]:
-    """The headers for the client. `address`: of the replica, which no header may tell."""
-    headers = CIMultiDict([(name, value) for name, value in answer.headers.items() if name.lower() not in NOT_RETURNED])
+def returned(answer: Answer, record: Record, extra: Mapping[str, str]) -> CIMultiDict[str]:
+    """The headers for the client, none of which tells the replica's address."""
+    headers = CIMultiDict([each for each in answer.headers.items() if each[0].lower() not in NOT_RETURNED])
     if 300 <= answer.status < 400 and (location := headers.get("Location")):
-        headers["Location"] = location.removeprefix(f"http://{address}")
+        headers["Location"] = location.removeprefix(f"http://{answer.address}")
     headers["Inferops-Revision"] = record.revision
     return own(record, extra, headers)
+
+
+def returned_head(answer: Answer, record: Record, extra: Mapping[str, str], size: int, last: bool) -> bytes:
+    """The head of a whole answer of `size` bytes, with the empty line. `last`: on this connection."""
+    lines = [
+        f"HTTP/1.1 {answer.status} {REASON_PHRASES.get(answer.status, '')}\r\nContent-Length: {size}\r\n"
+        f"X-Request-Id: {record.request_id}\r\nServer: inferops\r\nInferops-Revision: {record.revision}\r\n".encode()
+    ]
+    for name, value in answer.raw_headers:
+        if name.lower() not in NOT_RETURNED_RAW:
+            lines.append(b"%b: %b\r\n" % (name, value))
+    for each in extra.items():
+        lines.append("{}: {}\r\n".format(*each).encode())
+    if last:
+        lines.append(b"Connection: close\r\n")
+    return _checked(b"".join(lines)) + b"\r\n"
 
 
 def own(record: Record, extra: Mapping[str, str], headers: CIMultiDict[str] | None = None) -> CIMultiDict[str]:
@@ -92,6 +108,13 @@ def own(record: Record, extra: Mapping[str, str], headers: CIMultiDict[str] | No
     if extra:
         headers.update(extra)
     return headers
+
+
+def _checked(head: bytes) -> bytes:
+    """Parsers let no line break into a header; if one ever did, it must not become two headers here."""
+    if head.count(b"\n") != head.count(b"\r\n") or head.count(b"\r") != head.count(b"\r\n") or b"\r\n\r\n" in head:
+        raise bad_request("a header holds a line break", code="invalid_header")
+    return head
 
 
 def _named_by_connection(request: web.BaseRequest) -> frozenset[bytes]:

@@ -9,21 +9,23 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
+from inferops.gateway import headers
 from inferops.gateway.call import Call
 from inferops.gateway.content import COUNTED
 from inferops.gateway.deadlines import error_of
 from inferops.gateway.errors import UPSTREAM, ApiError
-from inferops.gateway.headers import returned
 from inferops.gateway.lease import Lease
 from inferops.gateway.meters import Meters, ReplicaSeries
 from inferops.gateway.outcome import Outcome
+from inferops.gateway.reply import Whole
 from inferops.gateway.sse import Events, tokens_of
 from inferops.gateway.upstream import Answer, Broken
 
 WHOLE = 8 << 20  # bytes of an answer that is kept until it is complete
 EVENTS = "text/event-stream"
+BODILESS = (204, 304)
 FLOWING = ("application/x-ndjson", "application/jsonl", "application/stream+json", "audio/")  # other streams
 
 
@@ -48,12 +50,16 @@ class Relay:
         if kind.startswith((EVENTS, *FLOWING)) or (chunked and other):
             call.record.stream = True
             return await self._bytes(call, answer, lease, await self._piece(answer, lease))
-        body = await self._piece(answer, lease)
-        while piece := await self._piece(answer, lease):
-            body += piece
-            if len(body) > WHOLE:
-                return await self._bytes(call, answer, lease, body)
-        return self._whole(call, answer, lease, body)
+        body = answer.at_hand()
+        if body is None:
+            body = await self._piece(answer, lease)
+            while piece := await self._piece(answer, lease):
+                body += piece
+                if len(body) > WHOLE:
+                    return await self._bytes(call, answer, lease, body)
+        else:
+            lease.progress()
+        return self._whole(call, answer, body)
 
     async def body(self, answer: Answer, lease: Lease) -> bytes:
         """A short body as a whole; of a long one the beginning. Raises Broken."""
@@ -62,24 +68,23 @@ class Relay:
             body += piece
         return body
 
-    def _whole(self, call: Call, answer: Answer, lease: Lease, body: bytes) -> Outcome:
+    def _whole(self, call: Call, answer: Answer, body: bytes) -> Outcome:
         record = call.record
         record.first = self._clock() - record.arrived
         record.status, record.sent = answer.status, len(body)
         if answer.status < 300 and call.counts_tokens:
             record.tokens_in, record.tokens_out = tokens_of(body)
-        headers = returned(answer, lease.replica.address, record, call.headers)
-        call.reply = web.Response(status=answer.status, headers=headers, body=body)
+        call.reply = whole(call, answer, body)
         return _outcome(answer.status)
 
-    async def _begin(self, call: Call, answer: Answer, lease: Lease) -> web.StreamResponse:
+    async def _begin(self, call: Call, answer: Answer) -> web.StreamResponse:
         """Send the head of a stream."""
         record = call.record
         record.first = self._clock() - record.arrived
         record.status = answer.status
-        headers = returned(answer, lease.replica.address, record, call.headers)
-        headers.setdefault("X-Accel-Buffering", "no")  # proxies before us are to pass it on at once, too
-        reply = call.reply = web.StreamResponse(status=answer.status, headers=headers)
+        own = headers.returned(answer, record, call.headers)
+        own.setdefault("X-Accel-Buffering", "no")  # proxies before us are to pass it on at once, too
+        reply = call.reply = web.StreamResponse(status=answer.status, headers=own)
         reply._send_headers_immediately = False  # but together with the first bytes of the body
         if call.last:
             reply.force_close()
@@ -88,7 +93,7 @@ class Relay:
 
     async def _bytes(self, call: Call, answer: Answer, lease: Lease, piece: bytes) -> Outcome:
         """Pass on what has no form for errors: when it breaks, so does the client's connection."""
-        reply = await self._begin(call, answer, lease)
+        reply = await self._begin(call, answer)
         try:
             while piece:
                 call.record.sent += len(piece)
@@ -104,8 +109,7 @@ class Relay:
             await reply.write_eof()
             return _outcome(answer.status)
         call.record.broken, call.record.error = True, UPSTREAM
-        if call.request.transport is not None:
-            call.request.transport.abort()
+        _abort(call)
         return failed
 
     async def _events(self, call: Call, answer: Answer, lease: Lease) -> Outcome:
@@ -115,7 +119,7 @@ class Relay:
         piece = await self._piece(answer, lease)
         if not piece:
             raise Broken("the stream ended before it began")
-        reply = await self._begin(call, answer, lease)
+        reply = await self._begin(call, answer)
         outcome, error = Outcome.OK, None
         try:
             await self._flow(call, answer, lease, events, piece)
@@ -133,10 +137,13 @@ class Relay:
         finally:
             record.tokens_in, record.tokens_out = events.tokens_in, events.tokens_out
             call.events = events.events
+        record.broken = outcome is not Outcome.OK
         if error is not None:
             record.error = error.code
+            if _stuck(call):
+                _abort(call)
+                return outcome
             await reply.write((b"\n\n" if events.open else b"") + error.event())
-        record.broken = outcome is not Outcome.OK
         await reply.write_eof()
         return outcome
 
@@ -156,7 +163,7 @@ class Relay:
                 lease.progress()
                 gap = clock() - sent
                 series.token_gap(gap, gap > slowest)
-        if rest := events.rest():
+        if (events.done or not self._must_be_done(call)) and (rest := events.rest()):
             record.sent += len(rest)
             await reply.write(rest)
 
@@ -171,11 +178,32 @@ class Relay:
         return call.backend is not None and call.backend.api.usage_in_streams and call.path in COUNTED
 
 
+def whole(call: Call, answer: Answer, body: bytes) -> web.StreamResponse:
+    """The reply that an answer is, body and all."""
+    request, status = call.request, answer.status
+    if request.version != HttpVersion11 or request.method == "HEAD" or status in BODILESS or 300 <= status < 400:
+        return web.Response(status=status, headers=headers.returned(answer, call.record, call.headers), body=body)
+    last = call.last or not request.keep_alive
+    return Whole(status, headers.returned_head(answer, call.record, call.headers, len(body), last), body, last)
+
+
 def _outcome(status: int) -> Outcome:
     """Of an answer that the client gets. An engine that does not know a method or a version is not at fault."""
     if status < 400:
         return Outcome.OK
     return Outcome.CLIENT if status < 500 or status in (501, 505) else Outcome.FAILED
+
+
+def _stuck(call: Call) -> bool:
+    """Whether the client does not even take what was sent before."""
+    transport = call.request.transport
+    return transport is None or transport.get_write_buffer_size() > 0
+
+
+def _abort(call: Call) -> None:
+    """End the client's connection, so that what it got does not look whole."""
+    if (transport := call.request.transport) is not None:
+        transport.abort()
 
 
 def _broken(why: str) -> ApiError:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 from urllib.parse import quote
 
 from inferops.gateway.errors import ApiError, bad_request, no_such_model, no_such_path
@@ -26,8 +26,7 @@ class By(Enum):
     HEALTH = "the gateway: its own health"
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(NamedTuple):
     """Where a request goes."""
 
     by: By

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from aiohttp import ClientError
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.http_parser import RawResponseMessage
 from aiohttp.streams import StreamReader
-from multidict import CIMultiDictProxy
 
 CONNECT = 5.0  # seconds for a connection
 KEEP = 3.0  # seconds that an unused one is kept: engines close theirs after 5
@@ -37,20 +37,20 @@ class Broken(Exception):
 class Answer:
     """A replica's answer: its head, and the body while it comes. It must be closed."""
 
-    __slots__ = ("_address", "_body", "_protocol", "_upstream", "headers", "raw_headers", "status")
+    __slots__ = ("_body", "_protocol", "_upstream", "address", "headers", "raw_headers", "status")
 
     def __init__(
-        self,
-        upstream: Upstream,
-        address: str,
-        protocol: ResponseHandler,
-        status: int,
-        headers: CIMultiDictProxy[str],
-        body: StreamReader,
+        self, upstream: Upstream, address: str, protocol: ResponseHandler, head: RawResponseMessage, body: StreamReader
     ) -> None:
-        self.status = status
-        self.headers = headers
-        self._upstream, self._address, self._protocol, self._body = upstream, address, protocol, body
+        self.status = head.code
+        self.headers = head.headers
+        self.raw_headers = head.raw_headers
+        self.address = address  # of the replica
+        self._upstream, self._protocol, self._body = upstream, protocol, body
+
+    def at_hand(self) -> bytes | None:
+        """The whole body, where it has arrived already."""
+        return self._body.read_nowait() if self._body.is_eof() and self._body.exception() is None else None
 
     async def piece(self) -> bytes:
         """Bytes of the body as soon as there are some; none: it has ended. Raises Broken."""
@@ -61,7 +61,7 @@ class Answer:
 
     def close(self) -> None:
         """Keep the connection where the answer was read to its end, else close it at once."""
-        self._upstream.give_back(self._address, self._protocol, self._body)
+        self._upstream.give_back(self.address, self._protocol, self._body)
 
 
 class Upstream:
@@ -78,7 +78,9 @@ class Upstream:
 
         `bodiless`: the answer has no body, whatever its head says.
         """
-        protocol = self._take(address) or await self._connect(address)
+        protocol = self._take(address)
+        if protocol is None:
+            protocol = await self._connect(address)
         try:
             protocol.set_response_params(skip_payload=bodiless, auto_decompress=False, max_field_size=FIELD)
             self._write(protocol, head, body)
@@ -97,7 +99,7 @@ class Upstream:
         if message.code == SWITCHING:
             protocol.close()
             raise Broken("it changed the protocol unasked")
-        return Answer(self, address, protocol, message.code, message.headers, payload)
+        return Answer(self, address, protocol, message, payload)
 
     def give_back(self, address: str, protocol: ResponseHandler, body: StreamReader) -> None:
         """Keep a connection that is ready for another request; close any other."""

@@ -315,6 +315,19 @@ def test_all_that_refuse_are_asked_all_the_same() -> None:
     run(scene())
 
 
+def test_one_that_rests_can_go_out() -> None:
+    async def scene() -> None:
+        pool = pool_of(now, backend(THREE))
+        refused, *lost = [await take(pool, exclude={"b", "c"}) for _ in range(3)]
+        refused.done(REFUSED)
+        for lease in lost:
+            lease.done(UNREACHABLE)
+        await asyncio.sleep(1)
+        assert {(await take(pool)).replica.name for _ in range(6)} == {"b", "c"}
+
+    run(scene())
+
+
 def test_lost_connections_may_take_out_all_and_requests_wait_then() -> None:
     async def scene() -> None:
         pool = pool_of(now, backend(THREE))
@@ -578,6 +591,25 @@ def test_a_full_room_says_how_long_it_takes_to_empty() -> None:
             lease.done(OK)
         for task in waiting:
             task.cancel()
+        await turn()
+
+    run(scene())
+
+
+def test_one_slow_answer_says_little_about_the_next() -> None:
+    async def scene() -> None:
+        pool = pool_of(now, backend(revision("v1", 100, "a"), max_concurrency=1, max_queue=1))
+        for seconds in (2, 2, 2, 22):
+            lease = await take(pool)
+            await asyncio.sleep(seconds)
+            lease.done(OK)
+        await take(pool)
+        waiting = waits(pool)
+        await turn()
+        with pytest.raises(QueueFull) as raised:
+            await take(pool)
+        assert raised.value.retry_after == 4  # 2 + a tenth of 20
+        waiting.cancel()
         await turn()
 
     run(scene())

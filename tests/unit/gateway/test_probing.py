@@ -294,3 +294,13 @@ def test_idle_replicas_are_not_asked() -> None:
 
     world = World()
     world.play(scene)
+
+
+def test_one_whose_only_client_left_is_asked_once() -> None:
+    async def scene() -> None:
+        (await world.on("a")).done(Outcome.GONE)
+        await asyncio.sleep(300)
+        assert world.probed == [("a", 3.0)]
+
+    world = World()
+    world.play(scene)

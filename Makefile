@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 RUN := PYTHONPATH=hack $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup binaries demo test test-unit test-cluster lint crds bench bench-sizing cluster clean
+.PHONY: help setup binaries demo test test-unit test-cluster lint crds bench bench-sizing bench-gateway cluster clean
 
 help: ## Show this help.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -53,6 +53,9 @@ bench: binaries ## 1000 InferenceServices: speed, memory, silence. Prints figure
 
 bench-sizing: $(VENV)/ready ## Predicted speed beside measured and the peer's, whole models held out.
 	@$(RUN) hack/bench_sizing.py
+
+bench-gateway: $(VENV)/ready ## What the gateway adds to a request, beside a router written in Rust.
+	@$(RUN) hack/bench_gateway.py
 
 cluster: binaries ## A shell with kubectl in a running control plane.
 	@$(RUN) -m controlplane shell

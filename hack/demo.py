@@ -1,8 +1,9 @@
 """`make demo`: the main job from start to end on a real control plane, as a user would see it.
 
-Starts a cluster with GPU nodes and the operator, applies a sample with kubectl, follows it to Ready, sends a chat
-completion to the serving pod, damages children and shows them repaired, deletes the service and shows that nothing
-is left. With --keep it stays up before the deletion, and `make cluster` opens a shell in it.
+Starts a cluster with GPU nodes, the operator and the gateway, applies a sample with kubectl, follows it to Ready, has
+the gateway stream an answer, lets the service go to zero and wakes it with a request, damages children and shows them
+repaired, deletes the service and shows that nothing is left. With --keep it stays up before the deletion, and
+`make cluster` opens a shell in it.
 """
 
 from __future__ import annotations
@@ -13,16 +14,26 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 
 from rich.console import Console
 
 from controlplane import BenchError, Cluster, enter, find_binaries
 from controlplane.holder import holding
-from harness import ROOT, OperatorProcess, environ, gpu_nodes, install, wait_until
+from harness import (
+    ROOT,
+    GatewayProcess,
+    OperatorProcess,
+    environ,
+    gpu_nodes,
+    install,
+    install_gateway,
+    wait_until,
+)
 
 SAMPLE = ROOT / "manifests" / "samples" / "llama-8b.yaml"
 NAME = "llama-8b"
-CHILDREN = "deployments,services,poddisruptionbudgets,controllerrevisions,pods"
+CHILDREN = "deployments,services,endpointslices,poddisruptionbudgets,controllerrevisions,pods"
 MINE = f"inferops.dev/service={NAME}"
 NODES = "2x8xnvidia-h100-80gb,1x8xnvidia-h200,1x4xnvidia-l4"
 CHAT = {
@@ -30,6 +41,7 @@ CHAT = {
     "messages": [{"role": "user", "content": "Why is the sky blue?"}],
     "max_tokens": 48,
 }
+TO_ZERO = {"minReplicas": 0, "scaleToZeroAfter": "3s"}
 COLUMNS = (
     "-o=custom-columns=NAME:.metadata.name,GPUS:.status.allocatable.nvidia\\.com/gpu,"
     "PRODUCT:.metadata.labels.nvidia\\.com/gpu\\.product"
@@ -66,13 +78,46 @@ def follow(cluster: Cluster, timeout: float = 120) -> None:
     raise TimeoutError(f"{NAME} is not Ready within {timeout:.0f} s")
 
 
-def chat(cluster: Cluster) -> None:
-    """Send a chat completion through the Service, by the API server's proxy."""
-    path = f"/api/v1/namespaces/default/services/{NAME}:http/proxy/v1/chat/completions"
-    console.print(f"[dim]$ kubectl create --raw {path} -f -[/]\n{json.dumps(CHAT)}")
-    answer = json.loads(cluster.kubectl("create", "--raw", path, "-f", "-", input=json.dumps(CHAT)))
-    console.print(f"\n[green]{answer['choices'][0]['message']['content']}[/]")
-    console.print(f"usage: {answer['usage']}", markup=False)
+def ask(gateway: GatewayProcess, **more: object) -> urllib.request.Request:
+    """A chat completion by the model's name, shown as a command."""
+    body = json.dumps({**CHAT, **more})
+    console.print(f"[dim]$ curl http://inferops-gateway.inferops-system/v1/chat/completions -d[/] '{body}'")
+    headers = {"Content-Type": "application/json"}
+    return urllib.request.Request(f"{gateway.url}/v1/chat/completions", body.encode(), headers)
+
+
+def stream(gateway: GatewayProcess) -> None:
+    """Have an answer streamed, and show its words as they come."""
+    with urllib.request.urlopen(ask(gateway, stream=True), timeout=60) as answer:
+        for line in answer:
+            data = line.decode().removeprefix("data: ").strip()
+            choices = json.loads(data)["choices"] if data.startswith("{") else ()
+            for choice in choices:
+                console.print(choice["delta"].get("content", ""), end="", style="green", markup=False)
+    console.print()
+
+
+def zero_and_back(cluster: Cluster, gateway: GatewayProcess) -> None:
+    """Let the service go to zero for want of requests, and wake it with one."""
+    show(cluster, "patch", "infs", NAME, "--type=merge", "-p", json.dumps({"spec": {"scaling": TO_ZERO}}))
+    took = wait_until("zero replicas", lambda: not ready_pods(cluster), 90)
+    console.print(f"no pod answers any more after {took:.1f} s")
+    show(cluster, "get", "infs", NAME)
+    started = time.monotonic()
+    with urllib.request.urlopen(ask(gateway), timeout=60) as answer:
+        content = json.load(answer)["choices"][0]["message"]["content"]
+    console.print(f"[green]{content}[/]\nanswered after {time.monotonic() - started:.1f} s, of which the model loads 6")
+    show(cluster, "patch", "infs", NAME, "--type=merge", "-p", json.dumps({"spec": {"scaling": None}}))
+    follow(cluster)
+
+
+def told(gateway: GatewayProcess) -> None:
+    """Show some of what the gateway counted."""
+    wanted = ("_time_to_first_token_seconds_sum", "_output_tokens_total{", "_requests_total{", "_replica_price")
+    lines = gateway.get("/metrics")[1].splitlines()
+    for line in lines:
+        if not line.startswith("#") and any(word in line for word in wanted) and not line.endswith(" 0"):
+            console.print(f"  {line}", markup=False)
 
 
 def inferops(cluster: Cluster, *args: str) -> None:
@@ -141,8 +186,14 @@ def play(cluster: Cluster, keep: bool) -> None:
             show(cluster, "get", "infs", NAME)
             show(cluster, "get", CHILDREN, "-l", MINE)
             inferops(cluster, "status", NAME)
-            step("A chat completion from the serving pod")
-            chat(cluster)
+            step("The gateway: an answer as it is generated")
+            install_gateway(cluster)
+            with GatewayProcess(cluster, 0) as gateway:
+                stream(gateway)
+                step("To zero replicas without requests, and back with one")
+                zero_and_back(cluster, gateway)
+                step("What the gateway counted")
+                told(gateway)
             step("Damage by hand is repaired")
             repair(cluster)
             if keep:

@@ -8,7 +8,7 @@ import sys
 import uvloop
 
 from inferops.gateway.files import BadFile
-from inferops.gateway.process import Gateway, Options, end_on_signals
+from inferops.gateway.process import Gateway, Options, end_on_signals, spare_pauses
 
 log = logging.getLogger("inferops")
 
@@ -24,6 +24,7 @@ def gateway(options: Options, log_level: str) -> int:
     async def main() -> None:
         process = Gateway(options)
         end_on_signals(process)
+        spare_pauses()
         await process.run()
 
     try:

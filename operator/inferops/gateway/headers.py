@@ -12,7 +12,7 @@ from multidict import CIMultiDict
 
 from inferops.gateway.errors import bad_request
 from inferops.gateway.record import Record
-from inferops.gateway.upstream import Answer
+from inferops.gateway.upstream import Answer, Broken
 
 HOP_BY_HOP = (
     "connection",
@@ -61,10 +61,10 @@ def sent(request: web.BaseRequest, record: Record, size: int, *, keys_checked: b
             continue
         lines.append(b"%b: %b\r\n" % (name, value))
     known = request.headers
-    peer, before = request.remote or "", known.get("X-Forwarded-For")
+    way = ", ".join([*known.getall("X-Forwarded-For", ()), request.remote or ""])
     lines.append(
         f"X-Request-Id: {record.request_id}\r\n"
-        f"X-Forwarded-For: {f'{before}, {peer}' if before else peer}\r\n"
+        f"X-Forwarded-For: {way}\r\n"
         f"X-Forwarded-Proto: {known.get('X-Forwarded-Proto', 'http')}\r\n"
         f"X-Forwarded-Host: {known.get('X-Forwarded-Host') or known.get('Host', '')}\r\n".encode(
             "utf-8", "surrogateescape"
@@ -72,7 +72,11 @@ def sent(request: web.BaseRequest, record: Record, size: int, *, keys_checked: b
     )
     if size or request.method not in ("GET", "HEAD", "OPTIONS", "DELETE"):
         lines.append(b"Content-Length: %d\r\n" % size)
-    return _checked(b"".join(lines)) + b"\r\n"
+    lines.append(b"\r\n")
+    head = b"".join(lines)
+    if _broken(head, len(lines) + 3):
+        raise bad_request("a header holds a line break", code="invalid_header")
+    return head
 
 
 def returned(answer: Answer, record: Record, extra: Mapping[str, str]) -> CIMultiDict[str]:
@@ -85,7 +89,7 @@ def returned(answer: Answer, record: Record, extra: Mapping[str, str]) -> CIMult
 
 
 def returned_head(answer: Answer, record: Record, extra: Mapping[str, str], size: int, last: bool) -> bytes:
-    """The head of a whole answer of `size` bytes, with the empty line. `last`: on this connection."""
+    """The head of a whole answer of `size` bytes, with the empty line. `last`: on this connection. Raises Broken."""
     lines = [
         f"HTTP/1.1 {answer.status} {REASON_PHRASES.get(answer.status, '')}\r\nContent-Length: {size}\r\n"
         f"X-Request-Id: {record.request_id}\r\nServer: inferops\r\nInferops-Revision: {record.revision}\r\n".encode()
@@ -97,7 +101,11 @@ def returned_head(answer: Answer, record: Record, extra: Mapping[str, str], size
         lines.append("{}: {}\r\n".format(*each).encode())
     if last:
         lines.append(b"Connection: close\r\n")
-    return _checked(b"".join(lines)) + b"\r\n"
+    lines.append(b"\r\n")
+    head = b"".join(lines)
+    if _broken(head, len(lines) + 4):
+        raise Broken("a header holds a line break")
+    return head
 
 
 def own(record: Record, extra: Mapping[str, str], headers: CIMultiDict[str] | None = None) -> CIMultiDict[str]:
@@ -110,11 +118,9 @@ def own(record: Record, extra: Mapping[str, str], headers: CIMultiDict[str] | No
     return headers
 
 
-def _checked(head: bytes) -> bytes:
+def _broken(head: bytes, lines: int) -> bool:
     """Parsers let no line break into a header; if one ever did, it must not become two headers here."""
-    if head.count(b"\n") != head.count(b"\r\n") or head.count(b"\r") != head.count(b"\r\n") or b"\r\n\r\n" in head:
-        raise bad_request("a header holds a line break", code="invalid_header")
-    return head
+    return head.count(b"\n") != lines or head.count(b"\r") != lines
 
 
 def _named_by_connection(request: web.BaseRequest) -> frozenset[bytes]:

@@ -44,6 +44,7 @@ from inferops.kube.session import load_configuration, user_agent
 
 log = logging.getLogger(__name__)
 
+GLANCE = 0.05  # seconds between two looks whether all is done
 CUT = 2.0  # seconds that requests which are cut off get to say so
 SWEEP_EVERY = 4  # looks at the deadlines
 GARBAGE = (20_000, 20, 50)  # objects of the first generation, and how many times it is collected for one of the next
@@ -113,7 +114,6 @@ class Gateway:
             for name, run in (("configuration", source.run), ("probes", prober.run), ("deadlines", self._tick)):
                 task = asyncio.create_task(_kept(name, run), name=name)
                 stack.push_async_callback(_cancel, task)
-            _calm()
             await self._until(1)
             await self._drain(handler, port)
 
@@ -166,7 +166,7 @@ class Gateway:
                 return
             self._news.clear()
             try:
-                await asyncio.wait_for(self._news.wait(), None if left is None else min(left, LOOK_EVERY))
+                await asyncio.wait_for(self._news.wait(), None if left is None else min(left, GLANCE))
             except TimeoutError:
                 continue
 
@@ -193,8 +193,8 @@ def end_on_signals(gateway: Gateway) -> None:
         loop.add_signal_handler(name, gateway.stop)
 
 
-def _calm() -> None:
-    """Spare requests the pauses of the garbage collector: what is here now stays, and requests leave few cycles."""
+def spare_pauses() -> None:
+    """Spare requests the pauses of the garbage collector: all that is here now stays, and requests leave few cycles."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GARBAGE)

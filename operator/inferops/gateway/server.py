@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from inferops.gateway.demand import Demand
 from inferops.gateway.exposition import Exposition
@@ -15,6 +17,9 @@ BACKLOG = 1024  # connections that may wait to be accepted
 KEEP = 620.0  # seconds that an idle client's connection stays: longer than load balancers keep theirs
 LINGER = 5.0  # seconds in which the rest of a refused body is read, so that the client sees why
 LINE = 16384  # bytes of the request line, and of a header
+
+log = logging.getLogger(__name__)
+log.addFilter(lambda record: not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError)))
 
 Answer = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -34,6 +39,7 @@ class Port:
     async def close(self, patience: float) -> None:
         """Close all connections, after so many seconds also those that are still being answered."""
         self._listening.close()
+        self._server.pre_shutdown()  # ends the connections that wait for a request
         await self._server.shutdown(patience)
 
 
@@ -43,6 +49,7 @@ async def open_port(answer: Answer, address: str, port: int) -> Port:
         answer,
         handler_cancellation=True,
         access_log=None,
+        logger=log,  # without what is no HTTP: its sender was told, and what it holds is not for logs
         keepalive_timeout=KEEP,
         lingering_time=LINGER,
         auto_decompress=False,

@@ -161,7 +161,7 @@ class Engine:
                 seen = Seen(method, target, headers, await reader.readexactly(size), writer, reader)
                 self.seen.append(seen)
                 await self._script[min(len(self.seen), len(self._script)) - 1](seen)
-        except (asyncio.IncompleteReadError, ConnectionError):
+        except (asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError):
             pass
         finally:
             self.left.set()

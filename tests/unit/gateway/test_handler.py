@@ -153,6 +153,18 @@ async def test_paths_out_of_the_api_are_refused():
     assert not engine.seen
 
 
+async def test_what_is_no_http_is_refused_and_not_told_in_logs(caplog):
+    engine = Engine()
+    async with serving(engine) as running:
+        for head in (b"secret", b"GET / HTTP/1.1\r\nHost: a\r\nX: a\x00b", b"GET / HTTP/1.1\r\nContent-Length: -5"):
+            reader, writer = await asyncio.open_connection("127.0.0.1", running.port.number)
+            writer.write(head + b"\r\n\r\n")
+            assert (await reader.read()).split(b" ")[1] == b"400"
+            writer.close()
+    assert not caplog.records
+    assert not engine.seen
+
+
 async def test_the_body_is_bounded():
     engine = Engine()
     async with serving(engine) as running:

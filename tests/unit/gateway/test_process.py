@@ -1,0 +1,185 @@
+"""The process from start to end: what its ports answer, and that SIGTERM loses nothing that was begun."""
+
+import asyncio
+import json
+from contextlib import asynccontextmanager, suppress
+
+import aiohttp
+import pytest
+import yaml
+
+from inferops.cli.gateway import gateway as run_gateway
+from inferops.gateway.files import BadFile
+from inferops.gateway.process import Gateway, Options
+from unit.gateway import resources
+from unit.gateway.engines import CHAT, DONE, Engine, chunk, engines, streams, token
+
+STREAMED = {**CHAT, "stream": True}
+
+
+def configuration(tmp_path, engine):
+    """A service that an engine serves, as a file."""
+    host, _, port = engine.address.partition(":")
+    endpoint = {**resources.pods("llama-1")[0], "addresses": [host]}
+    documents = [
+        resources.service(revisions={"aaa": 100}),
+        resources.endpoint_slice("llama-1", [endpoint], ports=[{"name": "http", "port": int(port)}]),
+    ]
+    path = tmp_path / "configuration.yaml"
+    path.write_text(yaml.safe_dump_all(documents))
+    return path
+
+
+class Running:
+    """A gateway's process without the process."""
+
+    def __init__(self, process, session, task):
+        self.process, self.session, self.task = process, session, task
+
+    def post(self, body):
+        return self.session.post(f"http://127.0.0.1:{self.process.port}/v1/chat/completions", json=body)
+
+    def get(self, path):
+        return self.session.get(f"http://127.0.0.1:{self.process.metrics_port}{path}")
+
+    async def status(self, path):
+        async with self.get(path) as answer:
+            return answer.status
+
+    async def listens(self):
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", self.process.port)
+        except ConnectionError:
+            return False
+        writer.close()
+        return True
+
+
+@asynccontextmanager
+async def running(tmp_path, *script, **options):
+    engine = Engine(*script)
+    async with engines(engine), aiohttp.ClientSession() as session:
+        files = (configuration(tmp_path, engine),)
+        given = {"drain_delay": 0.0, "access_log": "off", **options}
+        process = Gateway(Options(address="127.0.0.1", port=0, metrics_port=0, files=files, **given))
+        task = asyncio.create_task(process.run())
+        while not process.port and not task.done():
+            await asyncio.sleep(0)
+        try:
+            yield Running(process, session, task)
+        finally:
+            process.stop()
+            process.stop()
+            await task
+
+
+async def test_its_ports(tmp_path):
+    async with running(tmp_path) as gateway:
+        async with gateway.post(CHAT) as answer:
+            assert answer.status == 200
+        assert [await gateway.status(path) for path in ("/healthz", "/readyz")] == [200, 200]
+        async with gateway.get("/metrics") as answer:
+            text = await answer.text()
+        assert 'inferops_gateway_arrivals_total{namespace="chat",service="llama"} 1\n' in text
+        async with gateway.get("/demand") as answer:
+            told = json.loads(await answer.content.readline())
+        assert told["services"]["chat/llama"]["waiting"] == 0
+
+
+async def test_it_is_not_ready_before_it_knows_where_requests_go(tmp_path, monkeypatch):
+    monkeypatch.setattr("inferops.gateway.files.Files._take_in", lambda *_: None)
+    async with running(tmp_path) as gateway:
+        assert [await gateway.status(path) for path in ("/healthz", "/readyz")] == [200, 503]
+        async with gateway.post(CHAT) as answer:
+            assert answer.status == 503
+
+
+async def test_for_a_while_after_sigterm_requests_are_taken(tmp_path):
+    async with running(tmp_path, drain_delay=3600.0) as gateway:
+        gateway.process.stop()
+        while await gateway.status("/readyz") == 200:
+            pass
+        async with gateway.post(CHAT) as answer:
+            assert (answer.status, answer.headers["Connection"]) == (200, "close")
+        assert await gateway.status("/healthz") == 200
+        assert not gateway.task.done()
+
+
+async def begun(gateway):
+    """A stream that has begun and does not end."""
+    answer = await gateway.post(STREAMED)
+    assert await answer.content.readany() == token("a")
+    return answer
+
+
+async def test_streams_are_finished(tmp_path):
+    go_on = asyncio.Event()
+
+    async def then(seen):
+        await go_on.wait()
+        await seen.send(chunk(token("b")) + chunk(DONE) + b"0\r\n\r\n")
+
+    async with running(tmp_path, streams(token("a"), then=then)) as gateway:
+        answer = await begun(gateway)
+        gateway.process.stop()
+        while await gateway.listens():
+            await asyncio.sleep(0)
+        assert not gateway.task.done()
+        assert await gateway.status("/metrics") == 200
+        go_on.set()
+        assert await answer.content.read() == token("b") + DONE
+        await gateway.task
+
+
+@pytest.mark.parametrize(
+    ("case", "options", "stops"),
+    [
+        ("their time is over", {"drain_timeout": 0.0}, 1),
+        ("it was told twice", {"drain_delay": 3600.0, "drain_timeout": 3600.0}, 2),
+    ],
+)
+async def test_streams_that_do_not_end_are_told(tmp_path, case, options, stops):
+    async with running(tmp_path, streams(token("a"), then=_never), **options) as gateway:
+        answer = await begun(gateway)
+        for _ in range(stops):
+            gateway.process.stop()
+        last = (await answer.content.read()).removeprefix(b"data: ")
+        await gateway.task
+    assert json.loads(last)["error"]["code"] == "request_ending"
+
+
+async def _never(seen):
+    with suppress(ConnectionError):
+        await seen.reader.read()
+
+
+async def test_a_part_that_fails_does_not_take_the_others_along(tmp_path, monkeypatch, caplog):
+    async def fails(_):
+        raise RuntimeError("no more")
+
+    monkeypatch.setattr("inferops.gateway.files.Files.run", fails)
+    async with running(tmp_path) as gateway:
+        async with gateway.post(CHAT) as answer:
+            assert answer.status == 200
+        assert "configuration failed" in caplog.text
+
+
+async def test_a_port_that_is_taken(tmp_path):
+    async with running(tmp_path) as gateway:
+        taken = Options(
+            address="127.0.0.1", port=gateway.process.port, metrics_port=0, files=gateway.process.options.files
+        )
+        with pytest.raises(OSError, match="address already in use"):
+            await Gateway(taken).run()
+
+
+async def test_a_file_that_cannot_be_read(tmp_path):
+    with pytest.raises(BadFile, match="nowhere"):
+        await Gateway(Options(files=(tmp_path / "nowhere.yaml",), access_log="off")).run()
+
+
+def test_bad_options_are_named(tmp_path, capfd):
+    assert run_gateway(Options(files=(tmp_path / "nowhere.yaml",), access_log="off"), "info") == 2
+    assert "nowhere.yaml" in capfd.readouterr().err
+    assert run_gateway(Options(), "loud") == 2
+    assert "--log-level: 'loud' is none of" in capfd.readouterr().err

@@ -10,7 +10,7 @@ loaded for ever. So it rests for a moment after each refusal, while another can 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from math import inf
 
@@ -36,7 +36,9 @@ class Want:
 class Group:
     """The replicas of one revision that may get requests."""
 
-    def __init__(self) -> None:
+    def __init__(self, turned: Callable[[Member], None]) -> None:
+        """`turned` is called when a member is not asked any more, and when it is again."""
+        self._turned = turned
         self.members: Mapping[str, Member] = {}  # by name
         # Each of them is in one of these.
         self._up = Balance()
@@ -97,10 +99,12 @@ class Group:
         if closed and member in self._out:
             del self._out[member]
             self._up.add(member)
+            self._turned(member)
         elif not closed and member not in self._out:
             if self._resting.pop(member, None) is None:
                 self._up.remove(member)
             self._out[member] = None
+            self._turned(member)
 
     def others(self, exclude: Collection[str]) -> bool:
         """Whether a replica beside these is asked, be it full now."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from math import ceil, inf
@@ -15,6 +16,8 @@ from inferops.gateway.patience import LONGEST, Patience
 from inferops.gateway.room import Room
 from inferops.gateway.split import Split, entitled
 from inferops.gateway.table import Backend, Replica, Revision
+
+log = logging.getLogger(__name__)
 
 PAUSE = 0.25  # seconds before a request comes back to a replica that did not take its connection
 
@@ -33,7 +36,8 @@ class Pool:
         self._jitter = jitter
         self._room: Room[Want, Lease] = Room(lambda lease: lease.done(Outcome.GONE), on_demand)
         self._patience = Patience(clock)
-        self._split = Split(jitter())
+        self._start = jitter()  # where turns begin: gateways do not all send their first request to the same replica
+        self._split = Split(self._start)
         self._groups: dict[str, Group] = {}  # by hash of the revision
         self._revisions: dict[str, Revision] = {}
         self._leaving: dict[Replica, Member] = {}  # not in the table any more, with requests in flight
@@ -85,11 +89,12 @@ class Pool:
         self.backend, self._peers = backend, peers
         self._limit = ceil(backend.max_concurrency / peers) if backend.max_concurrency else inf
         self._revisions = {revision.hash: revision for revision in backend.revisions}
-        self._groups = {name: self._groups.get(name) or Group() for name in self._revisions}
+        self._groups = {name: self._groups.get(name) or Group(self._tell) for name in self._revisions}
         now = self.now()
         for name, revision in self._revisions.items():
             members = [known.get(each) or Member(each, name, self._jitter) for each in revision.replicas]
-            self._groups[name].update(members, now)
+            first = int(self._start * len(members))
+            self._groups[name].update(members[first:] + members[:first], now)
         here = {member for group in self._groups.values() for member in group.members.values()}
         self._leaving = {each: m for each, m in known.items() if m not in here and m.in_flight}
         staffed = [name for name, group in self._groups.items() if group.members]
@@ -183,6 +188,13 @@ class Pool:
         if left <= 0:
             raise self._late()
         return await self._room.wait(want, left, self._late)
+
+    def _tell(self, member: Member) -> None:
+        cause, replica = member.breaker.cause, f"{member.replica.name} at {member.replica.address}"
+        if cause is None:
+            log.info("%s: replica %s is asked again", self._name, replica)
+        else:
+            log.warning("%s: replica %s is not asked any more (%s)", self._name, replica, cause)
 
     @property
     def _name(self) -> str:

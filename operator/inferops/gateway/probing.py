@@ -3,7 +3,8 @@
 For "openai" that is a completion of one token, or an embedding where the engine has no completions; the engine's token
 counters tell one whose batch is full from one that hangs. For "open-inference" it is /v2/health/ready, and for others
 `/`: there a server that answers while the engine behind it hangs goes unseen, since nothing can be asked of a model
-whose inputs are not known.
+whose inputs are not known. The same holds for an "openai" engine that has neither completions nor embeddings, and for
+one rank of several behind one server.
 """
 
 from __future__ import annotations

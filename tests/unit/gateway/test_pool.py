@@ -11,9 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inferops.gateway.fleet import Fleet
 from inferops.gateway.lease import Lease
 from inferops.gateway.outcome import Asleep, NoOther, NoReplica, Outcome, QueueFull, QueueTimeout, Withdrawn
 from inferops.gateway.pool import Pool
+from inferops.gateway.table import Table
 from unit.gateway.pools import backend, pool_of, revision, take
 from unit.kube.virtualtime import now, run
 
@@ -70,6 +72,19 @@ def test_without_load_all_take_turns() -> None:
             names.append(lease.replica.name)
             lease.done(OK)
         assert Counter(names) == {"a": 3, "b": 3, "c": 3}
+
+    run(scene())
+
+
+def test_gateways_do_not_all_begin_with_the_same_replica() -> None:
+    async def scene() -> None:
+        firsts = []
+        for start in (0.0, 0.4, 0.9):
+            fleet = Fleet(now, jitter=lambda start=start: start)
+            fleet.update(Table([backend(THREE)]))
+            for pool in fleet.pools():
+                firsts.append((await take(pool)).replica.name)
+        assert firsts == ["a", "b", "c"]
 
     run(scene())
 
@@ -219,6 +234,23 @@ def test_one_that_fails_is_not_asked_until_it_proves_itself_with_one_request() -
         assert (await take(pool)).replica.name == "a"
 
     run(scene())
+
+
+def test_it_is_told_who_is_out_and_who_is_back(caplog: pytest.LogCaptureFixture) -> None:
+    async def scene() -> None:
+        pool = pool_of(now, backend(THREE))
+        await fails(pool, "a")
+        await asyncio.sleep(1)
+        (await take(pool)).done(FAILED)
+        await asyncio.sleep(2)
+        (await take(pool)).done(OK)
+
+    with caplog.at_level("INFO", "inferops.gateway"):
+        run(scene())
+    assert caplog.messages == [
+        "chat/llama: replica a at a.pods:8000 is not asked any more (errors)",
+        "chat/llama: replica a at a.pods:8000 is asked again",
+    ]
 
 
 def test_a_stream_that_begins_is_proof_enough() -> None:

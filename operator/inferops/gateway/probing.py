@@ -27,6 +27,7 @@ LIMIT = 5.0  # seconds for an answer
 COUNTED_AFTER = 3.0  # seconds between two looks at the engine's counters, both within LIMIT
 SETTLE = 0.05  # seconds in which what had arrived meanwhile is noticed
 AT_ONCE = 256  # probes
+BREATH = 32  # services looked at before requests have their turn again
 METRICS_MAX = 4 << 20  # bytes; of a page that is longer nothing is made
 NO_SUCH_API = (400, 404, 405, 501)  # what engines say that serve embeddings alone
 QUESTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
@@ -50,15 +51,17 @@ class Prober:
         """Until it is cancelled."""
         try:
             while True:
-                self._look()
+                await self._look()
                 await asyncio.sleep(LOOK_EVERY)
         finally:
             for task in self._tasks:
                 task.cancel()
 
-    def _look(self) -> None:
-        now = self._clock()
-        for pool in self._fleet.watched():
+    async def _look(self) -> None:
+        for count, pool in enumerate(self._fleet.watched(), start=1):
+            if count % BREATH == 0:
+                await asyncio.sleep(0)
+            now = self._clock()
             for member in suspects(pool, now):
                 if len(self._tasks) >= AT_ONCE:
                     return

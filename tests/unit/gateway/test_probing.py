@@ -16,7 +16,7 @@ from inferops.gateway.lease import Lease
 from inferops.gateway.outcome import Outcome
 from inferops.gateway.pool import Pool
 from inferops.gateway.probing import LIMIT, Prober
-from inferops.gateway.table import Backend, Replica, Table
+from inferops.gateway.table import Backend, Replica, ServiceKey, Table
 from unit.gateway.pools import KEY, backend, fleet_of, revision, take
 from unit.kube.virtualtime import now, run
 
@@ -301,6 +301,20 @@ def test_one_whose_only_client_left_is_asked_once() -> None:
         (await world.on("a")).done(Outcome.GONE)
         await asyncio.sleep(300)
         assert world.probed == [("a", 3.0)]
+
+    world = World()
+    world.play(scene)
+
+
+def test_each_of_many_services_is_looked_after() -> None:
+    async def scene() -> None:
+        keys = [ServiceKey("chat", f"llama-{number}") for number in range(100)]
+        world.fleet.update(Table([backend(revision("v1", 100, "a"), key=key) for key in keys]))
+        world.says["a"] = silent
+        clients = [Client(await take(pool)) for pool in world.fleet.pools()]
+        await asyncio.sleep(10)
+        assert len(clients) == 100
+        assert all(client.lost_at is not None for client in clients)
 
     world = World()
     world.play(scene)

@@ -57,9 +57,17 @@ spec:
     minClusters: 2
   traffic:
     hostnames: [llama.example.com, "*.models.example.com"]
-    gatewayRef: {name: public, namespace: gateways}
+    gatewayRef: {name: public, namespace: gateways, sectionName: https}
+    matchModelName: true
     queueTimeout: 30s
     maxQueue: 500
+    maxConcurrency: 64
+    requestTimeout: 90m
+    sessionHeader: X-Session-Id
+    access:
+      apiKeysSecret: llama-keys
+      requestsPerMinute: 60
+      clients: [{name: batch, requestsPerMinute: 600, tokensPerMinute: 5000000}]
 """
 RUNTIME = """
 apiVersion: serving.inferops.dev/v1alpha1
@@ -146,6 +154,8 @@ GOOD: tuple[dict[str, Any], ...] = (
     resource(SERVICE_KIND, "nulls-are-left-out", {"spec.slo": None, "spec.model.revision": None}),
     resource(SERVICE_KIND, "no-canary", {"spec.rollout.steps": []}),
     resource(SERVICE_KIND, "a" * 50, {}),
+    resource(SERVICE_KIND, "no-waiting", {"spec.traffic": {"maxQueue": 0, "queueTimeout": "0s"}}),
+    resource(SERVICE_KIND, "a-picker", {"spec.traffic": {"endpointPicker": {"name": "picker"}}}),
     resource(RUNTIME_KIND, "only-the-engine", {"spec": {"engine": "triton"}}),
     resource(CLUSTER_KIND, "the-hub", {"spec": {"access": {"hub": True}}}),
 )

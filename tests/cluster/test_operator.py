@@ -362,7 +362,7 @@ def test_what_is_not_acted_on_is_said(user: User) -> None:
     user.apply("later", scaling={"minReplicas": 1, "maxReplicas": 5}, traffic={"hostnames": ["a.example.com"]})
     user.ready("later")
     fields = {part["field"] for part in user.get("infs", "later")["status"]["notActedOn"]}
-    assert fields == {"spec.scaling.maxReplicas", "spec.traffic"}
+    assert fields == {"spec.scaling.maxReplicas", "spec.traffic.hostnames"}
     member = {
         "apiVersion": "serving.inferops.dev/v1alpha1",
         "kind": "InferenceCluster",

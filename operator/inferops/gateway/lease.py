@@ -18,6 +18,9 @@ class Owner(Protocol):
     def now(self) -> Callable[[], float]:
         """Its clock."""
 
+    def group(self, member: Member) -> Group | None:
+        """Where the member is now: its revision may have gone and come back."""
+
     def returned(self, lease: Lease, outcome: Outcome) -> None:
         """The attempt ended."""
 
@@ -36,12 +39,12 @@ class Lease:
         # on TimeoutError: the replica hangs where lease.lost, else the time is up; both are Outcome.TIMEOUT
     """
 
-    __slots__ = ("_epoch", "_owner", "began", "ended", "group", "lost", "member", "on_lost", "queued", "revision")
+    __slots__ = ("_epoch", "_group", "_owner", "began", "ended", "lost", "member", "on_lost", "queued", "revision")
 
     def __init__(self, owner: Owner, revision: Revision, group: Group, member: Member, now: float) -> None:
         self._owner = owner
         self.revision = revision
-        self.group = group
+        self._group = group
         self.member = member
         self._epoch = member.breaker.epoch
         self.queued = 0.0  # seconds in the room
@@ -73,7 +76,7 @@ class Lease:
         now = self._owner.now()
         member = self.member
         member.held.discard(self)
-        self.group.free(member, outcome, self._epoch, now)
+        (self._owner.group(member) or self._group).free(member, outcome, self._epoch, now)
         if outcome in (Outcome.UNREACHABLE, Outcome.TIMEOUT):
             member.unanswered = True
         elif outcome is not Outcome.GONE:

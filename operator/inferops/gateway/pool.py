@@ -40,7 +40,7 @@ class Pool:
         self._split = Split(self._start)
         self._groups: dict[str, Group] = {}  # by hash of the revision
         self._revisions: dict[str, Revision] = {}
-        self._leaving: dict[Replica, Member] = {}  # not in the table any more, with requests in flight
+        self._leaving: dict[tuple[str, Replica], Member] = {}  # not in the table any more, with requests in flight
         self._limit = inf  # requests in flight of a replica, from this gateway
         self._used = clock()
         self._closed = False
@@ -85,14 +85,14 @@ class Pool:
 
     def update(self, backend: Backend, peers: int) -> None:
         """Go by this from now on. What runs on replicas that went away goes on."""
-        known = {member.replica: member for member in self.members()}
+        known = {(member.revision, member.replica): member for member in self.members()}
         self.backend, self._peers = backend, peers
         self._limit = ceil(backend.max_concurrency / peers) if backend.max_concurrency else inf
         self._revisions = {revision.hash: revision for revision in backend.revisions}
         self._groups = {name: self._groups.get(name) or Group(self._tell) for name in self._revisions}
         now = self.now()
         for name, revision in self._revisions.items():
-            members = [known.get(each) or Member(each, name, self._jitter) for each in revision.replicas]
+            members = [known.get((name, each)) or Member(each, name, self._jitter) for each in revision.replicas]
             first = int(self._start * len(members))
             self._groups[name].update(members[first:] + members[:first], now)
         here = {member for group in self._groups.values() for member in group.members.values()}
@@ -111,14 +111,18 @@ class Pool:
         self._room.fail(self._withdrawn)
         self.update(replace(self.backend, revisions=()), self._peers)
 
+    def group(self, member: Member) -> Group | None:
+        """The revision's replicas that a member is or was one of."""
+        return self._groups.get(member.revision)
+
     def blame(self, member: Member, outcome: Outcome) -> None:
         """A member failed in a way that no request's outcome tells."""
-        if (group := self._groups.get(member.revision)) is not None:
+        if (group := self.group(member)) is not None:
             group.blame(member, outcome, self.now())
 
     def settle(self, member: Member) -> None:
         """A member's breaker may have opened or closed."""
-        if (group := self._groups.get(member.revision)) is not None:
+        if (group := self.group(member)) is not None:
             group.settle(member)
         self._serve()
 
@@ -128,8 +132,9 @@ class Pool:
         self.in_flight -= 1
         if outcome is Outcome.OK:
             self._patience.served(now - lease.began)
-        if self._leaving and not lease.member.in_flight:
-            self._leaving.pop(lease.member.replica, None)
+        member = lease.member
+        if self._leaving and not member.in_flight:
+            self._leaving.pop((member.revision, member.replica), None)
         self._serve()
 
     def _at_once(self, want: Want) -> Lease | None:

@@ -680,6 +680,35 @@ def test_a_replica_that_comes_back_is_known_by_name_and_address() -> None:
     run(scene())
 
 
+def test_a_revision_that_comes_back_with_requests_in_flight_goes_on_counting() -> None:
+    async def scene() -> None:
+        pool = pool_of(now, backend(revision("v1", 100, "a", "b")))
+        leases = [await take(pool) for _ in range(4)]
+        pool.update(backend(revision("v2", 100, "c")), 1)
+        leases[0].done(OK)
+        pool.update(backend(revision("v1", 100, "a", "b")), 1)
+        for lease in leases:
+            lease.done(OK)
+        names = [(await take(pool)).replica.name for _ in range(4)]
+        assert Counter(names) == {"a": 2, "b": 2}
+        assert sorted(member.in_flight for member in pool.members()) == [2, 2]
+
+    run(scene())
+
+
+def test_a_replica_that_is_told_of_under_another_revision_harms_nothing() -> None:
+    async def scene() -> None:
+        pool = pool_of(now, backend(revision("v1", 100, "a")))
+        lease = await take(pool)
+        pool.update(backend(revision("v2", 100, "a")), 1)
+        again = await take(pool)
+        lease.done(OK)
+        again.done(OK)
+        assert [(member.revision, member.in_flight) for member in pool.members()] == [("v2", 0)]
+
+    run(scene())
+
+
 def test_a_new_pod_of_an_old_name_begins_anew() -> None:
     async def scene() -> None:
         pool = pool_of(now, backend(revision("v1", 100, "a")))
@@ -739,7 +768,8 @@ async def _live(history: list[tuple[str, object, object]], limit: int | None) ->
                 canary = [name for name in names if name > "b"]
                 stable = [name for name in names if name <= "b"]
                 two = (revision("v1", 100 - weight, *stable), revision("v2", weight, *canary))
-                pool.update(backend(*two, max_concurrency=limit), 1)
+                some = [each for each in two if each.replicas or weight % 2]  # revisions come and go too
+                pool.update(backend(*some, max_concurrency=limit), 1)
             case "pass", int(seconds), _:
                 await asyncio.sleep(seconds)
         await turn()

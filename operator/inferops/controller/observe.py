@@ -20,7 +20,8 @@ from inferops.controller.store import WORKLOADS, Child, Key, Store
 from inferops.core.engine import Obstacle
 from inferops.core.observation import Demand, Observation, PodView, RevisionView, RouteView, WorkloadView
 from inferops.core.revision import revision_name
-from inferops.kube.kinds import BUDGET, CLAIM_TEMPLATE, HTTP_ROUTE, INFERENCE_POOL, RECORD, SERVICE
+from inferops.kube.kinds import BUDGET, CLAIM_TEMPLATE, ENDPOINT_SLICE, HTTP_ROUTE, INFERENCE_POOL, RECORD, SERVICE
+from inferops.render.gatewayslice import slice_name
 from inferops.render.record import Record, read_record
 from inferops.runtimes import ENGINES
 
@@ -103,7 +104,19 @@ def observe(
         default_gateway=gateway,
         gateways=told.addresses if told is not None else (),
         demand=told.of(key) if told is not None else None,
+        held_since=_held_since(store, key, service.metadata.uid),
     )
+
+
+def _held_since(store: Store, key: Key, uid: str) -> datetime | None:
+    """The slice with the gateways' addresses is there for as long as the Service leads to them."""
+    found = store.children(key, ENDPOINT_SLICE).get(slice_name(key.name))
+    if found is None or found.owner != uid or found.deleting:
+        return None
+    try:
+        return datetime.fromisoformat(str(found.view))
+    except ValueError:
+        return None
 
 
 def _route(store: Store, key: Key, uid: str) -> RouteView | None:

@@ -268,6 +268,8 @@ def _child(kind: Kind, raw: Raw) -> Child:
         view = str(((raw.get("spec") or {}).get("selector") or {}).get(REVISION_LABEL, ""))
     elif kind is HTTP_ROUTE:
         view = route_view(raw)
+    elif kind is ENDPOINT_SLICE:
+        view = str(meta.get("creationTimestamp") or "")
     return Child(
         uid=str(meta.get("uid", "")),
         owner=owners[0] if owners else "",

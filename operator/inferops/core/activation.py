@@ -45,14 +45,16 @@ def wanted(seen: Observation, target: str) -> Wanted:
 
 
 def _rested(seen: Observation, target: str) -> float | None:
-    """Seconds since the revision that is asked for was shown to serve, by the record; None: it is not."""
+    """Seconds since the revision that is asked for was shown to serve, by the record, and the gateways see who asks.
+    None: one of these is not so."""
     status = seen.service.status
-    if not target or status.latest_revision != target or status.observed_generation != seen.service.metadata.generation:
+    newest = status.latest_revision == target and status.observed_generation == seen.service.metadata.generation
+    if not target or not newest or seen.held_since is None:
         return None
     since = {each.type: each.last_transition_time for each in status.conditions if each.status == "True"}
     try:
         times = [datetime.fromisoformat(since[kind]) for kind in (ConditionType.AVAILABLE, ConditionType.ROLLED_OUT)]
-        return (seen.now - max(times)).total_seconds()
+        return (seen.now - max(*times, seen.held_since)).total_seconds()
     except (KeyError, ValueError, TypeError):  # it does not serve, or somebody edited the status
         return None
 
@@ -90,9 +92,10 @@ def replicas(
 ) -> Wanted:
     """Replicas of a service that is managed by its gateways (see `unmanaged`).
 
-    `before`: as decided last; None: never. `rested`: seconds since its revision was shown to serve, with all replicas;
-    None: it is not. `held`: whether a gateway is ready, and so would hold requests. `woken`: whether it was last told
-    that requests woke it. Nothing known changes nothing, and only what all gateways tell takes replicas away.
+    `before`: as decided last; None: never. `rested`: seconds since its revision was shown to serve, with all replicas,
+    and the gateways see who asks; None: one of these is not so. `held`: whether a gateway is ready, and so would hold
+    requests. `woken`: whether it was last told that requests woke it. Nothing known changes nothing, and only what all
+    gateways tell takes replicas away.
     """
     lowest = max(scaling.min_replicas, 1)
     # A new service starts with one, so that its revision is shown to load.
@@ -118,7 +121,7 @@ def _left(scaling: ScalingSpec, demand: Demand | None, rested: float | None) -> 
 def _up(
     scaling: ScalingSpec, number: int, demand: Demand | None, rested: float | None, *, held: bool, woken: bool
 ) -> Wanted:
-    if woken and rested is None:
+    if woken and held and rested is None:
         return Wanted(number, WOKEN)
     after = scaling.scale_to_zero_after
     if after is None:

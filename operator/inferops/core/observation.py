@@ -148,6 +148,7 @@ class Observation:
     default_gateway: GatewayRef | None = None  # for services that name none
     gateways: tuple[str, ...] = ()  # addresses of the built-in gateway's replicas that are ready, host:port
     demand: Demand | None = None  # None: no built-in gateway tells
+    held_since: datetime | None = None  # when the gateways came behind its Service; None: they are not
     sizing: Sizing | None = None  # of the model that the spec names, on the listed or on all accelerators
     sizable: bool = True  # whether the engine serves what sizing can judge
     looking: bool = False  # whether somebody is being asked what the model is; the answer brings another observation

@@ -41,6 +41,7 @@ class Fake:
     fenced: bool = False
     offered: set[Kind] = field(default_factory=set)  # kinds that not every cluster has
     version: int = 0
+    now: Callable[[], str] = lambda: "2025-11-03T12:00:00Z"
 
     @property
     def writes(self) -> list[tuple[str, str, str]]:
@@ -202,9 +203,11 @@ class Fake:
             else {
                 "uid": raw["metadata"].get("uid") or f"uid-{self.version + 1}",
                 "generation": 1,
+                "creationTimestamp": self.now(),
             }
         )
-        same = {name: kept[name] for name in ("uid", "generation", "resourceVersion") if name in kept}
+        given = ("uid", "generation", "resourceVersion", "creationTimestamp")
+        same = {name: kept[name] for name in given if name in kept}
         raw = {"apiVersion": kind.api_version, "kind": kind.kind, **raw, "metadata": {**raw["metadata"], **same}}
         if raw == live:
             return  # as on the API server, a write that changes nothing is none

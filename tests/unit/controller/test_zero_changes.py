@@ -16,6 +16,7 @@ from unit.controller.zero import (
     ASKED,
     GATEWAYS,
     LONG,
+    ZERO,
     B,
     again,
     asleep,
@@ -62,6 +63,21 @@ async def test_requests_wait_also_for_the_first_of_a_new_minimum() -> None:
     pods_listed(world, True)
     await world.settle()
     assert behind(world) == []
+
+
+async def test_whoever_asked_past_the_gateways_until_now_is_given_time() -> None:
+    world = World()
+    world.told.addresses, world.told.demand = GATEWAYS, LONG
+    world.ask()
+    await world.settle()
+    pass_(world, 3600)
+    world.ask(**ZERO)
+    await world.settle()
+    assert replicas(world) == [1] and not selects_pods(world)
+    assert 50 < world.later[LLAMA] <= 60
+    pass_(world, 61)
+    await world.settle()
+    assert replicas(world) == [0]
 
 
 async def test_zero_by_number_is_nobodys_to_wake() -> None:

@@ -54,6 +54,7 @@ class World:
 
     def __init__(self, fake: Fake | None = None) -> None:
         self.fake = fake or Fake()
+        self.fake.now = lambda: self.time.strftime("%Y-%m-%dT%H:%M:%SZ")
         self.time = datetime(2025, 11, 3, 12, 0, tzinfo=UTC)
         self.pod_status: Callable[[Object], dict[str, Any]] = lambda pod: READY
         self.errors: list[Exception] = []
@@ -183,7 +184,7 @@ class World:
             if kind == EVENT.kind:
                 continue
             rest = clone(raw)
-            for fleeting in ("uid", "resourceVersion", "generation", "managedFields"):
+            for fleeting in ("uid", "resourceVersion", "generation", "managedFields", "creationTimestamp"):
                 rest["metadata"].pop(fleeting, None)
             for owner in rest["metadata"].get("ownerReferences", ()):
                 owner.pop("uid")

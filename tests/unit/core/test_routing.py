@@ -212,7 +212,8 @@ def test_a_service_is_put_to_sleep_only_where_its_gateways_see_all(
     awake = world(**ZERO, gateways=OURS, demand=Demand(idle=0.0), route=route({}))
     serving = awake.service.model_copy(update={"status": decide(awake).status})
     later = awake.now + timedelta(hours=1)
-    decision = decide(replace(awake, service=serving, now=later, demand=Demand(idle=3600.0), route=view))
+    idle = {"held_since": awake.now, "demand": Demand(idle=3600.0)}
+    decision = decide(replace(awake, service=serving, now=later, route=view, **idle))
     assert [each.replicas for each in decision.revisions] == [replicas]
     assert any("Gateway has not taken in" in line for line in decision.status.explain) is (replicas == 1)
 

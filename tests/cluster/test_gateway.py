@@ -26,7 +26,7 @@ NODES = "2x8xnvidia-h100-80gb,1x4xnvidia-l4"
 PACE = ("--time-scale", "20", "--engine-time-scale", "0.25", "--load-seconds", "0.5")
 LLAMA = "hf://meta-llama/Llama-3.1-8B-Instruct"
 KEYS = {"alice": "alice-0123456789abcdef", "slow": "slow-0123456789abcdef"}
-CLIENTS, TOKENS = 24, 12
+CLIENTS, TOKENS = 24, 18
 SERVICES: dict[str, dict[str, Any]] = {
     "llama": {
         "model": {"uri": LLAMA, "name": "meta/llama", "adapters": [{"name": "sql", "uri": "hf://example/sql"}]},
@@ -54,10 +54,10 @@ class Installed:
 
     def __init__(self, cluster: Cluster, stack: ExitStack) -> None:
         self.cluster, self._stack = cluster, stack
-        self.gateways: list[GatewayProcess] = []
+        self.gateways = [self._gateway(number) for number in range(2)]  # they start while the operator does
         self.start_operator()
-        for number in range(2):
-            self.start_gateway(number)
+        for gateway in self.gateways:
+            stack.enter_context(gateway)
 
     @property
     def url(self) -> str:
@@ -71,8 +71,10 @@ class Installed:
 
     def start_gateway(self, number: int) -> None:
         """Returns when it is ready."""
-        gateway = GatewayProcess(self.cluster, number, ("--drain-delay", "1"))
-        self.gateways[number : number + 1] = [self._stack.enter_context(gateway)]
+        self.gateways[number] = self._stack.enter_context(self._gateway(number))
+
+    def _gateway(self, number: int) -> GatewayProcess:
+        return GatewayProcess(self.cluster, number, ("--drain-delay", "1"))
 
 
 def _resource(name: str, namespace: str, spec: dict[str, Any]) -> dict[str, Any]:

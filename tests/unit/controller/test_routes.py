@@ -2,83 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from inferops.api.traffic import GatewayRef
-from inferops.controller.routes import route_view
-from inferops.core.observation import RouteView
-from inferops.kube.kinds import HTTP_ROUTE, INFERENCE_POOL, INFERENCE_SERVICE, NODE, SERVICE, SERVING_RUNTIME, Kind
+from inferops.kube.kinds import HTTP_ROUTE, INFERENCE_POOL, INFERENCE_SERVICE, NODE, SERVICE, SERVING_RUNTIME
 from inferops.kube.owned import Object
 from unit.controller.building import NAMESPACE, node
 from unit.controller.fakekube import Crash, Fake
+from unit.controller.routed import BOTH, NAMED, PICKED, PUBLIC, B, Gateway, backends, route, stable, world_with
 from unit.controller.world import World
-
-PUBLIC = {"name": "public", "namespace": "infra"}
-NAMED = {"gatewayRef": PUBLIC, "hostnames": ["llama.example.com"]}
-PICKED = {"gatewayRef": PUBLIC, "endpointPicker": {"name": "picker"}}
-B: dict[str, Any] = {"model": {"uri": "hf://Qwen/Qwen3-14B"}}
-BOTH = (HTTP_ROUTE, INFERENCE_POOL)
-
-
-def condition(kind: str, generation: int, status: str = "True", reason: str = "", message: str = "") -> Object:
-    stamp = "2025-11-03T12:00:00Z"
-    told = {"type": kind, "status": status, "reason": reason or kind, "message": message, "lastTransitionTime": stamp}
-    return {**told, "observedGeneration": generation}
-
-
-def parent(reference: Object, *conditions: Object) -> Object:
-    return {"parentRef": reference, "controllerName": "example.com/gateways", "conditions": list(conditions)}
-
-
-class Gateway:
-    """A Gateway's controller: it says what it makes of every route, when it is asked to."""
-
-    def __init__(self, world: World) -> None:
-        self.world = world
-        self.refusal: tuple[str, str, str] | None = None  # type, reason and message
-
-    def listen(self) -> None:
-        for raw in self.world.fake.all(HTTP_ROUTE):
-            now = raw["metadata"]["generation"]
-            told = {kind: condition(kind, now) for kind in ("Accepted", "ResolvedRefs")}
-            if self.refusal is not None:
-                told[self.refusal[0]] = condition(self.refusal[0], now, "False", *self.refusal[1:])
-            parents = [parent(reference, *told.values()) for reference in raw["spec"]["parentRefs"]]
-            self.world.fake.put(HTTP_ROUTE, {**raw, "status": {"parents": parents}}, "gateways")
-
-    async def settle(self) -> None:
-        for _ in range(8):
-            await self.world.settle()
-            before = len(self.world.fake.changes)
-            self.listen()
-            if len(self.world.fake.changes) == before:
-                return
-        raise AssertionError("still changing")
-
-
-async def world_with(*kinds: Kind, **traffic: Any) -> tuple[World, Gateway]:
-    fake = Fake(offered={*kinds})
-    fake.put(NODE, node())
-    world = World(fake)
-    world.ask(traffic=traffic)
-    gateway = Gateway(world)
-    await gateway.settle()
-    return world, gateway
-
-
-def route(world: World) -> Object:
-    return world.children(HTTP_ROUTE)["llama"]
-
-
-def backends(world: World) -> list[tuple[str, str, int]]:
-    found = route(world)["spec"]["rules"][0]["backendRefs"]
-    return [(each["kind"], each["name"], each["weight"]) for each in found]
-
-
-def stable(world: World) -> str:
-    return f"llama-{world.status()['stableRevision']}"
 
 
 async def test_a_service_is_attached_to_its_gateway() -> None:
@@ -342,73 +274,3 @@ async def test_the_operator_may_end_at_any_write() -> None:
     for crash_after in range(1, count):
         world, _ = await tell(crash_after)
         assert world.end() == expected.end(), crash_after
-
-
-# What is read of a route
-
-PARENT = {"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "public", "namespace": "infra"}
-GOOD = (condition("Accepted", 3), condition("ResolvedRefs", 3))
-
-
-def raw_route(*parents: Object, **spec: Any) -> Object:
-    meta = {"name": "llama", "namespace": "chat", "generation": 3}
-    return {"metadata": meta, "spec": {"parentRefs": [PARENT], **spec}, "status": {"parents": list(parents)}}
-
-
-@pytest.mark.parametrize(
-    ("case", "raw", "live", "programmed", "reason"),
-    [
-        ("all is well", raw_route(parent(PARENT, *GOOD)), True, True, ""),
-        ("defaults left out", raw_route(parent({"name": "public", "namespace": "infra"}, *GOOD)), True, True, ""),
-        ("nothing said", raw_route(), False, False, ""),
-        ("an older generation", raw_route(parent(PARENT, condition("Accepted", 2), GOOD[1])), True, False, ""),
-        ("one half", raw_route(parent(PARENT, GOOD[0])), True, False, ""),
-        ("the other half", raw_route(parent(PARENT, GOOD[1])), False, False, ""),
-        ("another Gateway", raw_route(parent({**PARENT, "name": "other"}, *GOOD)), True, False, ""),
-        ("another namespace's", raw_route(parent({"name": "public"}, *GOOD)), True, False, ""),
-        ("another listener's", raw_route(parent({**PARENT, "sectionName": "https"}, *GOOD)), True, False, ""),
-        ("one of two controllers is not done", raw_route(parent(PARENT, *GOOD), parent(PARENT, GOOD[0])), True, False,
-         ""),
-        ("it looks at it", raw_route(parent(PARENT, condition("Accepted", 3, "Unknown", "Pending"), GOOD[1])), False,
-         False, ""),
-        ("it says pending as no", raw_route(parent(PARENT, condition("Accepted", 3, "False", "Pending"))), False,
-         False, ""),
-        ("refused", raw_route(parent(PARENT, condition("Accepted", 3, "False", "NoMatchingParent"))), False, False,
-         "NoMatchingParent"),
-        ("an old refusal", raw_route(parent(PARENT, condition("Accepted", 2, "False", "NoMatchingParent"))), False,
-         False, ""),
-        ("refused by one", raw_route(parent(PARENT, *GOOD), parent(PARENT, GOOD[0], condition(
-            "ResolvedRefs", 3, "False", "InvalidKind"))), True, False, "InvalidKind"),
-        ("in part", raw_route(parent(PARENT, *GOOD, condition("PartiallyInvalid", 3, "True", "UnsupportedValue"))),
-         True, False, "UnsupportedValue"),
-        ("not in part", raw_route(parent(PARENT, *GOOD, condition("PartiallyInvalid", 3, "False"))), True, True, ""),
-        ("no generation told", raw_route(parent(PARENT, {"type": "Accepted", "status": "True"})), True, False, ""),
-        ("it names no Gateway", raw_route(parent(PARENT, *GOOD), parentRefs=[]), True, False, ""),
-    ],
-    ids=lambda value: value if isinstance(value, str) else "",
-)  # fmt: skip
-def test_what_a_gateway_says(case: str, raw: Object, live: bool, programmed: bool, reason: str) -> None:
-    view = route_view(raw)
-    assert (view.live, view.programmed, view.reason) == (live, programmed, reason)
-    assert bool(view.problem) is bool(reason)
-
-
-def test_where_a_route_leads() -> None:
-    refs = [
-        {"group": "", "kind": "Service", "name": "llama-a", "port": 8000, "weight": 95},
-        {"group": "", "kind": "Service", "name": "llama-b", "port": 8000, "weight": 5},
-        {"group": "", "kind": "Service", "name": "llama-c", "port": 8000, "weight": 0},
-        {"group": "", "kind": "Service", "name": "llama", "port": 80},
-        {"name": "other-a"},
-    ]
-    view = route_view(raw_route(hostnames=["a.example.com"], rules=[{"backendRefs": refs}, {"matches": []}]))
-    assert view.weights == {"a": 95, "b": 5} and view.hostnames == ("a.example.com",) and not view.pooled
-    pool = {"group": "inference.networking.k8s.io", "kind": "InferencePool", "name": "llama-a", "weight": 1}
-    assert route_view(raw_route(rules=[{"backendRefs": [pool]}])).pooled
-
-
-@pytest.mark.parametrize("raw", [{}, {"spec": None, "status": None}, {"status": {"parents": None}},
-                                 {"spec": {"rules": None, "hostnames": None, "parentRefs": None}},
-                                 {"status": {"parents": [{"conditions": None}]}}])  # fmt: skip
-def test_what_is_missing_reads_as_not_said(raw: Object) -> None:
-    assert route_view({**raw, "metadata": {"name": "llama"}}) == RouteView({})

@@ -14,7 +14,7 @@ from inferops.gateway.access import Door, presented
 from inferops.gateway.accesslog import AccessLog
 from inferops.gateway.attempts import Attempts
 from inferops.gateway.call import Call
-from inferops.gateway.deadlines import Deadlines, error_of
+from inferops.gateway.deadlines import Deadlines, Why, error_of
 from inferops.gateway.errors import INVALID, UNAVAILABLE, ApiError
 from inferops.gateway.fleet import Fleet
 from inferops.gateway.meters import Meters
@@ -64,7 +64,7 @@ class Handler:
             if (why := deadline.caught()) is None:
                 record.status, record.error = GONE, "client_gone"
                 raise
-            reply = _told(call, error_of(why))
+            reply = _told(call, error_of(why) if call.head or why is not Why.TIMEOUT else _late())
         except ConnectionError:  # while we wrote: aiohttp notices as well
             record.status, record.error = GONE, "client_gone"
             reply = call.reply or web.Response(status=400)
@@ -177,6 +177,10 @@ class Handler:
         self._parts.log.write(record)
 
 
+def _late() -> ApiError:
+    return ApiError(408, INVALID, f"the body did not arrive in {ARRIVING:g} s; send it anew", code="request_too_slow")
+
+
 def _told(call: Call, error: ApiError) -> web.StreamResponse:
     """The answer that an error is. Where another was begun, and its client does not take it, that is cut off."""
     record, body = call.record, error.body(call.openai)
@@ -189,6 +193,6 @@ def _told(call: Call, error: ApiError) -> web.StreamResponse:
     own = headers.own(record, {**call.headers, **error.headers()})
     own["Content-Type"] = JSON
     reply = call.reply = web.Response(status=error.status, body=body, headers=own)
-    if error.status == 413:
+    if error.status in (408, 413):
         reply.force_close()  # the rest of the body is not waited for
     return reply

@@ -6,6 +6,7 @@ import asyncio
 import json
 import random
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from inferops.gateway.handler import Handler, Parts
 from inferops.gateway.keyring import Keyring
 from inferops.gateway.limits import Limiter
 from inferops.gateway.meters import Meters
+from inferops.gateway.outcome import Outcome
 from inferops.gateway.record import Record
 from inferops.gateway.server import Port, open_port
 from inferops.gateway.table import Backend, Replica, Revision, ServiceKey, Table
@@ -31,6 +33,7 @@ from inferops.runtimes.base import Api
 OPENAI = Api("openai", paths=("/v1/", "/tokenize"), closed=("/v1/load_lora_adapter",), usage_in_streams=True)
 KEY = ServiceKey("chat", "llama")
 CHAT = {"model": "llama", "messages": [{"role": "user", "content": "Hello"}]}
+STREAMED = {**CHAT, "stream": True}
 USAGE = {"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9}
 
 
@@ -51,6 +54,11 @@ class Seen:
     async def send(self, data: bytes) -> None:
         self.writer.write(data)
         await self.writer.drain()
+
+
+def error(body: bytes) -> Any:
+    """What an answer says went wrong."""
+    return json.loads(body)["error"]
 
 
 Does = Callable[[Seen], Awaitable[None]]
@@ -219,6 +227,13 @@ class Gateway:
     clock: Clock
     log: Log
     url: str
+
+    def outcomes(self) -> dict[Outcome, int]:
+        """How many attempts ended how; none goes on."""
+        every = self.parts.meters.replicas.values()
+        assert all(series.in_flight == 0 for series in every)
+        counted = sum((Counter(series.attempts) for series in every), Counter[Outcome]())
+        return dict(counted)
 
     async def post(
         self, body: Any = None, path: str = "/v1/chat/completions", **headers: str

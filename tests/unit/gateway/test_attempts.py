@@ -3,28 +3,21 @@
 import asyncio
 import json
 import socket
-from collections import Counter
 
 import aiohttp
 import pytest
 
-from inferops.gateway.deadlines import Why
 from inferops.gateway.outcome import Outcome
 from inferops.gateway.table import Replica, Revision, Table
-from inferops.runtimes import ENGINES
 from unit.gateway.engines import (
     CHAT,
-    COUNTS,
-    DONE,
     KEY,
-    STREAM,
     Engine,
     babbles,
     backend,
     breaks_off,
-    chunk,
     engines,
-    event,
+    error,
     gateway,
     hangs,
     in_turn,
@@ -32,33 +25,7 @@ from unit.gateway.engines import (
     says,
     serving,
     streams,
-    token,
 )
-
-STREAMED = {**CHAT, "stream": True}
-
-
-def error(body):
-    return json.loads(body)["error"]
-
-
-def outcomes(running):
-    """Of all attempts, with how many there were."""
-    counted = Counter()
-    for series in running.parts.meters.replicas.values():
-        counted.update(series.attempts)
-        assert series.in_flight == 0
-    return {outcome: count for outcome, count in counted.items() if count}
-
-
-def events(body):
-    """The data of each event, JSON undone."""
-    data = [part.removeprefix(b"data: ") for part in body.split(b"\n\n") if part]
-    return [each if each == b"[DONE]" else json.loads(each) for each in data]
-
-
-def texts(body):
-    return [each["choices"][0]["delta"]["content"] for each in events(body) if each.get("choices")]
 
 
 @pytest.mark.parametrize(
@@ -82,7 +49,7 @@ async def test_another_replica_is_asked(case, does, outcome):
     async with serving(one, other) as running:
         answer, body = await running.post()
         record = running.log.records[-1]
-        assert outcomes(running) == {outcome: 1, Outcome.OK: 1}
+        assert running.outcomes() == {outcome: 1, Outcome.OK: 1}
     assert (answer.status, json.loads(body)["id"]) == (200, "saved")
     assert len(one.seen) == len(other.seen) == 1
     assert one.seen[0].body == other.seen[0].body
@@ -105,7 +72,7 @@ async def test_another_replica_is_asked_where_there_is_no_connection():
             for number in range(4):
                 answer, _ = await running.post({**CHAT, "prompt_cache_key": str(number)})
                 assert answer.status == 200
-            tried = outcomes(running)
+            tried = running.outcomes()
             assert tried.pop(Outcome.OK) == 4
             assert set(tried) == {Outcome.UNREACHABLE}
 
@@ -138,7 +105,7 @@ async def test_what_is_the_requests_fault_is_not_tried_again(status):
     replicas = [Engine(says(status, {"error": {"message": "no"}})) for _ in range(2)]
     async with serving(*replicas) as running:
         answer, body = await running.post()
-        assert outcomes(running) == {Outcome.CLIENT: 1}
+        assert running.outcomes() == {Outcome.CLIENT: 1}
     assert (answer.status, error(body)) == (status, {"message": "no"})
     assert sum(len(engine.seen) for engine in replicas) == 1
 
@@ -235,7 +202,7 @@ async def test_a_client_that_goes_away_takes_its_request_along():
         asking.cancel()
         await engine.left.wait()
         record = await running.log.next()
-        assert (running.fleet.pool(KEY).in_flight, outcomes(running)) == (0, {Outcome.GONE: 1})
+        assert (running.fleet.pool(KEY).in_flight, running.outcomes()) == (0, {Outcome.GONE: 1})
     assert (record.status, record.error) == (499, "client_gone")
 
 
@@ -259,191 +226,3 @@ async def test_a_large_answer_that_breaks_off_does_not_look_whole():
             await running.post()
         record = await running.log.next()
     assert (record.broken, record.error) == (True, "upstream_error")
-
-
-async def test_a_stream_passes_while_it_comes():
-    go_on = asyncio.Event()
-
-    async def does(seen):
-        await streams(token("a"), then=waits)(seen)
-
-    async def waits(seen):
-        await go_on.wait()
-        for piece in (token("b"), COUNTS, DONE):
-            await seen.send(chunk(piece))
-        await seen.send(b"0\r\n\r\n")
-
-    engine = Engine(does)
-    async with serving(engine) as running:
-        async with running.session.post(running.url + "/v1/chat/completions", json=STREAMED) as answer:
-            assert (answer.status, answer.headers["X-Accel-Buffering"]) == (200, "no")
-            first = await answer.content.readany()
-            assert texts(first) == ["a"]
-            go_on.set()
-            rest = await answer.content.read()
-        record = await running.log.next()
-    assert json.loads(engine.seen[0].body) == {**STREAMED, "stream_options": {"include_usage": True}}
-    assert rest == token("b") + DONE  # without the counts that the client did not ask for
-    assert (record.tokens_in, record.tokens_out, record.stream, record.broken) == (7, 2, True, False)
-    assert (record.status, record.sent) == (200, len(first + rest))
-    assert 0 < record.first <= record.duration
-    assert running.parts.meters.series(KEY, "aaa", "llama-0").gaps >= 1
-
-
-async def test_a_client_that_asks_for_counts_gets_them():
-    body = {**STREAMED, "stream_options": {"include_usage": True}}
-    engine = Engine(streams(token("a"), COUNTS, DONE))
-    async with serving(engine) as running:
-        _, answer = await running.post(body)
-    assert json.loads(engine.seen[0].body) == body
-    assert answer == token("a") + COUNTS + DONE
-
-
-async def test_an_engine_that_knows_no_counts_is_not_asked_for_them():
-    engine = Engine(streams(token("a")))
-    async with serving(engine, api=ENGINES["text-embeddings-inference"].api) as running:
-        _, answer = await running.post(STREAMED)
-    assert json.loads(engine.seen[0].body) == STREAMED
-    assert answer == token("a")  # and is not expected to end with [DONE] either
-
-
-@pytest.mark.parametrize(
-    ("case", "does"),
-    [
-        ("it is reset", streams(token("a"), then=resets)),
-        ("it is reset in an event", streams(token("a"), b'data: {"choices"', then=resets)),
-        ("it ends too early", streams(token("a"))),
-        ("it ends in an event", streams(token("a"), b'data: {"choices"')),
-    ],
-)
-async def test_a_stream_that_breaks_says_so(case, does):
-    replicas = [Engine(does) for _ in range(2)]
-    async with serving(*replicas) as running:
-        answer, body = await running.post(STREAMED)
-        record = await running.log.next()
-        assert outcomes(running) == {Outcome.FAILED: 1}
-    assert answer.status == 200
-    told = events(body)
-    assert texts(body) == ["a"]
-    assert (told[-1]["error"]["type"], told[-1]["error"]["code"]) == ("upstream_error", "upstream_error")
-    assert (record.broken, record.error, record.attempts) == (True, "upstream_error", 1)
-    assert sum(len(engine.seen) for engine in replicas) == 1
-
-
-async def test_an_engine_that_ends_a_stream_with_an_error():
-    failure = event({"error": {"message": "out of memory", "type": "InternalServerError", "code": 500}})
-    async with serving(Engine(streams(token("a"), failure, DONE))) as running:
-        _, body = await running.post(STREAMED)
-        record = await running.log.next()
-    assert body == token("a") + failure + DONE
-    assert (record.broken, record.error) == (True, "upstream_error")
-
-
-@pytest.mark.parametrize(("why", "code"), [(Why.HUNG, "request_hung"), (Why.ENDING, "request_ending")])
-async def test_a_stream_that_is_cut_off_says_so(why, code):
-    engine = Engine(streams(token("a"), then=hangs))
-    async with serving(engine) as running:
-        async with running.session.post(running.url + "/v1/chat/completions", json=STREAMED) as answer:
-            await answer.content.readany()
-            running.parts.deadlines.expire_all(why)
-            rest = await answer.content.read()
-        record = await running.log.next()
-        await engine.left.wait()
-    assert events(rest)[-1]["error"]["code"] == code
-    assert (record.broken, record.error) == (True, code)
-
-
-async def test_a_client_that_leaves_a_stream_closes_it_at_the_engine():
-    engine = Engine(streams(token("a"), then=hangs))
-    async with serving(engine) as running:
-        async with running.session.post(running.url + "/v1/chat/completions", json=STREAMED) as answer:
-            await answer.content.readany()
-            answer.close()
-        await engine.left.wait()
-        record = await running.log.next()
-    assert (record.status, record.broken) == (499, False)
-
-
-class Flood:
-    """A stream that is larger than all buffers on its way."""
-
-    def __init__(self, pieces):
-        self.piece = token("x" * 60_000)
-        self.pieces, self.sent = pieces, 0
-
-    async def __call__(self, seen):
-        await seen.send(STREAM)
-        while self.sent < self.pieces:
-            await seen.send(chunk(self.piece))
-            self.sent += 1
-        await seen.send(chunk(DONE) + b"0\r\n\r\n")
-
-    async def stalls(self):
-        """Wait until nothing moves any more."""
-        before = -1
-        while not 0 < self.sent == before:
-            before = self.sent
-            await asyncio.sleep(0.05)
-
-
-async def asking(running, version):
-    """A client that asks for a stream, and reads when it is told to."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", running.port.number, limit=1 << 16)
-    body = json.dumps(STREAMED).encode()
-    head = b"POST /v1/chat/completions HTTP/%b\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
-    writer.write(head % (version, len(body)) + body)
-    return reader, writer
-
-
-async def test_a_slow_client_slows_the_engine_down_and_loses_nothing():
-    flood = Flood(400)
-    async with serving(Engine(flood)) as running:
-        reader, writer = await asking(running, b"1.0")
-        await flood.stalls()
-        assert flood.sent < 400
-        answer = await reader.read()
-        writer.close()
-    assert answer.partition(b"\r\n\r\n")[2] == flood.piece * 400 + DONE
-
-
-async def test_a_client_that_takes_nothing_is_cut_off_in_time():
-    flood = Flood(1_000_000)
-    engine = Engine(flood)
-    async with serving(engine, request_timeout=60.0) as running:
-        _, writer = await asking(running, b"1.1")
-        await flood.stalls()
-        running.clock.added += 61
-        while len(running.parts.deadlines):
-            running.parts.deadlines.check()
-            await asyncio.sleep(0)
-        await engine.left.wait()
-        record = await running.log.next()
-        writer.close()
-    assert (record.status, record.broken, record.error) == (200, True, "request_timeout")
-
-
-async def test_what_flows_in_another_form_is_not_held_back():
-    go_on = asyncio.Event()
-
-    async def does(seen):
-        await seen.send(
-            b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ntransfer-encoding: chunked\r\n\r\n" + chunk(b"a")
-        )
-        await go_on.wait()
-        await seen.send(chunk(b"b") + b"0\r\n\r\n")
-
-    async with (
-        serving(Engine(does), api=ENGINES["bentoml"].api) as running,
-        running.session.post(running.url + "/generate", data=b"x", headers={"Host": "llama.chat"}) as answer,
-    ):
-        assert await answer.content.readany() == b"a"
-        go_on.set()
-        assert await answer.content.read() == b"b"
-
-
-async def test_an_end_in_sight_is_told():
-    async with serving(Engine(says(), streams(token("a"), DONE))) as running:
-        running.handler.draining = True
-        assert (await running.post())[0].headers["Connection"] == "close"
-        assert (await running.post(STREAMED))[0].headers["Connection"] == "close"
-        assert (await running.get("/v1/models"))[0].headers["Connection"] == "close"

@@ -6,18 +6,11 @@ import json
 
 import pytest
 
-from inferops.gateway.table import Access, Limits, ServiceKey
+from inferops.gateway.table import ServiceKey
 from inferops.runtimes import ENGINES
-from unit.gateway.engines import CHAT, OPENAI, USAGE, Engine, Secrets, backend, engines, gateway, says, serving
+from unit.gateway.engines import CHAT, OPENAI, USAGE, Engine, backend, engines, error, gateway, says, serving
 
-ALICE, BOB = "alice-0123456789abcdef", "bob-0123456789abcdef"
-SECRETS = Secrets(of={("chat", "keys"): {"alice": ALICE, "bob": BOB}})
-ACCESS = Access("keys")
 TRITON = ENGINES["triton"].api
-
-
-def error(body):
-    return json.loads(body)["error"]
 
 
 async def test_an_answer_is_passed_on_and_told_of():
@@ -165,37 +158,6 @@ async def test_what_is_no_http_is_refused_and_not_told_in_logs(caplog):
     assert not engine.seen
 
 
-async def test_the_body_is_bounded():
-    engine = Engine()
-    async with serving(engine) as running:
-        running.handler.largest = 1000
-        answer, content = await running.post(b"x" * 1001)
-        assert (answer.status, error(content)["code"]) == (413, "request_too_large")
-
-        async def pieces():
-            for _ in range(300):
-                yield b"x" * 1000
-
-        async with running.session.post(running.url + "/v1/completions", data=pieces()) as answer:
-            assert answer.status == 413
-    assert not engine.seen
-
-
-async def test_a_client_that_waits_for_leave_to_send_its_body():
-    engine = Engine()
-    async with serving(engine) as running:
-        reader, writer = await asyncio.open_connection("127.0.0.1", running.port.number)
-        body = json.dumps(CHAT).encode()
-        head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n"
-        writer.write(head % len(body))
-        assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
-        writer.write(body)
-        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 OK\r\n")
-        writer.close()
-    assert engine.seen[0].body == body
-    assert engine.seen[0].header("Expect") is None
-
-
 async def test_a_client_of_http_1_0():
     engine = Engine()
     async with serving(engine) as running:
@@ -216,28 +178,6 @@ async def test_an_answer_without_a_body():
             assert answer.status == 200
 
 
-async def test_a_model_in_a_form():
-    engine = Engine()
-    form = b'--b\r\nContent-Disposition: form-data; name="model"\r\n\r\nllama\r\n--b--\r\n'
-    async with serving(engine) as running:
-        answer, _ = await running.post(form, "/v1/audio/transcriptions", Content_Type="multipart/form-data; boundary=b")
-    assert (answer.status, engine.seen[0].body) == (200, form)
-
-
-async def test_bodies_of_other_apis_pass_unread():
-    engine, tensors = Engine(), b"\x00\xff" * 1000
-    async with serving(engine, api=TRITON, names=("llama",)) as running:
-        answer, _ = await running.post(
-            tensors, "/v2/models/llama/infer", Inference_Header_Content_Length="10", Accept_Encoding="gzip"
-        )
-        assert answer.status == 200
-        answer, content = await running.post(tensors, "/v2/models/other/infer")
-        assert (answer.status, list(json.loads(content))) == (404, ["error"])
-        assert "does not exist" in error(content)
-    seen = engine.seen[0]
-    assert (seen.target, seen.body, seen.header("Accept-Encoding")) == ("/v2/models/llama/infer", tensors, "gzip")
-
-
 async def test_the_gateways_own_health():
     async with serving(Engine()) as running:
         for path in ("/v2/health/live", "/v2/health/ready"):
@@ -250,87 +190,6 @@ async def test_a_path_names_a_service():
     async with serving(engine) as running:
         answer, _ = await running.post({"prompt": "a"}, "/services/chat/llama/v1/completions?x=%20")
     assert (answer.status, engine.seen[0].target) == (200, "/v1/completions?x=%20")
-
-
-def ask(key):
-    return {"Authorization": f"Bearer {key}"}
-
-
-async def test_api_keys():
-    engine = Engine()
-    async with serving(engine, secrets=SECRETS, access=ACCESS) as running:
-        for headers, why in (
-            ({}, "no API key was sent"),
-            (ask("sk-wrong"), "is not one of"),
-            ({"Authorization": f"Basic {ALICE}"}, "no API key"),
-        ):
-            answer, content = await running.post(**headers)
-            assert (answer.status, error(content)["code"]) == (401, "invalid_api_key")
-            assert (why in error(content)["message"], answer.headers["WWW-Authenticate"]) == (True, "Bearer")
-        assert not engine.seen
-        for headers, client in (
-            (ask(ALICE), "alice"),
-            ({"X-Api-Key": BOB}, "bob"),
-            ({"authorization": f"bearer  {BOB} "}, "bob"),
-        ):
-            assert (await running.post(**headers))[0].status == 200
-            assert running.log.records[-1].client == client
-    assert all(seen.header("Authorization") is None and seen.header("X-Api-Key") is None for seen in engine.seen)
-
-
-async def test_whoever_has_no_key_uploads_nothing():
-    async with serving(Engine(), secrets=SECRETS, access=ACCESS) as running:
-        reader, writer = await asyncio.open_connection("127.0.0.1", running.port.number)
-        writer.write(b"POST /v1/completions HTTP/1.1\r\nHost: llama.chat\r\nContent-Length: 1000000\r\n\r\n{")
-        assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 401 ")
-        writer.close()
-
-
-async def test_keys_that_cannot_be_read_let_nobody_in():
-    engine = Engine()
-    async with serving(engine, access=ACCESS) as running:
-        answer, content = await running.post(**ask(ALICE))
-    assert (answer.status, answer.headers["Retry-After"], error(content)["code"]) == (503, "5", "keys_unavailable")
-    assert "Secret" not in error(content)["message"]
-    assert not engine.seen
-
-
-async def test_limits_are_by_client():
-    limited = Access("keys", Limits(requests_per_minute=2))
-    async with serving(Engine(), secrets=SECRETS, access=limited) as running:
-        answers = [(await running.post(**ask(ALICE)))[0] for _ in range(3)]
-        assert [answer.status for answer in answers] == [200, 200, 429]
-        assert [answer.headers["x-ratelimit-remaining-requests"] for answer in answers] == ["1", "0", "0"]
-        assert int(answers[2].headers["Retry-After"]) in range(1, 31)
-        assert running.log.records[-1].error == "rate_limit_exceeded"
-        assert (await running.post(**ask(BOB)))[0].status == 200
-
-
-async def test_tokens_are_paid_afterwards():
-    limited = Access("keys", Limits(tokens_per_minute=8))
-    async with serving(Engine(), secrets=SECRETS, access=limited) as running:
-        statuses = [(await running.post(**ask(ALICE)))[0].status for _ in range(2)]
-    assert statuses == [200, 429]  # the first one took 9
-
-
-async def test_models_are_those_that_the_caller_may_use():
-    free = backend(key=ServiceKey("chat", "free"))
-    locked = backend(key=ServiceKey("chat", "locked"), access=ACCESS, hostnames=("locked.example.com",))
-    async with gateway(free, locked, secrets=SECRETS) as running:
-
-        async def ids(**headers):
-            answer, content = await running.get("/v1/models", **headers)
-            return answer.status, [each["id"] for each in json.loads(content).get("data", [])]
-
-        assert await ids() == (200, ["free"])
-        assert await ids(**ask("sk-wrong")) == (200, ["free"])
-        assert await ids(**ask(ALICE)) == (200, ["free", "locked"])
-        assert await ids(Host="free.chat.svc") == (200, ["free"])
-        assert await ids(Host="locked.example.com") == (401, [])
-        assert await ids(Host="locked.example.com", **ask(ALICE)) == (200, ["locked"])
-        assert (await running.get("/v1/models/locked"))[0].status == 404
-        answer, content = await running.get("/v1/models/locked", **ask(ALICE))
-        assert (answer.status, json.loads(content)["object"]) == (200, "model")
 
 
 async def test_what_is_asked_before_there_is_a_table():

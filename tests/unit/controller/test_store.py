@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 
 from inferops.catalogue import accelerators, runtimes
 from inferops.controller.store import CHILDREN, OPTIONAL, WATCHED, Key, Store
+from inferops.controller.watch import selector, settings
 from inferops.kube.kinds import (
     ACCELERATOR,
     BUDGET,
     DEPLOYMENT,
+    ENDPOINT_SLICE,
     INFERENCE_SERVICE,
     NODE,
     POD,
@@ -228,6 +230,36 @@ def test_a_service_takes_little_memory(capsys: pytest.CaptureFixture[str]) -> No
     with capsys.disabled():
         print(f"\n{used / 1024:.1f} KiB for a service with five children")
     assert used < 16 * 1024
+
+
+ASLEEP = {"status": {"desiredReplicas": 0}}
+
+
+@pytest.mark.parametrize(
+    ("case", "of", "managed", "asleep"),
+    [
+        ("one that is always there", service(), False, False),
+        ("one that may be at zero", service(scaling={"minReplicas": 0}), True, False),
+        ("one that is", service(scaling={"minReplicas": 0}) | ASLEEP, True, True),
+        ("one that was and is not to be any more", service(scaling={"minReplicas": 1}) | ASLEEP, False, False),
+        ("one that somebody stopped", service(scaling={"minReplicas": 0, "replicas": 0}) | ASLEEP, False, False),
+        ("one whose callers the gateways check", service(traffic={"access": {"apiKeysSecret": "k"}}), True, False),
+        ("one that cannot be read", service(scaling=None, traffic=None), False, False),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_which_services_depend_on_the_gateways(case: str, of: Any, managed: bool, asleep: bool) -> None:
+    store = filled(of, cluster())
+    assert store.managed() == ({LLAMA} if managed else set())
+    assert store.asleep("chat", "llama") == asleep
+    assert not store.asleep("chat", "nobody")
+
+
+def test_of_endpoint_slices_those_alone_are_asked_for_that_the_operator_makes() -> None:
+    assert selector(ENDPOINT_SLICE) == "endpointslice.kubernetes.io/managed-by=inferops"
+    chosen = settings().watching.label_selectors
+    assert chosen["discovery.k8s.io", "v1", "endpointslices"] == selector(ENDPOINT_SLICE)
+    assert chosen["apps", "v1", "deployments"] == selector(DEPLOYMENT) == "app.kubernetes.io/managed-by=inferops"
 
 
 def test_nodes_are_put_together_anew_only_when_one_changes() -> None:

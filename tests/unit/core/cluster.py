@@ -9,7 +9,7 @@ from typing import Any
 
 from inferops.api.inferenceservicestatus import InferenceServiceStatus
 from inferops.core.decide import Decision, RevisionPlan, decide
-from inferops.core.observation import NodeView, Observation, PodView, RevisionView, WorkloadView
+from inferops.core.observation import Demand, NodeView, Observation, PodView, RevisionView, WorkloadView
 from inferops.core.revision import RevisionSpec
 from inferops.core.scheduling import match
 from unit.core.building import ACCELERATORS, NOW, node, seen, service
@@ -33,6 +33,9 @@ class Cluster:
     pods: dict[str, PodView] = field(default_factory=dict)
     needs: dict[str, RevisionSpec] = field(default_factory=dict)  # what a Deployment's pods need, record or not
     routed_to: str = ""
+    gateways: tuple[str, ...] = ()
+    demand: Demand | None = None
+    held_since: datetime | None = None  # when the gateways came behind the Service
     now: datetime = NOW
     born: int = 0
 
@@ -47,7 +50,8 @@ class Cluster:
         views = tuple(sorted(map(self._view, {*self.records, *self.workloads}), key=lambda one: (one.order, one.hash)))
         more = {} if self.known_runtime else {"runtime": None, "engine": None}
         found: Observation = seen(of, *views, nodes=tuple(self.nodes.values()), routed_to=self.routed_to, **more)
-        return replace(found, now=self.now)
+        told = {"gateways": self.gateways, "demand": self.demand, "held_since": self.held_since}
+        return replace(found, now=self.now, **told)
 
     def _view(self, hash_: str) -> RevisionView:
         spec, order = self.records.get(hash_, (None, 0))
@@ -67,6 +71,8 @@ class Cluster:
                 yield from self._write_route(decision)
                 return
         yield from self._write_status(decision)
+        if not decision.gateways and self.held_since is not None:
+            yield lambda: setattr(self, "held_since", None)
         for hash_ in decision.removed:
             if hash_ in self.workloads:
                 yield lambda hash_=hash_: self.workloads.pop(hash_)  # type: ignore[misc]
@@ -79,6 +85,8 @@ class Cluster:
             yield lambda: setattr(self, "status", stored)
 
     def _write_route(self, decision: Decision) -> Iterator[Write]:
+        if decision.route_to in self.records and decision.gateways and self.held_since is None:
+            yield lambda: setattr(self, "held_since", self.now)
         if decision.route_to in self.records and self.routed_to != decision.route_to:
             yield lambda: setattr(self, "routed_to", decision.route_to)
 

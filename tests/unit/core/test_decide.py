@@ -13,7 +13,7 @@ from inferops.core.decide import decide
 from inferops.core.observation import Observation
 from inferops.core.revision import revision_of
 from inferops.core.told import describe
-from unit.core.building import choice, node, revision, seen, service
+from unit.core.building import accelerator, choice, node, revision, seen, service
 
 ONE = service()
 NEXT = service(model={"uri": "hf://org/next"})
@@ -149,3 +149,32 @@ def test_a_revision_keeps_its_image_and_says_so() -> None:
 )
 def test_choices_for_people(chosen: Any, words: str) -> None:
     assert describe(chosen) == words
+
+
+PRICE = {"usdPerHour": 0.7, "spotUsdPerHour": 0.2, "date": "2025-11-01"}
+
+
+@pytest.mark.parametrize(
+    ("case", "price", "chosen", "cost"),
+    [
+        ("one", PRICE, choice(), "0.7"),
+        ("four", PRICE, choice(count=4), "2.8"),
+        ("four on spot nodes", PRICE, choice(count=4, spot=True), "0.8"),
+        ("spot at an unknown price", {**PRICE, "spotUsdPerHour": None}, choice(spot=True), "0.7"),
+        ("an unknown price", None, choice(), ""),
+        ("nothing", {**PRICE, "usdPerHour": 0}, choice(), "0.0"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_an_hour_of_a_replica_costs(case: str, price: Any, chosen: Any, cost: str) -> None:
+    of = service(chosen.dump())
+    priced = {"l4": accelerator("nvidia.com/gpu.product", "NVIDIA-L4", price=price)}
+    serving = revision(of, ready=1)
+    [shown] = decide(seen(of, serving, stable=serving, routed_to=serving, accelerators=priced)).status.revisions
+    assert shown.usd_per_hour == cost
+    assert not cost or float(cost) >= 0
+
+
+def test_what_an_accelerator_costs_that_is_gone_nobody_knows() -> None:
+    [shown, *_] = decide(seen(service("h100"), old, stable=old, routed_to=old, accelerators={})).status.revisions
+    assert shown.usd_per_hour == ""

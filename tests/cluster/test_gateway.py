@@ -345,7 +345,35 @@ async def test_a_hung_engine_is_out_within_ten_seconds_of_traffic(
     assert max(seconds for model, _, seconds, _, _ in answers if model == "hangs") > 2.5, "it did hang"
 
 
-# 4. The official client of OpenAI's API
+# 4. The API server is away
+
+
+async def test_requests_go_on_while_the_api_server_is_away_and_changes_are_seen_after(
+    installed: Installed, http: aiohttp.ClientSession
+) -> None:
+    async def ask(model: str, key: str = "", host: str = "any.example.com") -> int:
+        headers = {"Authorization": f"Bearer {key}", "Host": host} if key else {"Host": host}
+        async with http.post("/v1/chat/completions", json={"model": model, **CHAT}, headers=headers) as response:
+            await response.read()
+            return response.status
+
+    assert await ask("guarded", KEYS["alice"]) == 200
+    installed.cluster.stop_component("kube-apiserver", kill=True)
+    try:
+        statuses = [await ask(model, KEYS["alice"]) for model in ("meta/llama", "guarded") * 8]
+        assert await ask("guarded", "nobody-0123456789abcdef") == 401
+    finally:
+        installed.cluster.start_component("kube-apiserver")
+    assert statuses == [200] * 16
+    assert "endpointslices stay as they were" in installed.gateways[0].log.read_text()
+    change = json.dumps({"spec": {"traffic": {"hostnames": ["sea.example.com"]}}})
+    installed.cluster.kubectl("patch", "infs", "llama", "-n", NAMESPACE, "--type=merge", "-p", change)
+    async with asyncio.timeout(20):
+        while await ask("streams", host="sea.example.com") != 404:  # the host's service has no such model
+            await asyncio.sleep(0.1)
+
+
+# 5. The official client of OpenAI's API
 
 
 @pytest.fixture

@@ -74,7 +74,7 @@ class Handler:
         finally:
             deadline.end()
             self._finish(call)
-        if self.draining:
+        if self.draining and not reply.prepared:  # a client that was not told may be sending its next request by now
             reply.force_close()
         return reply
 

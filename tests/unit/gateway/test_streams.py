@@ -221,3 +221,21 @@ async def test_an_end_in_sight_is_told():
         assert (await running.post())[0].headers["Connection"] == "close"
         assert (await running.post(STREAMED))[0].headers["Connection"] == "close"
         assert (await running.get("/v1/models"))[0].headers["Connection"] == "close"
+
+
+async def test_a_connection_whose_client_was_not_told_of_the_end_takes_one_more_request():
+    go_on = asyncio.Event()
+
+    async def rest(seen):
+        await go_on.wait()
+        await seen.send(chunk(DONE) + b"0\r\n\r\n")
+
+    async with serving(Engine(streams(token("a"), then=rest))) as running:
+        reader, writer = await asking(running, b"1.1")
+        assert b"\r\nConnection: close" not in await reader.readuntil(b"\r\n\r\n")
+        running.handler.draining = True
+        go_on.set()
+        assert DONE in await reader.readuntil(b"\r\n0\r\n\r\n")
+        writer.write(b"GET /v1/models HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert b"\r\nConnection: close" in await reader.read()
+        writer.close()

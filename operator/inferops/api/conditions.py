@@ -83,6 +83,7 @@ class Reason(StrEnum):
     UNSUPPORTED_PROTOCOL = "UnsupportedProtocol"
     REF_NOT_PERMITTED = "RefNotPermitted"
     INVALID_KIND = "InvalidKind"
+    INVALID_EXTENSION_REF = "InvalidExtensionRef"
     BACKEND_NOT_FOUND = "BackendNotFound"
     # Reconciling, and resources whose behaviour comes later
     PROGRESSING = "Progressing"

@@ -15,6 +15,7 @@ from inferops.api.inferenceservicestatus import InferenceServiceStatus
 from inferops.api.problems import problems
 from inferops.api.resources import InferenceService
 from inferops.api.traffic import GatewayRef
+from inferops.controller.routes import with_pools
 from inferops.controller.sizer import Sized, Sizer
 from inferops.controller.store import WORKLOADS, Child, Key, Store
 from inferops.core.engine import Obstacle
@@ -121,7 +122,11 @@ def _held_since(store: Store, key: Key, uid: str) -> datetime | None:
 
 def _route(store: Store, key: Key, uid: str) -> RouteView | None:
     route = store.children(key, HTTP_ROUTE).get(key.name)
-    return route.view if route is not None and route.owner == uid and isinstance(route.view, RouteView) else None
+    if route is None or route.owner != uid or not isinstance(route.view, RouteView):
+        return None
+    pools = store.children(key, INFERENCE_POOL).items()
+    told = {pool.revision: (name, pool.view) for name, pool in pools if isinstance(pool.view, tuple)}
+    return with_pools(route.view, told)
 
 
 def _status(raw: dict[str, Any]) -> InferenceServiceStatus:

@@ -1,12 +1,14 @@
-"""HTTPRoutes -> where each sends requests, and what its Gateway says of it.
+"""HTTPRoutes and InferencePools -> where each sends requests, and what its Gateway says of it.
 
 A Gateway tells, for each parent that a route names, whether it has accepted the route and found what it refers to, and
-of which generation that is true. Any controller may write there: whatever is missing reads as not said.
+of which generation that is true; and the same of a pool. Any controller may write there: whatever is missing reads as
+not said.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from inferops.core.observation import RouteView
@@ -20,6 +22,7 @@ Parent = tuple[str, str, str, str, str]  # group, kind, namespace, name, listene
 Objection = tuple[str, str]  # a word and a sentence; empty ones: nothing was said yet
 
 UNSAID: Objection = ("", "")
+PASSING = ("Pending", "HTTPRouteNotAccepted")  # it looks at it still; of a pool: the route tells
 
 
 def route_view(raw: Raw) -> RouteView:
@@ -40,6 +43,22 @@ def route_view(raw: Raw) -> RouteView:
         reason=refusal[0],
         problem=": ".join(part for part in refusal if part)[:MESSAGE_LIMIT],
     )
+
+
+def pool_objection(raw: Raw) -> Objection:
+    """What a Gateway has against the newest generation of an InferencePool, such as that its picker is missing."""
+    judged = (_objection(_conditions(each), raw["metadata"].get("generation")) for each in _parents(raw))
+    return next((found for found in judged if found and found != UNSAID), UNSAID)
+
+
+def with_pools(route: RouteView, pools: Mapping[str, tuple[str, Objection]]) -> RouteView:
+    """The route with what its Gateway has against the pools that it sends to: name and objection by revision."""
+    for hash_ in route.weights if route.pooled and not route.problem else ():
+        name, objection = pools.get(hash_, ("", UNSAID))
+        if objection != UNSAID:
+            problem = f"InferencePool {name}: {': '.join(part for part in objection if part)}"
+            return replace(route, reason=objection[0], problem=problem[:MESSAGE_LIMIT])
+    return route
 
 
 def _weights(service: str, backends: Iterable[Raw]) -> Iterable[tuple[str, int]]:
@@ -74,7 +93,7 @@ def _objection(conditions: Mapping[str, Raw], generation: Any) -> Objection | No
     for kind, refusal in (("Accepted", "False"), ("ResolvedRefs", "False"), ("PartiallyInvalid", "True")):
         condition = new.get(kind, {})
         reason = str(condition.get("reason") or kind)
-        if condition.get("status") == refusal and reason != "Pending":
+        if condition.get("status") == refusal and reason not in PASSING:
             return reason, str(condition.get("message") or "")
     accepted = all(new.get(kind, {}).get("status") == "True" for kind in ("Accepted", "ResolvedRefs"))
     return None if accepted else UNSAID

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from inferops.api.accelerator import AcceleratorSpec
 from inferops.api.servingruntime import ServingRuntimeSpec
 from inferops.controller.parents import Parent, parent_view
-from inferops.controller.routes import route_view
+from inferops.controller.routes import Objection, pool_objection, route_view
 from inferops.controller.slices import by_node, slice_view
 from inferops.controller.views import REVISION_LABEL, SERVICE_LABEL, node_view, pod_view, workload_view
 from inferops.core.observation import Nodes, PodView, RouteView, WorkloadView
@@ -55,6 +55,9 @@ WATCHED: tuple[Kind, ...] = tuple(kind for kind in (*CATALOGUE, *CHILDREN, *PARE
 SPECS = {ACCELERATOR: AcceleratorSpec, SERVING_RUNTIME: ServingRuntimeSpec}
 VIEWS: Mapping[Kind, Callable[[Raw], Any]] = {POD: pod_view, NODE: node_view, DEVICE_SLICE: slice_view}
 
+# What is kept of a child: of a record its data, of a Service its revision, of a pool what is wrong with it.
+View = WorkloadView | RouteView | Objection | bytes | str | None
+
 REMEMBERED = 4096  # deletions; an answer is late by milliseconds
 
 
@@ -75,7 +78,7 @@ class Child:
     revision: str
     digest: str  # of the fields that are ours
     deleting: bool
-    view: WorkloadView | RouteView | bytes | str | None = None  # of a record its data, of a Service its revision
+    view: View = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,7 +262,7 @@ class Store:
 def _child(kind: Kind, raw: Raw) -> Child:
     meta = raw["metadata"]
     owners = [reference["uid"] for reference in meta.get("ownerReferences") or () if reference.get("controller")]
-    view: WorkloadView | RouteView | bytes | str | None = None
+    view: View = None
     if kind in WORKLOADS:
         view = workload_view(raw)
     elif kind is RECORD:
@@ -268,6 +271,8 @@ def _child(kind: Kind, raw: Raw) -> Child:
         view = str(((raw.get("spec") or {}).get("selector") or {}).get(REVISION_LABEL, ""))
     elif kind is HTTP_ROUTE:
         view = route_view(raw)
+    elif kind is INFERENCE_POOL:
+        view = pool_objection(raw)
     elif kind is ENDPOINT_SLICE:
         view = str(meta.get("creationTimestamp") or "")
     return Child(

@@ -30,6 +30,7 @@ WORDS: Mapping[str, Reason] = {
         Reason.UNSUPPORTED_PROTOCOL,
         Reason.REF_NOT_PERMITTED,
         Reason.INVALID_KIND,
+        Reason.INVALID_EXTENSION_REF,
         Reason.BACKEND_NOT_FOUND,
     )
 }

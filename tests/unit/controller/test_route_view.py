@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from inferops.controller.routes import route_view
+from inferops.controller.routes import UNSAID, pool_objection, route_view, with_pools
 from inferops.core.observation import RouteView
 from inferops.kube.owned import Object
 from unit.controller.routed import condition, parent
@@ -77,3 +78,31 @@ def test_where_a_route_leads() -> None:
                                  {"status": {"parents": [{"conditions": None}]}}])  # fmt: skip
 def test_what_is_missing_reads_as_not_said(raw: Object) -> None:
     assert route_view({**raw, "metadata": {"name": "llama"}}) == RouteView({})
+
+
+@pytest.mark.parametrize(
+    ("case", "parents", "objection"),
+    [
+        ("nothing said", [], UNSAID),
+        ("all is well", [parent(PARENT, *GOOD)], UNSAID),
+        ("not judged yet, as it is made", [parent({"kind": "Status", "name": "default"}, condition(
+            "Accepted", 3, "Unknown", "Pending"))], UNSAID),
+        ("its route is not accepted, which the route tells", [parent(PARENT, condition(
+            "Accepted", 3, "False", "HTTPRouteNotAccepted"))], UNSAID),
+        ("an old word", [parent(PARENT, condition("ResolvedRefs", 2, "False", "InvalidExtensionRef"))], UNSAID),
+        ("its picker is missing", [parent(PARENT, GOOD[0], condition(
+            "ResolvedRefs", 3, "False", "InvalidExtensionRef", "gone"))], ("InvalidExtensionRef", "gone")),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)  # fmt: skip
+def test_what_is_said_of_a_pool(case: str, parents: list[Object], objection: tuple[str, str]) -> None:
+    raw = {"metadata": {"name": "llama-a", "generation": 3}, "status": {"parents": parents}}
+    assert pool_objection(raw) == objection
+
+
+def test_a_pools_fault_is_the_routes_where_it_sends_to_it() -> None:
+    faults = {"a": ("llama-a", ("InvalidExtensionRef", "gone"))}
+    route = RouteView({"a": 100}, pooled=True, programmed=True)
+    assert (with_pools(route, faults).reason, with_pools(route, faults).programmed) == ("InvalidExtensionRef", True)
+    for other in (RouteView({"a": 100}), RouteView({"b": 100}, pooled=True), replace(route, problem="its own")):
+        assert with_pools(other, faults) == other

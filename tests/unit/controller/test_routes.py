@@ -9,7 +9,19 @@ from inferops.kube.kinds import HTTP_ROUTE, INFERENCE_POOL, INFERENCE_SERVICE, N
 from inferops.kube.owned import Object
 from unit.controller.building import NAMESPACE, node
 from unit.controller.fakekube import Crash, Fake
-from unit.controller.routed import BOTH, NAMED, PICKED, PUBLIC, B, Gateway, backends, route, stable, world_with
+from unit.controller.routed import (
+    BOTH,
+    NAMED,
+    PICKED,
+    PUBLIC,
+    B,
+    Gateway,
+    backends,
+    condition,
+    route,
+    stable,
+    world_with,
+)
 from unit.controller.world import World
 
 
@@ -152,6 +164,24 @@ async def test_pools_come_and_go_with_the_revision_and_with_the_wish() -> None:
     await gateway.settle()
     assert not world.children(INFERENCE_POOL)
     assert world.conditions()["Routed"] == ("True", "RouteAccepted")
+
+
+async def test_what_a_gateway_has_against_a_pool_is_passed_on_too() -> None:
+    world, gateway = await world_with(*BOTH, **PICKED)
+
+    def say(status: str) -> None:
+        now = world.children(INFERENCE_POOL)[stable(world)]["metadata"]["generation"]
+        told = condition("ResolvedRefs", now, status, "InvalidExtensionRef", "Service picker not found")
+        parents = [{"parentRef": PUBLIC, "conditions": [told]}]
+        world.fake.edit(INFERENCE_POOL, NAMESPACE, stable(world), lambda raw: raw.update(status={"parents": parents}))
+
+    say("False")
+    await gateway.settle()
+    assert world.conditions()["Routed"] == ("False", "InvalidExtensionRef")
+    assert f"InferencePool {stable(world)}: InvalidExtensionRef: Service picker not found" in world.message("Routed")
+    say("True")
+    await gateway.settle()
+    assert world.conditions()["Ready"] == ("True", "Ready")
 
 
 async def test_without_pools_requests_go_to_services_and_it_says_so() -> None:

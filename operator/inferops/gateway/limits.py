@@ -52,12 +52,17 @@ class Limiter:
             self._sweep(now)
             found = self._clients[(key, client)] = _Client()
         found.used = now
-        found.requests = _bucket(found.requests, limits.requests_per_minute, share, now)
-        found.tokens = _bucket(found.tokens, limits.tokens_per_minute, share, now)
-        wait = max((bucket.wait() for bucket in (found.requests, found.tokens) if bucket is not None), default=0.0)
-        if found.requests is not None and not wait:
-            found.requests.level -= 1
-        return Verdict(not wait, wait, found.headers())
+        requests = found.requests = _bucket(found.requests, "requests", limits.requests_per_minute, share, now)
+        tokens = found.tokens = _bucket(found.tokens, "tokens", limits.tokens_per_minute, share, now)
+        wait = max(requests.wait() if requests is not None else 0.0, tokens.wait() if tokens is not None else 0.0)
+        headers: dict[str, str] = {}
+        if requests is not None:
+            if not wait:
+                requests.level -= 1
+            requests.tell(headers)
+        if tokens is not None:
+            tokens.tell(headers)
+        return Verdict(not wait, wait, headers)
 
     def spend(self, key: ServiceKey, client: str, tokens: int) -> None:
         """Pay for the tokens of a request that was admitted, prompt and answer together."""
@@ -79,9 +84,23 @@ class Limiter:
 class _Bucket:
     """So many units, at most `capacity`, that come back at `rate` a second."""
 
-    __slots__ = ("at", "capacity", "level", "limit", "rate", "share")
+    __slots__ = (
+        "_limit_header",
+        "_limit_text",
+        "_remaining",
+        "_reset",
+        "at",
+        "capacity",
+        "level",
+        "limit",
+        "rate",
+        "share",
+    )
 
-    def __init__(self, limit: int, share: int, now: float) -> None:
+    def __init__(self, what: str, limit: int, share: int, now: float) -> None:
+        self._limit_header = f"x-ratelimit-limit-{what}"
+        self._remaining = f"x-ratelimit-remaining-{what}"
+        self._reset = f"x-ratelimit-reset-{what}"
         self.at = now
         self.level = math.inf
         self.set(limit, share)
@@ -89,25 +108,29 @@ class _Bucket:
     def set(self, limit: int, share: int) -> None:
         """Take on other limits: what is there stays, as far as it fits."""
         self.limit = limit  # a minute, of all gateways
+        self._limit_text = str(limit)
         self.share = share
         self.rate = limit / share / MINUTE
         self.capacity = max(1.0, limit / share)
         self.level = min(self.level, self.capacity)
 
     def fill(self, now: float) -> None:
-        self.level = min(self.capacity, self.level + max(0.0, now - self.at) * self.rate)
-        self.at = max(self.at, now)
+        """Bring it up to now. Clocks that stand still or go back fill nothing."""
+        if now > self.at:
+            level = self.level + (now - self.at) * self.rate
+            self.level = level if level < self.capacity else self.capacity
+            self.at = now
 
     def wait(self) -> float:
         """Seconds until there is a whole unit."""
         return 0.0 if self.level >= WHOLE else (1 - self.level) / self.rate
 
-    def tell(self, what: str, headers: dict[str, str]) -> None:
+    def tell(self, headers: dict[str, str]) -> None:
         """Add what clients read: of all gateways together, as far as this one knows."""
-        headers[f"x-ratelimit-limit-{what}"] = str(self.limit)
-        left = int(max(0.0, self.level + 1 - WHOLE)) * self.share
-        headers[f"x-ratelimit-remaining-{what}"] = str(min(self.limit, left))
-        headers[f"x-ratelimit-reset-{what}"] = span((self.capacity - self.level) / self.rate)
+        left = int(self.level + 1 - WHOLE) * self.share if self.level > 0 else 0
+        headers[self._limit_header] = self._limit_text
+        headers[self._remaining] = str(left) if left < self.limit else self._limit_text
+        headers[self._reset] = span((self.capacity - self.level) / self.rate)
 
 
 @dataclass(slots=True)
@@ -118,14 +141,6 @@ class _Client:
     tokens: _Bucket | None = None
     used: float = 0.0
 
-    def headers(self) -> dict[str, str]:
-        headers: dict[str, str] = {}
-        if self.requests is not None:
-            self.requests.tell("requests", headers)
-        if self.tokens is not None:
-            self.tokens.tell("tokens", headers)
-        return headers
-
     def forgettable(self, now: float) -> bool:
         if now - self.used < IDLE:
             return False
@@ -135,12 +150,12 @@ class _Client:
         return all(bucket.level >= bucket.capacity for bucket in buckets)
 
 
-def _bucket(bucket: _Bucket | None, limit: int | None, share: int, now: float) -> _Bucket | None:
+def _bucket(bucket: _Bucket | None, what: str, limit: int | None, share: int, now: float) -> _Bucket | None:
     """The bucket as it is now, under the limits of now."""
     if limit is None:
         return None
     if bucket is None:
-        return _Bucket(limit, share, now)
+        return _Bucket(what, limit, share, now)
     bucket.fill(now)
     if bucket.limit != limit or bucket.share != share:
         bucket.set(limit, share)
@@ -149,7 +164,7 @@ def _bucket(bucket: _Bucket | None, limit: int | None, share: int, now: float) -
 
 def span(seconds: float) -> str:
     """A duration as OpenAI's headers have it: `17ms`, `1.25s`, `6m0s`."""
-    milliseconds = math.ceil(seconds * 1000 - 1e-6)
+    milliseconds = int(seconds * 1000 + (1 - 1e-6))  # rounded up
     if milliseconds < 1000:
         return f"{milliseconds}ms"
     minutes, rest = divmod(milliseconds, 60_000)

@@ -1,7 +1,7 @@
 """The access log: one JSON line a request, without prompts, keys or anything else that a header holds.
 
-Lines are gathered and written every tenth of a second. Where nobody reads what is written (a full pipe), lines are
-dropped and counted, and requests go on.
+Lines are put together many at a time, which is quicker and not on a request's way, and written every tenth of a second.
+Where nobody reads what is written (a full pipe), lines are dropped and counted, and requests go on.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ INTERVAL = 0.1  # seconds between two writes
 ROOM = 4 * 1024 * 1024  # bytes that may wait to be written
 PIECE = 4096  # bytes a write: a pipe that is ready takes as many without blocking, and in one piece
 LONGEST = 512  # characters of what the client chose
+TOGETHER = 64  # records that are made lines of at a time, some 0.2 ms
 
 
 class AccessLog:
@@ -34,25 +35,25 @@ class AccessLog:
         self._descriptor = descriptor
         self._mode = mode
         self._wall = wall
-        self._waiting = bytearray()
+        self._records: list[tuple[Record, float]] = []  # with their ends
+        self._waiting = bytearray()  # lines
         self._timer: asyncio.TimerHandle | None = None
         self._poll = select.poll()
         self._poll.register(descriptor, select.POLLOUT)
 
     def write(self, record: Record) -> None:
-        """Tell of a request that has ended. Needs a running loop."""
+        """Tell of a request that has ended, and whose record nobody changes any more. Needs a running loop."""
         if self._mode == "off" or (self._mode == "errors" and record.status < 400 and not record.error):
             return
-        text = line(record, self._wall())
-        if len(self._waiting) + len(text) > ROOM:
-            self.dropped += 1
-            return
-        self._waiting += text
+        self._records.append((record, self._wall()))
+        if len(self._records) >= TOGETHER:
+            self._put_together()
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(INTERVAL, self._due)
 
     def flush(self) -> None:
         """Write what the descriptor takes without blocking. An error of it drops what waits."""
+        self._put_together()
         data, at = bytes(self._waiting), 0
         try:
             while at < len(data) and self._writable():
@@ -75,6 +76,15 @@ class AccessLog:
         self.flush()
         self.dropped += self._waiting.count(b"\n")
         self._waiting.clear()
+
+    def _put_together(self) -> None:
+        lines = [line(record, ended) for record, ended in self._records]
+        self._records.clear()
+        for number, each in enumerate(lines):
+            if len(self._waiting) + len(each) > ROOM:
+                self.dropped += len(lines) - number
+                break
+            self._waiting += each
 
     def _due(self) -> None:
         self._timer = None

@@ -112,6 +112,11 @@ class Demands:
         told = [each for each in idle if each is not None]
         return Demand(waiting, in_flight, min(told) if len(told) == len(idle) else None)
 
+    def asked(self, key: Key) -> bool:
+        """Whether requests for a service are there now, by the word of any gateway."""
+        told = self.of(key)
+        return told is not None and (told.waiting > 0 or told.in_flight > 0)
+
     async def heard(self, patience: float) -> None:
         """Wait until every gateway that is ready tells, though not for longer than `patience` seconds."""
         with suppress(TimeoutError):

@@ -70,7 +70,7 @@ class Operator:
         self.options = options
         self.metrics = Metrics()
         self.store = Store(accelerators(), runtimes())
-        self.queue: Queue[Key] = Queue(asyncio.get_running_loop().time, urgent=self.store.unserved)
+        self.queue: Queue[Key] = Queue(asyncio.get_running_loop().time, urgent=self._urgent)
         self.gateways = Gateways()
         self.demands = self._demands()
         self.primed = False
@@ -190,6 +190,10 @@ class Operator:
             await models.close()
             if hub is not None:
                 await hub.close()
+
+    def _urgent(self, key: Key) -> bool:
+        """Whether somebody waits for it who gets nothing until it is done."""
+        return self.store.unserved(key) or (self.store.asleep(key.namespace, key.name) and self.demands.asked(key))
 
     def _demands(self) -> Demands:
         return Demands(

@@ -211,6 +211,10 @@ async def test_who_sleeps_is_woken_at_once_and_nobody_else() -> None:
         gateway.say(line(llama=told(waiting=1), other=told(waiting=1)))
         await world.until(lambda: world.added)
         assert world.added == [LLAMA]
+        assert world.demands.asked(LLAMA) and world.demands.asked(QWEN)
+        gateway.say(line(llama=told(idle=0.5), qwen=told(in_flight=1)))
+        await world.becomes(Demand(idle=0.5))
+        assert not world.demands.asked(LLAMA) and world.demands.asked(QWEN)
 
 
 async def test_whoever_depends_on_the_gateways_is_told_of_them_once() -> None:

@@ -125,6 +125,18 @@ async def test_a_restart_while_it_serves_writes_nothing() -> None:
     assert world.fake.requests == []
 
 
+async def test_while_requests_come_nothing_is_written() -> None:
+    world = await up()
+    world.fake.requests.clear()
+    for _ in range(5):
+        pass_(world, 50)
+        await tell(world, Demand(in_flight=3, idle=0.0))
+        assert world.later[LLAMA] == 60
+        await tell(world, Demand(idle=12.0))
+        assert world.later[LLAMA] == 48
+    assert world.fake.requests == [] and replicas(world) == [1]
+
+
 async def test_gateways_that_come_and_go_are_listed() -> None:
     world = await asleep()
     world.fake.requests.clear()

@@ -141,8 +141,8 @@ def gateway(folder: Path, engines: Sequence[str], port: int, profile: Path | Non
     files = folder / "resources"
     files.mkdir()
     (files / "resources.yaml").write_text(yaml.safe_dump_all(resources(engines)))
-    profiled = ["-m", "cProfile", "-o", profile] if profile is not None else []
-    command = [sys.executable, *profiled, "-m", "inferops", "gateway", "--from-files", files, "--access-log", "all"]
+    inferops = [HERE / "bench_gateway_profile.py", profile] if profile is not None else ["-m", "inferops"]
+    command = [sys.executable, *inferops, "gateway", "--from-files", files, "--access-log", "all"]
     command += ["--drain-delay", 0, "--drain-timeout", 1]
     return [*command, "--address", HOST, "--port", port, "--metrics-port", free_port()]
 

@@ -97,13 +97,13 @@ def returned_head(answer: Answer, record: Record, extra: Mapping[str, str], size
     for name, value in answer.raw_headers:
         if name.lower() not in NOT_RETURNED_RAW:
             lines.append(b"%b: %b\r\n" % (name, value))
-    for each in extra.items():
-        lines.append("{}: {}\r\n".format(*each).encode())
+    if extra:
+        lines.append("".join([f"{name}: {value}\r\n" for name, value in extra.items()]).encode())
     if last:
         lines.append(b"Connection: close\r\n")
     lines.append(b"\r\n")
     head = b"".join(lines)
-    if _broken(head, len(lines) + 4):
+    if _broken(head, len(lines) + 4 + max(0, len(extra) - 1)):
         raise Broken("a header holds a line break")
     return head
 

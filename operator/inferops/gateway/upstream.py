@@ -57,11 +57,11 @@ class Answer:
         try:
             return await self._body.readany()
         except (ClientError, OSError, HttpProcessingError) as error:
-            raise Broken(str(error) or type(error).__name__) from error
+            raise Broken("its connection was lost") from error
 
     def close(self) -> None:
         """Keep the connection where the answer was read to its end, else close it at once."""
-        self._upstream.give_back(self.address, self._protocol, self._body)
+        self._upstream.give_back(self.address, self._protocol)
 
 
 class Upstream:
@@ -101,10 +101,10 @@ class Upstream:
             raise Broken("it changed the protocol unasked")
         return Answer(self, address, protocol, message, payload)
 
-    def give_back(self, address: str, protocol: ResponseHandler, body: StreamReader) -> None:
+    def give_back(self, address: str, protocol: ResponseHandler) -> None:
         """Keep a connection that is ready for another request; close any other."""
         transport = protocol.transport
-        if transport is None or not body.is_eof() or protocol.should_close or transport.get_write_buffer_size():
+        if transport is None or protocol.should_close or transport.get_write_buffer_size():
             protocol.close()
         else:
             self._unused.setdefault(address, []).append((protocol, self._clock()))

@@ -4,7 +4,8 @@ import asyncio
 import json
 
 from inferops.gateway.table import Access, Limits, ServiceKey
-from unit.gateway.engines import Engine, Secrets, backend, error, gateway, serving
+from unit.gateway.engines import STREAMED, Engine, error, resets, streams, token
+from unit.gateway.fronted import Secrets, backend, gateway, serving
 
 ALICE, BOB = "alice-0123456789abcdef", "bob-0123456789abcdef"
 SECRETS = Secrets(of={("chat", "keys"): {"alice": ALICE, "bob": BOB}})
@@ -70,6 +71,14 @@ async def test_tokens_are_paid_afterwards():
     async with serving(Engine(), secrets=SECRETS, access=limited) as running:
         statuses = [(await running.post(**ask(ALICE)))[0].status for _ in range(2)]
     assert statuses == [200, 429]  # the first one took 9
+
+
+async def test_a_stream_that_breaks_off_is_paid_by_its_events():
+    limited = Access("keys", Limits(tokens_per_minute=2))
+    engine = Engine(streams(token("a"), token("b"), token("c"), then=resets))
+    async with serving(engine, secrets=SECRETS, access=limited) as running:
+        statuses = [(await running.post(STREAMED, **ask(ALICE)))[0].status for _ in range(2)]
+    assert statuses == [200, 429]
 
 
 async def test_models_are_those_that_the_caller_may_use():

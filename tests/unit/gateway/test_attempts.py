@@ -7,25 +7,28 @@ import socket
 import aiohttp
 import pytest
 
+from inferops.gateway.lease import Lease
 from inferops.gateway.outcome import Outcome
+from inferops.gateway.pool import Pool
 from inferops.gateway.table import Replica, Revision, Table
 from unit.gateway.engines import (
     CHAT,
-    KEY,
+    COUNTS,
+    DONE,
+    STREAMED,
     Engine,
     babbles,
-    backend,
     breaks_off,
     engines,
     error,
-    gateway,
     hangs,
     in_turn,
     resets,
     says,
-    serving,
     streams,
+    token,
 )
+from unit.gateway.fronted import KEY, backend, gateway, serving
 
 
 @pytest.mark.parametrize(
@@ -226,3 +229,40 @@ async def test_a_large_answer_that_breaks_off_does_not_look_whole():
             await running.post()
         record = await running.log.next()
     assert (record.broken, record.error) == (True, "upstream_error")
+
+
+async def test_the_pool_is_told_how_attempts_go(monkeypatch):
+    told = []
+    for name in ("progress", "done"):
+        real = getattr(Lease, name)
+
+        def spied(lease, *outcome, name=name, real=real):
+            told.append(outcome[0] if outcome else name)
+            real(lease, *outcome)
+
+        monkeypatch.setattr(Lease, name, spied)
+    shared = in_turn(resets, says(), streams(token("a"), COUNTS + DONE))
+    async with serving(Engine(shared), Engine(shared)) as running:
+        await running.post()
+        assert told == [Outcome.UNREACHABLE, "progress", Outcome.OK]
+        told.clear()
+        await running.post(STREAMED)
+    assert told[0] == "progress"
+    assert told[-1] is Outcome.OK
+
+
+async def test_the_wait_goes_on_where_it_was(monkeypatch):
+    real, waits = Pool.acquire, []
+
+    async def acquire(pool, *, waited, **wishes):
+        waits.append(waited)
+        lease = await real(pool, waited=waited, **wishes)
+        lease.queued = 3.0
+        return lease
+
+    monkeypatch.setattr(Pool, "acquire", acquire)
+    shared = in_turn(resets, says())
+    async with serving(Engine(shared), Engine(shared)) as running:
+        await running.post()
+        assert running.log.records[-1].queued == 6.0
+    assert waits == [0.0, 3.0]

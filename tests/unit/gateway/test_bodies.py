@@ -4,7 +4,8 @@ import asyncio
 import json
 
 from inferops.runtimes import ENGINES
-from unit.gateway.engines import CHAT, Engine, error, serving
+from unit.gateway.engines import CHAT, Engine, error, says
+from unit.gateway.fronted import serving
 
 TRITON = ENGINES["triton"].api
 
@@ -16,6 +17,11 @@ async def test_the_body_is_bounded():
         answer, content = await running.post(b"x" * 1001)
         assert (answer.status, error(content)["code"]) == (413, "request_too_large")
 
+        reader, writer = await asyncio.open_connection("127.0.0.1", running.port.number)
+        writer.write(b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 1001\r\n\r\n{")
+        assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 413 ")  # before it was sent
+        writer.close()
+
         async def pieces():
             for _ in range(300):
                 yield b"x" * 1000
@@ -23,6 +29,14 @@ async def test_the_body_is_bounded():
         async with running.session.post(running.url + "/v1/completions", data=pieces()) as answer:
             assert answer.status == 413
     assert not engine.seen
+
+
+async def test_an_engine_that_answers_before_it_has_the_body():
+    engine = Engine(says(413, {"error": {"message": "too long"}}), patient=False)
+    async with serving(engine) as running:
+        answer, _ = await running.post(json.dumps({**CHAT, "user": "x" * (16 << 20)}).encode())
+        await engine.left.wait()  # the connection is of no more use
+    assert answer.status == 413
 
 
 async def test_a_body_that_does_not_arrive():

@@ -8,7 +8,8 @@ import pytest
 
 from inferops.gateway.table import ServiceKey
 from inferops.runtimes import ENGINES
-from unit.gateway.engines import CHAT, OPENAI, USAGE, Engine, backend, engines, error, gateway, says, serving
+from unit.gateway.engines import CHAT, USAGE, Engine, engines, error, says
+from unit.gateway.fronted import OPENAI, backend, gateway, serving
 
 TRITON = ENGINES["triton"].api
 

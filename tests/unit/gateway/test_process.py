@@ -12,7 +12,16 @@ from inferops.cli.gateway import gateway as run_gateway
 from inferops.gateway.files import BadFile
 from inferops.gateway.process import Gateway, Options
 from unit.gateway import resources
-from unit.gateway.engines import CHAT, DONE, STREAMED, Engine, chunk, engines, streams, token
+from unit.gateway.engines import (
+    CHAT,
+    DONE,
+    STREAMED,
+    Engine,
+    chunk,
+    engines,
+    streams,
+    token,
+)
 
 
 def configuration(tmp_path, engine):

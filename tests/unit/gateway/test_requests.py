@@ -12,7 +12,7 @@ from inferops.gateway.errors import ApiError
 from inferops.gateway.routing import By
 from inferops.gateway.table import Backend, ServiceKey, Table
 from inferops.runtimes import ENGINES
-from unit.gateway.engines import OPENAI
+from unit.gateway.fronted import OPENAI
 
 CHAT, JSON = "/v1/chat/completions", "application/json"
 TRITON = ENGINES["triton"].api

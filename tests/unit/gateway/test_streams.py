@@ -11,7 +11,6 @@ from inferops.runtimes import ENGINES
 from unit.gateway.engines import (
     COUNTS,
     DONE,
-    KEY,
     STREAM,
     STREAMED,
     Engine,
@@ -20,10 +19,10 @@ from unit.gateway.engines import (
     hangs,
     resets,
     says,
-    serving,
     streams,
     token,
 )
+from unit.gateway.fronted import KEY, serving
 
 
 def events(body):
@@ -187,9 +186,7 @@ async def test_a_client_that_takes_nothing_is_cut_off_in_time():
         _, writer = await asking(running, b"1.1")
         await flood.stalls()
         running.clock.added += 61
-        while len(running.parts.deadlines):
-            running.parts.deadlines.check()
-            await asyncio.sleep(0)
+        running.parts.deadlines.check()
         await engine.left.wait()
         record = await running.log.next()
         writer.close()
@@ -216,11 +213,15 @@ async def test_what_flows_in_another_form_is_not_held_back():
 
 
 async def test_an_end_in_sight_is_told():
-    async with serving(Engine(says(), streams(token("a"), DONE))) as running:
+    async with serving(Engine(says(), streams(token("a"), DONE), says())) as running:
         running.handler.draining = True
         assert (await running.post())[0].headers["Connection"] == "close"
         assert (await running.post(STREAMED))[0].headers["Connection"] == "close"
         assert (await running.get("/v1/models"))[0].headers["Connection"] == "close"
+        reader, writer = await asyncio.open_connection("127.0.0.1", running.port.number)
+        writer.write(b"GET /v1/responses/7 HTTP/1.1\r\nHost: llama.chat\r\n\r\n")
+        assert b"\r\nConnection: close\r\n" in await reader.read()  # to the end: it is closed
+        writer.close()
 
 
 async def test_a_connection_whose_client_was_not_told_of_the_end_takes_one_more_request():

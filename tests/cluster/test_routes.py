@@ -222,12 +222,13 @@ def test_somebody_elses_route_is_left_alone_and_ours_is_repaired(user: User, att
     user.kubectl("create", "-f", "-", input=json.dumps(theirs))
     before = user.get("httproute", "taken")
     user.apply("taken", traffic=NAMED)
-    user.wait("taken", "Stalled", "True", "NameConflict")
-    assert "HTTPRoute taken" in user.condition("taken", "Ready")["message"]
+    user.wait("taken", "Routed", "False", "NameConflict")
+    assert "HTTPRoute taken" in user.condition("taken", "Routed")["message"]
     user.wait("taken", "Available", "True")
     now = user.get("httproute", "taken")
     assert (now["spec"], now["metadata"].get("ownerReferences")) == (before["spec"], None)
     user.kubectl("delete", "httproute", "taken")
+    user.apply("taken", traffic=NAMED, scaling={"replicas": 2})  # which makes it look at once
     user.ready("taken")
     patch = {"spec": {"hostnames": ["evil.example.com"]}, "metadata": {"annotations": {"team": "chat"}}}
     user.kubectl("patch", "httproute", "taken", "--type=merge", "-p", json.dumps(patch))

@@ -58,6 +58,10 @@ class Refused(Exception):
         self.obstacle = obstacle
 
 
+class Unroutable(Refused):
+    """It refuses the HTTPRoute, or an InferencePool."""
+
+
 @dataclass(slots=True)
 class Applier:
     """Writes to one cluster what differs there."""
@@ -93,7 +97,11 @@ class Applier:
             await self._route(key, seen, decision, records)
         if new or created:
             return False
-        if await self._route_by_gateway(key, seen, decision, records) and _says_routed(decision.status):
+        try:
+            written = await self._route_by_gateway(key, seen, decision, records)
+        except Refused as refused:
+            raise Unroutable(refused.obstacle) from refused
+        if written and _says_routed(decision.status):
             self.changed(key)  # the status tells of the route as it was
             return False
         await self.write_status(key, uid, seen.service.status, decision.status)
@@ -147,6 +155,8 @@ class Applier:
     ) -> bool:
         """Bring the HTTPRoute, and the InferencePools that it may name, to what is decided. Returns whether the
         route was written."""
+        if seen.unroutable is not None:
+            return False
         uid, route, picker = seen.service.metadata.uid, decision.route, seen.service.spec.traffic.endpoint_picker
         known = {hash_: record for hash_, record in records.items() if record is not None}
         if decision.pooled and picker is not None:

@@ -14,16 +14,18 @@ from pydantic import ValidationError
 
 from inferops.api.inferencecluster import InferenceClusterStatus
 from inferops.api.traffic import GatewayRef
-from inferops.controller.apply import Applier, Refused
+from inferops.controller.apply import Applier, Refused, Unroutable
 from inferops.controller.events import Recorder
 from inferops.controller.observe import Told, Unreadable, content, observe
 from inferops.controller.sizer import Sizer
 from inferops.controller.store import Key, Store
 from inferops.core import choices
-from inferops.core.decide import decide
+from inferops.core.decide import Decision, decide
+from inferops.core.observation import Observation
 from inferops.core.status import cluster_status, invalid
 from inferops.kube.kinds import INFERENCE_CLUSTER
 
+AGAIN = 10.0  # seconds until another look at who is in a route's way
 SOON = 1.0  # seconds until what has to wait for Kubernetes is tried again
 
 
@@ -60,9 +62,8 @@ class Reconciler:
             return True
         if seen.looking and choices.waits_for_sizing(seen):
             return True
-        decision = decide(seen)
         try:
-            stands = await self.applier.apply(key, seen, decision)
+            decision, stands = await self._apply(key, seen)
         except Refused as refused:
             seen = observe(key, self.store, self.now(), self.sizer, self.gateway, self.told)
             if seen is not None and not isinstance(seen, Unreadable):
@@ -78,6 +79,18 @@ class Reconciler:
         if decision.again is not None:
             self.later(key, decision.again)
         return True
+
+    async def _apply(self, key: Key, seen: Observation) -> tuple[Decision, bool]:
+        """Decide and apply. Whoever stands in the way of the route alone does not hold up what is inside the cluster:
+        it is told, and looked at again, since nobody tells when it goes."""
+        decision = decide(seen)
+        try:
+            return decision, await self.applier.apply(key, seen, decision)
+        except Unroutable as refused:
+            self.later(key, AGAIN)
+            seen = replace(seen, unroutable=refused.obstacle)
+            decision = decide(seen)
+            return decision, await self.applier.apply(key, seen, decision)
 
     async def _tell_unreadable(self, key: Key, seen: Unreadable) -> None:
         status = invalid(seen.status, seen.obstacle, seen.generation, self.now())

@@ -153,4 +153,5 @@ class Observation:
     sizable: bool = True  # whether the engine serves what sizing can judge
     looking: bool = False  # whether somebody is being asked what the model is; the answer brings another observation
     unsized: str = ""  # why there is no sizing
+    unroutable: Obstacle | None = None  # why the route was refused for good, and nothing else
     refused: Obstacle | None = None  # why the last apply was refused for good, such as a name that is taken

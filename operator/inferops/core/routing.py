@@ -141,6 +141,8 @@ def verdict(seen: Observation, route: RoutePlan | None) -> Verdict | None:
     who = f"Gateway {found.namespace}/{found.name}"
     if HTTP_ROUTE not in seen.kinds:
         return Verdict(False, Reason.GATEWAY_API_MISSING, _not_installed(seen, who))
+    if seen.unroutable is not None:
+        return Verdict(False, seen.unroutable.reason, seen.unroutable.message)
     if route is None or seen.route is None:
         return Verdict(None, Reason.CREATING, "the HTTPRoute is being created")
     if seen.route.problem:

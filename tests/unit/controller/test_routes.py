@@ -8,7 +8,7 @@ from inferops.api.traffic import GatewayRef
 from inferops.kube.kinds import HTTP_ROUTE, INFERENCE_POOL, INFERENCE_SERVICE, NODE, SERVICE, SERVING_RUNTIME
 from inferops.kube.owned import Object
 from unit.controller.building import NAMESPACE, node
-from unit.controller.fakekube import Crash, Fake
+from unit.controller.fakekube import Crash, Fake, refusal
 from unit.controller.routed import (
     BOTH,
     NAMED,
@@ -22,7 +22,7 @@ from unit.controller.routed import (
     stable,
     world_with,
 )
-from unit.controller.world import World
+from unit.controller.world import LLAMA, World
 
 
 async def test_a_service_is_attached_to_its_gateway() -> None:
@@ -223,16 +223,39 @@ async def test_somebody_elses_route_is_left_alone() -> None:
     world, gateway = await world_with(HTTP_ROUTE)
     world.fake.put(HTTP_ROUTE, theirs)
     before = world.fake.read(HTTP_ROUTE, NAMESPACE, "llama")
+    old = stable(world)
     world.ask(traffic=NAMED, **B)
     await world.settle()
     assert world.fake.read(HTTP_ROUTE, NAMESPACE, "llama") == before
-    assert world.conditions()["Stalled"] == ("True", "NameConflict")
-    assert "HTTPRoute llama exists" in world.message()
-    serves = [each for each in world.status()["revisions"] if each["weight"]]
-    assert world.conditions()["Available"][0] == "True" and serves
+    assert world.conditions()["Routed"] == ("False", "NameConflict") and not world.errors
+    assert "HTTPRoute llama exists" in world.message("Routed")
+    assert stable(world) != old and old not in world.children(SERVICE), "nothing inside the cluster waits for it"
+    assert 0 < world.later[LLAMA] <= 60
+    world.fake.requests.clear()
+    await world.reconcile()
+    assert world.fake.writes == []
     world.fake.remove(HTTP_ROUTE, NAMESPACE, "llama")
+    world.pending[LLAMA] = None
     await gateway.settle()
     assert world.conditions()["Ready"] == ("True", "Ready")
+
+
+async def test_a_route_that_a_policy_forbids_is_told_of_and_holds_up_nothing_else() -> None:
+    world, gateway = await world_with(HTTP_ROUTE, **NAMED)
+    old, before = stable(world), route(world)
+    no = refusal(403, message="denied by the policy of hosts")
+    world.fake.refuses = lambda verb, desired: no if desired["kind"] == "HTTPRoute" and verb == "apply" else None
+    world.ask(traffic={**NAMED, "hostnames": ["other.example.com"]}, scaling={"replicas": 3})
+    await gateway.settle()
+    assert world.conditions()["Routed"] == ("False", "RejectedByAPIServer")
+    assert "denied by the policy of hosts" in world.message("Routed")
+    assert world.status()["readyReplicas"] == 3 and route(world) == before and stable(world) == old
+    assert world.conditions()["Valid"][0] == "True" and world.status()["hostnames"] == NAMED["hostnames"]
+    world.fake.refuses = lambda verb, desired: None
+    world.pending[LLAMA] = None
+    await gateway.settle()
+    assert world.conditions()["Ready"] == ("True", "Ready")
+    assert world.status()["hostnames"] == ["other.example.com"]
 
 
 async def test_what_is_ours_of_a_route_is_restored_and_what_others_added_stays() -> None:

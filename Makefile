@@ -32,9 +32,8 @@ test-unit: $(VENV)/ready ## Pure tests, in seconds.
 	@$(BIN)/python -m pytest tests/unit -q
 
 test-cluster: binaries ## Tests against real API servers.
-	@echo "==> cluster tests (a real control plane in a network namespace)"
-	@# These tests kill processes in mid-sentence: sockets that the garbage collector then closes are shown, not judged.
-	@$(BIN)/python -m pytest tests/cluster -v --durations=10 -W default::pytest.PytestUnraisableExceptionWarning
+	@echo "==> cluster tests (real control planes, each in a network namespace of its own)"
+	@$(RUN) hack/cluster_tests.py
 
 lint: $(VENV)/ready ## ruff, mypy, import contracts, generated files.
 	@echo "==> lint"

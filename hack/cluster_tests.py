@@ -1,0 +1,151 @@
+"""`make test-cluster`: the modules of tests/cluster, two at a time, each with a control plane of its own.
+
+Most of their time is spent waiting, so two of them use two cores well. What measures how fast a leader is replaced runs
+alone. Lines of tests appear as they end; everything that a module printed, where one of its tests failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import queue
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness import ROOT, environ
+
+FOLDER = ROOT / "tests" / "cluster"
+ALONE = ("test_failover.py",)
+# The longest first, so that none is left over at the end; others follow in the order of their names.
+LONG = ("test_gateway.py", "test_crash.py", "test_scheduling.py", "test_operator.py", "test_zero.py", "test_faults.py")
+LANES = 2
+ENDED = re.compile(r"::.* (PASSED|FAILED|ERROR|SKIPPED|XFAIL|XPASS)")
+# These tests kill processes in mid-sentence: sockets that the garbage collector then closes are shown, not judged.
+PYTEST = ("-m", "pytest", "-v", "--durations=3", "-W", "default::pytest.PytestUnraisableExceptionWarning")
+STOPPED = 130
+
+
+@dataclass
+class Module:
+    """A module of tests, and how it went."""
+
+    path: Path
+    code: int | None = None
+    seconds: float = 0.0
+    output: list[str] = field(default_factory=list)
+
+    @property
+    def last(self) -> str:
+        """What pytest said at its end, such as `3 passed in 7.21s`."""
+        told = next((line for line in reversed(self.output) if line.strip()), "")
+        return told.strip("= \n")
+
+
+class Runner:
+    """Runs modules in lanes."""
+
+    def __init__(self, options: Sequence[str]) -> None:
+        self.done: list[Module] = []
+        self._options = options
+        self._printing = threading.Lock()
+        self._running: set[subprocess.Popen[str]] = set()
+        self._stopped = False
+
+    def run(self, modules: Sequence[Path], lanes: int) -> None:
+        """Run them all, so many at a time."""
+        waiting: queue.SimpleQueue[Path] = queue.SimpleQueue()
+        for path in modules:
+            waiting.put(path)
+        threads = [threading.Thread(target=self._lane, args=(waiting,), daemon=True) for _ in range(lanes)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            while thread.is_alive():
+                thread.join(0.5)  # Ctrl-C is seen between
+
+    def stop(self) -> None:
+        """End what runs, in order: each stops its control plane."""
+        self._stopped = True
+        for process in list(self._running):
+            process.send_signal(signal.SIGINT)  # as pytest wants it
+        for process in list(self._running):
+            process.wait(60)
+
+    def _lane(self, waiting: queue.SimpleQueue[Path]) -> None:
+        while not self._stopped:
+            try:
+                path = waiting.get_nowait()
+            except queue.Empty:
+                return
+            self._module(Module(path))
+
+    def _module(self, module: Module) -> None:
+        began = time.monotonic()
+        command = [sys.executable, *PYTEST, str(module.path), *self._options]
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=environ(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,  # Ctrl-C is for us, and we end them in order
+        )
+        self._running.add(process)
+        assert process.stdout is not None
+        with process.stdout as lines:
+            for line in lines:
+                module.output.append(line)
+                if ENDED.search(line) or line.startswith("controlplane:"):
+                    self._say(line.rstrip())
+        module.code = process.wait()
+        self._running.discard(process)
+        module.seconds = time.monotonic() - began
+        self.done.append(module)
+        if module.code:
+            self._say("".join(module.output).rstrip())
+        self._say(f"==> {module.path.name}: {module.last}")
+
+    def _say(self, text: str) -> None:
+        with self._printing:
+            print(text, flush=True)
+
+
+def chosen(names: Sequence[str]) -> list[Path]:
+    """The modules of these names, or all of them, the longest first."""
+    found = sorted(FOLDER.glob("test_*.py"), key=lambda path: (path.name not in LONG, path.name))
+    found.sort(key=lambda path: LONG.index(path.name) if path.name in LONG else len(LONG))
+    if unknown := set(names) - {path.name for path in found}:
+        raise SystemExit(f"no module of tests/cluster: {', '.join(sorted(unknown))}")
+    return [path for path in found if not names or path.name in names]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("modules", nargs="*", help="for example test_crash.py; left out: all")
+    parser.add_argument("--lanes", type=int, default=LANES, help="modules at a time")
+    given, options = parser.parse_known_args()
+    modules, began = chosen(given.modules), time.monotonic()
+    runner = Runner(options)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        runner.run([path for path in modules if path.name in ALONE], 1)
+        runner.run([path for path in modules if path.name not in ALONE], given.lanes)
+    except KeyboardInterrupt:
+        runner.stop()
+        return STOPPED
+    failed = [module for module in runner.done if module.code]
+    for module in sorted(runner.done, key=lambda module: -module.seconds):
+        print(f"  {module.seconds:6.1f} s  {module.path.name}: {module.last}")
+    print(f"{len(runner.done) - len(failed)} of {len(modules)} modules passed in {time.monotonic() - began:.0f} s")
+    return 1 if failed or len(runner.done) < len(modules) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

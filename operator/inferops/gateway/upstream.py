@@ -73,6 +73,10 @@ class Upstream:
         self._loop = asyncio.get_running_loop()
         self._unused: dict[str, list[tuple[ResponseHandler, float]]] = {}  # with the time of their last use
 
+    def __len__(self) -> int:
+        """Connections that are kept and not used."""
+        return sum(map(len, self._unused.values()))
+
     async def send(self, address: str, head: bytes, body: bytes, bodiless: bool = False) -> Answer:
         """Send a request, whose head lacks nothing, to host:port. Raises Unreached and Broken.
 

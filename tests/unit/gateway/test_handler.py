@@ -34,7 +34,7 @@ async def test_a_connection_to_an_engine_is_kept():
     async with serving(engine) as running:
         for _ in range(3):
             assert (await running.post())[0].status == 200
-        assert engine.connections == 1
+        assert engine.connections == len(running.upstream) == 1
         running.clock.added += 4
         running.upstream.sweep()
         await engine.left.wait()

@@ -6,6 +6,7 @@ import json
 import pytest
 
 from inferops.gateway.deadlines import Why
+from inferops.gateway.lease import Lease
 from inferops.gateway.outcome import Outcome
 from inferops.runtimes import ENGINES
 from unit.gateway.engines import (
@@ -34,7 +35,9 @@ def texts(body):
     return [each["choices"][0]["delta"]["content"] for each in events(body) if each.get("choices")]
 
 
-async def test_a_stream_passes_while_it_comes():
+async def test_a_stream_passes_while_it_comes(monkeypatch):
+    lives = []
+    monkeypatch.setattr(Lease, "progress", lambda lease: lives.append(lease))
     go_on = asyncio.Event()
 
     async def does(seen):
@@ -52,8 +55,10 @@ async def test_a_stream_passes_while_it_comes():
             assert (answer.status, answer.headers["X-Accel-Buffering"]) == (200, "no")
             first = await answer.content.readany()
             assert texts(first) == ["a"]
+            before = len(lives)
             go_on.set()
             rest = await answer.content.read()
+            assert 0 < before < len(lives)
         record = await running.log.next()
     assert json.loads(engine.seen[0].body) == {**STREAMED, "stream_options": {"include_usage": True}}
     assert rest == token("b") + DONE  # without the counts that the client did not ask for

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from inferops.core.activation import WOKEN
@@ -68,7 +68,7 @@ steps: st.SearchStrategy[Step] = st.one_of(
     st.tuples(st.just("kubelet"), st.just(True) | st.booleans()),
     st.tuples(st.just("demand"), st.sampled_from(DEMANDS)),
     st.tuples(st.just("gateways"), st.just(True) | st.booleans()),
-    st.tuples(st.just("wait"), st.sampled_from([1.0, 30.0, 120.0])),
+    st.tuples(st.just("wait"), st.sampled_from([1.0, 120.0])),
     st.tuples(st.just("spec"), st.sampled_from([
         {"model": {"uri": "hf://org/a"}}, {"model": {"uri": "hf://org/b"}},
         {"runtime": {"args": [REFUSED_ARGUMENT]}}, {"runtime": {}},
@@ -76,8 +76,18 @@ steps: st.SearchStrategy[Step] = st.one_of(
 )  # fmt: skip
 
 
+SILENT: list[Step] = [("demand", Demand(idle=None)), ("wait", 120.0), ("reconcile", None)]
+ASKED_LATE: list[Step] = [("wait", 120.0), ("demand", Demand(waiting=1, idle=1e6)), ("reconcile", None)]
+NEW_VERSION: list[Step] = [
+    ("wait", 120.0), ("spec", {"model": {"uri": "hf://org/b"}}), ("reconcile", None), ("reconcile", None),
+    ("reconcile", None),
+]  # fmt: skip
+
+
 def walk(taken: list[Step]) -> Cluster:
     cluster = Cluster(spec={"model": {"uri": "hf://org/a"}, "scaling": SCALING}, gateways=GATEWAYS, demand=LONG)
+    if len(taken) % 2:  # half of them begin where it serves
+        cluster.settle()
     for name, how in taken:
         DOES[name](cluster, how)
     return cluster
@@ -94,6 +104,9 @@ def heal(cluster: Cluster, demand: Demand | None) -> None:
 
 @settings(max_examples=60)
 @given(st.lists(steps, max_size=25))
+@example(SILENT)
+@example(ASKED_LATE)
+@example(NEW_VERSION)
 def test_whoever_asks_at_last_is_served(taken: list[Step]) -> None:
     cluster = walk(taken)
     heal(cluster, ASKED)

@@ -25,6 +25,7 @@ class Call:
     backend: Backend | None = None
     content: Content = NOTHING
     body: bytes = b""  # as it is sent to the engine
+    held: int = 0  # bytes of it as it came
     head: bytes = b""  # and its head after the Host
     session: str | None = None
     affinity: bytes | None = None

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from inferops.gateway import bodies, content, headers, models, paths, routing
+from inferops.gateway import content, headers, models, paths, routing
 from inferops.gateway.access import Door, presented
 from inferops.gateway.accesslog import AccessLog
 from inferops.gateway.attempts import Attempts
+from inferops.gateway.bodies import Bodies
 from inferops.gateway.call import Call
 from inferops.gateway.deadlines import Deadlines, Why, error_of
 from inferops.gateway.errors import INVALID, UNAVAILABLE, ApiError
@@ -48,7 +49,7 @@ class Handler:
 
     def __init__(self, parts: Parts) -> None:
         self.draining = False  # the gateway ends: clients are told to connect elsewhere
-        self.largest = bodies.LARGEST  # bytes of a body
+        self.bodies = Bodies()
         self._parts = parts
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -73,6 +74,7 @@ class Handler:
             reply = _told(call, ApiError(500, "server_error", "the gateway failed; send the request again"))
         finally:
             deadline.end()
+            self.bodies.release(call.held)
             self._finish(call)
         if self.draining and not reply.prepared:  # a client that was not told may be sending its next request by now
             reply.force_close()
@@ -113,7 +115,8 @@ class Handler:
     async def _read(self, call: Call, route: Route) -> None:
         """Take in the body, and what it says where it is one of OpenAI's API."""
         request = call.request
-        call.body = await bodies.read(request, self.largest)
+        call.body = await self.bodies.read(request)
+        call.held = len(call.body)
         if route.backend is not None and route.backend.api.dialect != "openai":
             if route.path.endswith(content.GENERATING):
                 call.content = content.of_bytes(call.body)
@@ -193,6 +196,6 @@ def _told(call: Call, error: ApiError) -> web.StreamResponse:
     own = headers.own(record, {**call.headers, **error.headers()})
     own["Content-Type"] = JSON
     reply = call.reply = web.Response(status=error.status, body=body, headers=own)
-    if error.status in (408, 413):
+    if not call.request.content.is_eof():
         reply.force_close()  # the rest of the body is not waited for
     return reply

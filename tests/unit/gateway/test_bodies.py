@@ -13,7 +13,7 @@ TRITON = ENGINES["triton"].api
 async def test_the_body_is_bounded():
     engine = Engine()
     async with serving(engine) as running:
-        running.handler.largest = 1000
+        running.handler.bodies.largest = 1000
         answer, content = await running.post(b"x" * 1001)
         assert (answer.status, error(content)["code"]) == (413, "request_too_large")
 
@@ -29,6 +29,40 @@ async def test_the_body_is_bounded():
         async with running.session.post(running.url + "/v1/completions", data=pieces()) as answer:
             assert answer.status == 413
     assert not engine.seen
+
+
+async def test_all_bodies_together_are_bounded():
+    go_on = asyncio.Event()
+
+    async def waits(seen):
+        await go_on.wait()
+        await says()(seen)
+
+    engine, large = Engine(waits), json.dumps({**CHAT, "user": "x" * 600}).encode()
+    async with serving(engine) as running:
+        bodies = running.handler.bodies
+        bodies.most = 1000
+        first = asyncio.create_task(running.post(large))
+        while not engine.seen:
+            await asyncio.sleep(0)
+        assert bodies.held == len(large)
+        answer, content = await running.post(large)
+        assert (answer.status, answer.headers["Retry-After"], error(content)["code"]) == (503, "1", "gateway_full")
+        go_on.set()
+        assert (await first)[0].status == 200
+        assert (await running.post(large))[0].status == 200
+        assert bodies.held == 0
+
+
+async def test_a_body_that_ends_too_early_holds_nothing():
+    async with serving(Engine()) as running:
+        _, writer = await asyncio.open_connection("127.0.0.1", running.port.number)
+        writer.write(b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 900\r\n\r\n" + b"x" * 500)
+        while not running.handler.bodies.held:
+            await asyncio.sleep(0)
+        writer.close()
+        record = await running.log.next()
+        assert (record.status, running.handler.bodies.held) == (499, 0)
 
 
 async def test_an_engine_that_answers_before_it_has_the_body():

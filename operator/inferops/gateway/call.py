@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from aiohttp import web
@@ -20,6 +20,7 @@ class Call:
     request: web.BaseRequest
     record: Record
     deadline: Deadline
+    last: Callable[[], bool]  # whether the gateway ends: the client is to connect elsewhere next time
     path: str = ""  # as the engine knows it
     target: bytes = b""  # and with its query, encoded
     backend: Backend | None = None
@@ -33,7 +34,6 @@ class Call:
     headers: Mapping[str, str] = field(default_factory=dict)  # of the gateway, for the answer
     reply: web.StreamResponse | None = None  # which has begun to be sent
     events: int = 0  # of its stream
-    last: bool = False  # the gateway ends: the client is to connect elsewhere next time
     silent: bool = False  # it is a probe: neither counted nor logged
 
     @property

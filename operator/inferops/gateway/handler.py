@@ -56,7 +56,7 @@ class Handler:
         """The reply; it is sent already where it is a stream."""
         clock, deadline = self._parts.clock, self._parts.deadlines.start(ARRIVING, request.task)
         record = Record(clock(), method=request.method)
-        call = Call(request, record, deadline, last=self.draining)
+        call = Call(request, record, deadline, self._ends)
         try:
             reply = await self._answer(call)
         except ApiError as error:
@@ -79,6 +79,9 @@ class Handler:
         if self.draining and not reply.prepared:  # a client that was not told may be sending its next request by now
             reply.force_close()
         return reply
+
+    def _ends(self) -> bool:
+        return self.draining
 
     async def _answer(self, call: Call) -> web.StreamResponse:
         """Raises `ApiError`, and ConnectionError where the client went away."""

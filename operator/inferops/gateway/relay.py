@@ -86,7 +86,7 @@ class Relay:
         own.setdefault("X-Accel-Buffering", "no")  # proxies before us are to pass it on at once, too
         reply = call.reply = web.StreamResponse(status=answer.status, headers=own)
         reply._send_headers_immediately = False  # but together with the first bytes of the body
-        if call.last:
+        if call.last():
             reply.force_close()
         await reply.prepare(call.request)
         return reply
@@ -183,7 +183,7 @@ def whole(call: Call, answer: Answer, body: bytes) -> web.StreamResponse:
     request, status = call.request, answer.status
     if request.version != HttpVersion11 or request.method == "HEAD" or status in BODILESS or 300 <= status < 400:
         return web.Response(status=status, headers=headers.returned(answer, call.record, call.headers), body=body)
-    last = call.last or not request.keep_alive
+    last = call.last() or not request.keep_alive
     return Whole(status, headers.returned_head(answer, call.record, call.headers, len(body), last), body, last)
 
 

@@ -217,6 +217,23 @@ async def test_what_flows_in_another_form_is_not_held_back():
         assert await answer.content.read() == b"b"
 
 
+async def test_who_asked_before_is_told_with_the_answer():
+    go_on = asyncio.Event()
+
+    async def waits(seen):
+        await go_on.wait()
+        await says()(seen)
+
+    engine = Engine(waits)
+    async with serving(engine) as running:
+        waiting = asyncio.create_task(running.post())
+        while not engine.seen:
+            await asyncio.sleep(0)
+        running.handler.draining = True
+        go_on.set()
+        assert (await waiting)[0].headers["Connection"] == "close"
+
+
 async def test_an_end_in_sight_is_told():
     async with serving(Engine(says(), streams(token("a"), DONE), says())) as running:
         running.handler.draining = True

@@ -121,6 +121,18 @@ def test_it_serves_inside_without_the_gateway_api_and_heals_when_that_is_install
     assert owner["uid"] == user.get("infs", "early")["metadata"]["uid"]
 
 
+def test_without_pools_requests_go_to_services_and_pools_may_come_later(
+    user: User, attentive: GatewayController
+) -> None:
+    user.apply("waiting", traffic=PICKED)
+    user.wait("waiting", "Routed", "False", "InferencePoolMissing")
+    assert user.condition("waiting", "Available")["status"] == "True"
+    [backend] = user.get("httproute", "waiting")["spec"]["rules"][0]["backendRefs"]
+    assert backend["kind"] == "Service"
+    # Their kind is found within seconds; the tests that need it come later.
+    _install(user.cluster, [kind for kind in KINDS if kind["metadata"]["name"] == POOLS])
+
+
 def test_only_what_the_gateway_has_taken_in_is_routed(user: User, attentive: GatewayController) -> None:
     user.apply("slow", traffic=NAMED)
     user.ready("slow")
@@ -177,32 +189,6 @@ def test_weights_move_to_what_is_ready_and_the_old_revision_goes_after_them(
     user.ready("moving")
 
 
-def test_pools_take_the_place_of_services_once_their_kind_is_there(user: User, attentive: GatewayController) -> None:
-    user.apply("picked", traffic=PICKED)
-    user.wait("picked", "Routed", "False", "InferencePoolMissing")
-    assert user.condition("picked", "Available")["status"] == "True"
-    [backend] = user.get("httproute", "picked")["spec"]["rules"][0]["backendRefs"]
-    assert backend["kind"] == "Service", "requests go to Services meanwhile"
-    _install(user.cluster, [kind for kind in KINDS if kind["metadata"]["name"] == POOLS])
-    user.wait("picked", "Routed", "True", "RouteAccepted")
-    first = stable(user, "picked")
-    pool = user.get("inferencepool", first)["spec"]
-    assert pool["selector"] == {"matchLabels": user.get("service", first)["spec"]["selector"]}
-    assert pool["endpointPickerRef"] | {"name": "picker", "failureMode": "FailClose"} == pool["endpointPickerRef"]
-    route = user.get("httproute", "picked")["spec"]["rules"][0]
-    assert [each["kind"] for each in route["backendRefs"]] == ["InferencePool"]
-    assert route["matches"][0]["headers"] == [{"name": "X-Gateway-Model-Name", "type": "Exact", "value": "picked"}]
-    user.apply("picked", traffic=PICKED, runtime={"args": ["--max-num-seqs=64"]})
-    wait_until("another pool alone", lambda: pools(user, "picked") not in ([], [first]) and len(
-        pools(user, "picked")) == 1, 30, every=0.2)  # fmt: skip
-    user.wait("picked", "Routed", "True", "RouteAccepted")
-    assert pools(user, "picked") == [stable(user, "picked")]
-    user.apply("picked", traffic=NAMED, runtime={"args": ["--max-num-seqs=64"]})
-    wait_until("no pool left", lambda: not pools(user, "picked"), 30, every=0.2)
-    assert backends(user, "picked") == {stable(user, "picked"): 100}
-    user.ready("picked")
-
-
 def test_the_route_goes_with_the_gateways_name(user: User, attentive: GatewayController) -> None:
     user.apply("leaving", traffic=NAMED)
     user.ready("leaving")
@@ -236,6 +222,28 @@ def test_somebody_elses_route_is_left_alone_and_ours_is_repaired(user: User, att
                == ["llama.example.com"], 30, every=0.1)  # fmt: skip
     assert user.get("httproute", "taken")["metadata"]["annotations"]["team"] == "chat"
     user.wait("taken", "Ready", "True")
+
+
+def test_pools_take_the_place_of_services(user: User, attentive: GatewayController) -> None:
+    _install(user.cluster, [kind for kind in KINDS if kind["metadata"]["name"] == POOLS])
+    user.apply("picked", traffic=PICKED)
+    user.wait("picked", "Routed", "True", "RouteAccepted")
+    first = stable(user, "picked")
+    pool = user.get("inferencepool", first)["spec"]
+    assert pool["selector"] == {"matchLabels": user.get("service", first)["spec"]["selector"]}
+    assert pool["endpointPickerRef"] | {"name": "picker", "failureMode": "FailClose"} == pool["endpointPickerRef"]
+    route = user.get("httproute", "picked")["spec"]["rules"][0]
+    assert [each["kind"] for each in route["backendRefs"]] == ["InferencePool"]
+    assert route["matches"][0]["headers"] == [{"name": "X-Gateway-Model-Name", "type": "Exact", "value": "picked"}]
+    user.apply("picked", traffic=PICKED, runtime={"args": ["--max-num-seqs=64"]})
+    wait_until("another pool alone", lambda: pools(user, "picked") not in ([], [first]) and len(
+        pools(user, "picked")) == 1, 30, every=0.2)  # fmt: skip
+    user.wait("picked", "Routed", "True", "RouteAccepted")
+    assert pools(user, "picked") == [stable(user, "picked")]
+    user.apply("picked", traffic=NAMED, runtime={"args": ["--max-num-seqs=64"]})
+    wait_until("no pool left", lambda: not pools(user, "picked"), 30, every=0.2)
+    assert backends(user, "picked") == {stable(user, "picked"): 100}
+    user.ready("picked")
 
 
 def test_another_operator_writes_nothing_anew_and_its_gateway_is_for_those_that_name_none(

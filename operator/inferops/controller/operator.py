@@ -173,7 +173,9 @@ class Operator:
             self.demands,
             self.queue.add,
         )
-        listening = self._task(self.demands.read(), "demand")
+        listening = asyncio.create_task(self.demands.read(), name="demand")
+        # Cancelled at the end of this one, it must not end it: what led here is yet to be told.
+        listening.add_done_callback(lambda task: None if task.cancelled() else self._ended(task))
         await self.demands.heard(HEARD)
         workers = [
             asyncio.create_task(work(self.queue, reconciler, self.metrics), name=f"worker {number}")

@@ -105,20 +105,17 @@ def line(record: Record, now: float) -> bytes:
     tokens_out = "null" if record.tokens_out is None else record.tokens_out
     whole = int(now)
     text = (
-        f'{{"time":"{_seconds(whole)}.{int((now - whole) * 1000):03}Z","requestId":{_text(record.request_id)},'
-        f'"traceId":{_text(record.trace)},"client":{_text(record.client)},"namespace":"{namespace}",'
-        f'"service":"{service}","revision":"{record.revision}","replica":"{record.replica}",'
-        f'"model":{_text(record.model)},"method":{_text(record.method)},"path":{_text(record.path)},'
+        f'{{"time":"{_seconds(whole)}.{int((now - whole) * 1000):03}Z",'
+        f'"requestId":{quoted(record.request_id[:LONGEST])},"traceId":{quoted(record.trace[:LONGEST])},"client":{quoted(record.client[:LONGEST])},'
+        f'"namespace":"{namespace}","service":"{service}","revision":"{record.revision}","replica":"{record.replica}",'
+        f'"model":{quoted(record.model[:LONGEST])},"method":{quoted(record.method[:LONGEST])},'
+        f'"path":{quoted(record.path[:LONGEST])},'
         f'"status":{record.status},"stream":{"true" if record.stream else "false"},'
         f'"queuedMs":{record.queued * 1000:.2f},"firstMs":{first},"durationMs":{record.duration * 1000:.2f},'
         f'"tokensIn":{tokens_in},"tokensOut":{tokens_out},"attempts":{record.attempts},"bytes":{record.sent},'
-        f'"error":{_text(record.error)}}}\n'
+        f'"error":{quoted(record.error[:LONGEST])}}}\n'
     )
     return text.encode("ascii")
-
-
-def _text(value: str) -> str:
-    return quoted(value[:LONGEST])
 
 
 @lru_cache(maxsize=2)

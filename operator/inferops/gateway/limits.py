@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import NamedTuple
 
 from inferops.gateway.table import Limits, ServiceKey
 
@@ -16,16 +18,15 @@ MINUTE = 60.0  # seconds
 IDLE = 7200.0  # seconds after which a full bucket is forgotten: long requests still find theirs when they pay
 SWEEP = 60.0  # seconds between two looks for idle ones
 WHOLE = 1 - 1e-6  # a unit, but for what rounding takes from it
-_NONE: Mapping[str, str] = {}
+_NONE: Mapping[str, str] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """Whether a request may go on."""
 
     allowed: bool
     retry_after: float = 0.0  # seconds until it may; 0 where it may now
-    headers: Mapping[str, str] = field(default_factory=dict)  # x-ratelimit-…, as OpenAI's API has them
+    headers: Mapping[str, str] = _NONE  # x-ratelimit-…, as OpenAI's API has them
 
 
 class Limiter:
@@ -52,9 +53,11 @@ class Limiter:
             self._sweep(now)
             found = self._clients[(key, client)] = _Client()
         found.used = now
-        requests = found.requests = _bucket(found.requests, "requests", limits.requests_per_minute, share, now)
-        tokens = found.tokens = _bucket(found.tokens, "tokens", limits.tokens_per_minute, share, now)
-        wait = max(requests.wait() if requests is not None else 0.0, tokens.wait() if tokens is not None else 0.0)
+        requests = found.requests = _of(found.requests, "requests", limits.requests_per_minute, share, now)
+        tokens = found.tokens = _of(found.tokens, "tokens", limits.tokens_per_minute, share, now)
+        wait = requests.wait(now) if requests is not None else 0.0
+        if tokens is not None and (longer := tokens.wait(now)) > wait:
+            wait = longer
         headers: dict[str, str] = {}
         if requests is not None:
             if not wait:
@@ -69,7 +72,7 @@ class Limiter:
         found = self._clients.get((key, client))
         if found is not None and found.tokens is not None:
             found.used = self._clock()
-            found.tokens.fill(found.used)
+            found.tokens.wait(found.used)
             found.tokens.level -= tokens
 
     def _sweep(self, now: float) -> None:
@@ -97,11 +100,11 @@ class _Bucket:
         "share",
     )
 
-    def __init__(self, what: str, limit: int, share: int, now: float) -> None:
+    def __init__(self, what: str, limit: int, share: int) -> None:
         self._limit_header = f"x-ratelimit-limit-{what}"
         self._remaining = f"x-ratelimit-remaining-{what}"
         self._reset = f"x-ratelimit-reset-{what}"
-        self.at = now
+        self.at = -math.inf
         self.level = math.inf
         self.set(limit, share)
 
@@ -114,15 +117,14 @@ class _Bucket:
         self.capacity = max(1.0, limit / share)
         self.level = min(self.level, self.capacity)
 
-    def fill(self, now: float) -> None:
-        """Bring it up to now. Clocks that stand still or go back fill nothing."""
-        if now > self.at:
-            level = self.level + (now - self.at) * self.rate
-            self.level = level if level < self.capacity else self.capacity
+    def wait(self, now: float) -> float:
+        """Bring it up to now; seconds until there is a whole unit. Clocks that stand still or go back fill nothing."""
+        passed = now - self.at
+        if passed > 0:
             self.at = now
-
-    def wait(self) -> float:
-        """Seconds until there is a whole unit."""
+            self.level += passed * self.rate
+            if self.level > self.capacity:
+                self.level = self.capacity
         return 0.0 if self.level >= WHOLE else (1 - self.level) / self.rate
 
     def tell(self, headers: dict[str, str]) -> None:
@@ -146,18 +148,18 @@ class _Client:
             return False
         buckets = [bucket for bucket in (self.requests, self.tokens) if bucket is not None]
         for bucket in buckets:
-            bucket.fill(now)
+            bucket.wait(now)
         return all(bucket.level >= bucket.capacity for bucket in buckets)
 
 
-def _bucket(bucket: _Bucket | None, what: str, limit: int | None, share: int, now: float) -> _Bucket | None:
-    """The bucket as it is now, under the limits of now."""
+def _of(bucket: _Bucket | None, what: str, limit: int | None, share: int, now: float) -> _Bucket | None:
+    """The bucket under the limits of now. One that is new is full."""
     if limit is None:
         return None
     if bucket is None:
-        return _Bucket(what, limit, share, now)
-    bucket.fill(now)
+        return _Bucket(what, limit, share)
     if bucket.limit != limit or bucket.share != share:
+        bucket.wait(now)  # what came back until now came at the old rate
         bucket.set(limit, share)
     return bucket
 
@@ -172,4 +174,4 @@ def span(seconds: float) -> str:
     return f"{minutes}m{text}" if minutes else text
 
 
-FREE = Verdict(True, 0.0, _NONE)
+FREE = Verdict(True)

@@ -72,14 +72,9 @@ def observe(
     raw = content(store, key)
     if raw is None:
         return None
-    meta = raw["metadata"]
-    status = _status(raw)
-    try:
-        service = InferenceService.model_validate({**raw, "status": {}}).model_copy(update={"status": status})
-    except ValidationError as error:
-        obstacle = Obstacle(Reason.INVALID_SPEC, "; ".join(problems(error)))
-        generation = int(meta.get("generation") or 0)
-        return Unreadable(key.namespace, key.name, str(meta.get("uid", "")), generation, status, obstacle)
+    service = _read(key, raw)
+    if isinstance(service, Unreadable):
+        return service
     runtimes = store.runtimes()
     runtime = runtimes.get(service.spec.runtime.name)
     engine = ENGINES.get(runtime.engine) if runtime is not None else None
@@ -107,6 +102,16 @@ def observe(
         demand=told.of(key) if told is not None else None,
         held_since=_held_since(store, key, service.metadata.uid),
     )
+
+
+def _read(key: Key, raw: dict[str, Any]) -> InferenceService | Unreadable:
+    meta, status = raw["metadata"], _status(raw)
+    try:
+        return InferenceService.model_validate({**raw, "status": {}}).model_copy(update={"status": status})
+    except ValidationError as error:
+        obstacle = Obstacle(Reason.INVALID_SPEC, "; ".join(problems(error)))
+        generation = int(meta.get("generation") or 0)
+        return Unreadable(key.namespace, key.name, str(meta.get("uid", "")), generation, status, obstacle)
 
 
 def _held_since(store: Store, key: Key, uid: str) -> datetime | None:

@@ -17,8 +17,10 @@ from itertools import accumulate, islice
 from typing import Literal, TypeVar
 
 from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
 
 from inferops.gateway.meters import LONG, OBJECTIVES, QUICK, SLOW, Histogram, Meters, ReplicaSeries, ServiceSeries
 
@@ -31,11 +33,15 @@ Samples = Callable[[Meters, str], Iterator[str]]  # the lines of each series, gi
 class Exposition:
     """Answers scrapes."""
 
-    def __init__(self, meters: Meters, registry: CollectorRegistry | None = None) -> None:
-        """`registry`: other metrics to tell; left out: those of the process."""
+    def __init__(
+        self, meters: Meters, registry: CollectorRegistry | None = None, dropped: Callable[[], int] | None = None
+    ) -> None:
+        """`registry`: other metrics to tell; left out: the process's. `dropped`: how many lines the access log lost."""
         if registry is None:
             registry = CollectorRegistry()
             ProcessCollector(registry=registry)
+        if dropped is not None:
+            registry.register(_Dropped(dropped))
         self._meters = meters
         self._registry = registry
 
@@ -49,6 +55,15 @@ class Exposition:
             await asyncio.sleep(0)
         body.append(encode(self._registry))  # ends as the format asks for
         return b"".join(body), content_type
+
+
+class _Dropped(Collector):
+    def __init__(self, dropped: Callable[[], int]) -> None:
+        self._dropped = dropped
+
+    def collect(self) -> Iterator[Metric]:
+        text = "Lines of the access log that were lost because nobody read them in time."
+        yield CounterMetricFamily(f"{PREFIX}access_log_lines_dropped", text, self._dropped())
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,7 +134,11 @@ class Gateway:
         stack.callback(self.upstream.close)
         options = self.options
         runner, self.metrics_port = await open_metrics(
-            Exposition(self.meters), self.demand, ready, options.address, options.metrics_port
+            Exposition(self.meters, dropped=lambda: self.log.dropped),
+            self.demand,
+            ready,
+            options.address,
+            options.metrics_port,
         )
         stack.push_async_callback(runner.cleanup)
         stack.callback(self.demand.close)

@@ -116,6 +116,15 @@ def test_a_price_that_is_not_known_is_not_told() -> None:
     assert not [name for name, _ in found if "price" in name]
 
 
+def test_lost_log_lines_are_told() -> None:
+    lost = 0
+    exposition = Exposition(World().meters, CollectorRegistry(), lambda: lost)
+    for lost in (0, 7):
+        for accept, parse in (("", parse_text), (OPENMETRICS, parse_openmetrics)):
+            found = values(parse(asyncio.run(exposition.scrape(accept))[0].decode()))
+            assert value(found, "access_log_lines_dropped_total") == lost
+
+
 def test_labels_are_escaped() -> None:
     strange = ServiceKey('a"b', "c\\d\ne")
     world = World(Table([Backend(strange, OPENAI, ())]))

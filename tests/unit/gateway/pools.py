@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
 from inferops.gateway.fleet import Fleet
 from inferops.gateway.lease import Lease
+from inferops.gateway.outcome import Outcome
 from inferops.gateway.pool import Pool
 from inferops.gateway.table import Backend, Replica, Revision, ServiceKey, Table
 from inferops.runtimes.base import Api
@@ -39,3 +41,25 @@ def pool_of(clock: Callable[[], float], *backends: Backend, peers: int = 1) -> P
 async def take(pool: Pool, **wishes: Any) -> Lease:
     """A lease for a request without wishes, but for those given."""
     return await pool.acquire(**{"session": None, "affinity": None, **wishes})
+
+
+async def fails(pool: Pool, name: str, outcome: Outcome = Outcome.FAILED, times: int = 5) -> None:
+    """So many requests at the replica of this name end so."""
+    others = {member.replica.name for member in pool.members()} - {name}
+    for lease in [await take(pool, exclude=others) for _ in range(times)]:
+        lease.done(outcome)
+
+
+async def turn() -> None:
+    for _ in range(3):
+        await asyncio.sleep(0)
+
+
+def waits(pool: Pool, **wishes: object) -> asyncio.Task[Lease]:
+    return asyncio.create_task(take(pool, **wishes))
+
+
+async def owner(pool: Pool, key: bytes) -> str:
+    lease = await take(pool, affinity=key)
+    lease.done(Outcome.OK)
+    return lease.replica.name

@@ -42,13 +42,13 @@ Load = Callable[[Address], Coroutine[Any, Any, Answers]]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5, help="rounds of requests (5)")
+    parser.add_argument("--rounds", type=int, default=4, help="rounds of requests (4)")
     parser.add_argument("--seconds", type=float, default=1.5, help="of each load in a round (1.5)")
     parser.add_argument("--streams", type=int, default=200, help="streams at once (200)")
     parser.add_argument("--stream-seconds", type=int, default=20, help="how long they are (20)")
     parser.add_argument("--minutes", type=float, default=0.5, help="how long memory is watched under load (0.5)")
     parser.add_argument("--replicas", type=int, default=2, help="replicas of the engine, all in one process (2)")
-    parser.add_argument("--only", default="", help="targets to measure beside direct, by commas; left out: all")
+    parser.add_argument("--only", default="", help="targets to measure beside direct, by semicolons; left out: all")
     parser.add_argument("--profile", action="store_true", help="where our gateway's time goes, and nothing else")
     options = parser.parse_args()
     cores = sorted(os.sched_getaffinity(0))
@@ -57,7 +57,7 @@ def main() -> None:
     os.sched_setaffinity(0, {cores[0]})
     with tempfile.TemporaryDirectory(prefix="bench-gateway-") as folder:
         profile = Path(folder) / "profile" if options.profile else None
-        only = {"inferops"} if profile else set(filter(None, options.only.split(",")))
+        only = {"inferops"} if profile else set(filter(None, options.only.split(";")))
         with targets(Path(folder), cores[0], cores[1], options.replicas, only, profile) as (engine, *found):
             own = [os.getpid(), *(each.process.pid for each in (engine, *found) if each.process is not None)]
             if profile is not None:

@@ -85,7 +85,7 @@ def targets(
         for name, command in COMMANDS.items():
             if name in only or not only:
                 port = free_port()
-                process = start(name.replace(" ", "-"), command(folder, addresses, port, profile))
+                process = start(log_name(name), command(folder, addresses, port, profile))
                 found.append(Target(name, (HOST, port), process))
         for target in found:
             answering(target, folder)
@@ -109,8 +109,12 @@ def answering(target: Target, folder: Path) -> None:
     try:
         wait_until(f"an answer from {target.name}", answers, 60, every=0.2)
     except TimeoutError as error:
-        log = (folder / f"{target.name.replace(' ', '-')}.log").read_text(errors="replace")
+        log = (folder / f"{log_name(target.name)}.log").read_text(errors="replace")
         sys.exit(f"{error}; its log ends with:\n{log[-3000:]}")
+
+
+def log_name(target: str) -> str:
+    return target.replace(",", "").replace(" ", "-")
 
 
 @contextmanager
@@ -148,10 +152,15 @@ def gateway(folder: Path, engines: Sequence[str], port: int, profile: Path | Non
 
 
 def router(folder: Path, engines: Sequence[str], port: int, profile: Path | None) -> list[object]:
-    """The peer as it comes, but for what it writes to its log."""
+    """The peer as it comes: its log has a line a request, as ours."""
     command = [installed(), "-m", "sglang_router.launch_router", "--host", HOST, "--port", port]
     urls = [f"http://{each}" for each in engines]
-    return [*command, "--prometheus-port", free_port(), "--log-level", "warn", "--worker-urls", *urls]
+    return [*command, "--prometheus-port", free_port(), "--worker-urls", *urls]
+
+
+def silent_router(folder: Path, engines: Sequence[str], port: int, profile: Path | None) -> list[object]:
+    """The peer without a log of requests, which is much of its work."""
+    return [*router(folder, engines, port, profile), "--log-level", "warn"]
 
 
 def bare(folder: Path, engines: Sequence[str], port: int, profile: Path | None) -> list[object]:
@@ -228,5 +237,6 @@ def resources(engines: Sequence[str]) -> list[dict[str, Any]]:
 COMMANDS: dict[str, Callable[[Path, Sequence[str], int, Path | None], list[object]]] = {
     "inferops": gateway,
     "sglang-router": router,
+    "sglang-router, no log": silent_router,
     "bare aiohttp": bare,
 }

@@ -7,8 +7,8 @@ import sys
 
 import uvloop
 
-from inferops.gateway.files import BadFile
 from inferops.gateway.process import Gateway, Options, end_on_signals, spare_pauses
+from inferops.gateway.sources.files import BadFile
 
 log = logging.getLogger("inferops")
 

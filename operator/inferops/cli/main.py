@@ -75,6 +75,9 @@ def gateway(
     access_log: Annotated[str, typer.Option(help="all, errors or off: which requests are told on stdout.")] = "all",
     drain_delay: Annotated[float, typer.Option(min=0, help="Seconds to take requests for after SIGTERM.")] = 5.0,
     drain_timeout: Annotated[float, typer.Option(min=0, help="Seconds that streams then get to finish.")] = 300.0,
+    host: Annotated[
+        list[str] | None, typer.Option(help="A name under which all services are reached: no service can claim it.")
+    ] = None,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
 ) -> None:
     """Run the built-in gateway, until SIGTERM."""
@@ -84,7 +87,8 @@ def gateway(
     if access_log not in ("all", "errors", "off"):
         raise typer.BadParameter(f"{access_log!r} is none of all, errors, off", param_hint="--access-log")
     files, mode = tuple(from_files or ()), cast(Literal["all", "errors", "off"], access_log)
-    options = Options(namespace, kubeconfig, address, port, metrics_port, files, mode, drain_delay, drain_timeout)
+    ends = drain_delay, drain_timeout
+    options = Options(namespace, kubeconfig, address, port, metrics_port, files, mode, *ends, tuple(host or ()))
     raise typer.Exit(run_gateway(options, log_level))
 
 

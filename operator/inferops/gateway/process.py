@@ -22,23 +22,23 @@ from pathlib import Path
 
 import aiohttp
 
-from inferops.gateway.access import Door
-from inferops.gateway.accesslog import AccessLog, Mode
-from inferops.gateway.attempts import Attempts
-from inferops.gateway.deadlines import LOOK_EVERY, Deadlines, Why
-from inferops.gateway.demand import Demand
-from inferops.gateway.exposition import Exposition
-from inferops.gateway.files import Files
-from inferops.gateway.fleet import Fleet
-from inferops.gateway.handler import Handler, Parts
-from inferops.gateway.keyring import Keyring, KubeSecrets
-from inferops.gateway.limits import Limiter
-from inferops.gateway.meters import Meters
-from inferops.gateway.probing import HttpAsk, Prober
-from inferops.gateway.server import Port, open_metrics, open_port
+from inferops.gateway.access.keyring import Keyring, KubeSecrets
+from inferops.gateway.access.limits import Limiter
+from inferops.gateway.balance.fleet import Fleet
+from inferops.gateway.balance.probing import HttpAsk, Prober
+from inferops.gateway.proxy.attempts import Attempts
+from inferops.gateway.proxy.deadlines import LOOK_EVERY, Deadlines, Why
+from inferops.gateway.proxy.door import Door
+from inferops.gateway.proxy.handler import Handler, Parts
+from inferops.gateway.proxy.server import Port, open_metrics, open_port
+from inferops.gateway.proxy.upstream import Upstream
+from inferops.gateway.signals.accesslog import AccessLog, Mode
+from inferops.gateway.signals.demand import Demand
+from inferops.gateway.signals.exposition import Exposition
+from inferops.gateway.signals.meters import Meters
+from inferops.gateway.sources.files import Files
+from inferops.gateway.sources.watching import Watching
 from inferops.gateway.table import ServiceKey
-from inferops.gateway.upstream import Upstream
-from inferops.gateway.watching import Watching
 from inferops.kube.client import Client
 from inferops.kube.session import load_configuration, user_agent
 
@@ -64,6 +64,7 @@ class Options:
     access_log: Mode = "all"
     drain_delay: float = 5.0  # seconds between the news of the end and the last new connection
     drain_timeout: float = 300.0  # seconds that streams then get to finish
+    hosts: tuple[str, ...] = ()  # its own names, which no service can claim
 
 
 class Gateway:
@@ -120,14 +121,15 @@ class Gateway:
     async def _source(self, stack: AsyncExitStack) -> tuple[Watching | Files, Keyring]:
         """Where the configuration comes from, and the API keys."""
         options = self.options
+        hosts = [host.lower().rstrip(".") for host in options.hosts]
         if options.files:
-            files = Files(options.files, self.fleet)
+            files = Files(options.files, self.fleet, hosts)
             return files, Keyring(files, self._clock)
         configuration = await load_configuration(options.kubeconfig)
         client = Client(configuration, agent=user_agent(f"gateway/{socket.gethostname()}"))
         stack.push_async_callback(client.close)
         keyring = Keyring(KubeSecrets(client), self._clock, f"{options.namespace}:inferops-gateway")
-        return Watching(client, self.fleet, options.namespace), keyring
+        return Watching(client, self.fleet, options.namespace, own_hosts=hosts), keyring
 
     async def _listen(self, stack: AsyncExitStack, handler: Handler, ready: Callable[[], bool]) -> Port:
         stack.callback(self.log.close)

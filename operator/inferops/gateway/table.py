@@ -8,7 +8,7 @@ host name or a model's name, the older one has it, as with routes of the Gateway
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -87,10 +87,12 @@ class Backend:
 class Table:
     """All services, and the ways to them."""
 
-    def __init__(self, backends: Iterable[Backend] = ()) -> None:
+    def __init__(self, backends: Iterable[Backend] = (), own_hosts: Collection[str] = ()) -> None:
+        """`own_hosts`: names of the gateway itself, which no service can claim for itself alone."""
         ordered = sorted(backends, key=_age)
         self.by_key: dict[ServiceKey, Backend] = {backend.key: backend for backend in ordered}
         self.by_model: dict[str, Backend] = {}
+        self._own_hosts = frozenset(own_hosts)
         self._hosts: dict[str, Backend] = {}
         self._domains: dict[str, Backend] = {}  # of host names that begin with `*.`
         for backend in ordered:
@@ -103,6 +105,8 @@ class Table:
     def of_host(self, host: str) -> Backend | None:
         """The service that the host, a port left out, belongs to."""
         host = host.partition(":")[0].rstrip(".").lower()
+        if host in self._own_hosts:
+            return None
         own, suffix = self._named(host)
         if suffix in CLUSTER:
             return own

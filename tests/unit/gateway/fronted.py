@@ -15,20 +15,20 @@ from typing import Any, cast
 
 import aiohttp
 
-from inferops.gateway.access import Door
-from inferops.gateway.accesslog import AccessLog
-from inferops.gateway.attempts import Attempts
-from inferops.gateway.deadlines import Deadlines
-from inferops.gateway.fleet import Fleet
-from inferops.gateway.handler import Handler, Parts
-from inferops.gateway.keyring import Keyring
-from inferops.gateway.limits import Limiter
-from inferops.gateway.meters import Meters
-from inferops.gateway.outcome import Outcome
-from inferops.gateway.record import Record
-from inferops.gateway.server import Port, open_port
+from inferops.gateway.access.keyring import Keyring
+from inferops.gateway.access.limits import Limiter
+from inferops.gateway.balance.fleet import Fleet
+from inferops.gateway.balance.outcome import Outcome
+from inferops.gateway.proxy.attempts import Attempts
+from inferops.gateway.proxy.deadlines import Deadlines
+from inferops.gateway.proxy.door import Door
+from inferops.gateway.proxy.handler import Handler, Parts
+from inferops.gateway.proxy.server import Port, open_port
+from inferops.gateway.proxy.upstream import Upstream
+from inferops.gateway.signals.accesslog import AccessLog
+from inferops.gateway.signals.meters import Meters
+from inferops.gateway.signals.record import Record
 from inferops.gateway.table import Backend, Replica, Revision, ServiceKey, Table
-from inferops.gateway.upstream import Upstream
 from inferops.runtimes.base import Api
 from unit.gateway.engines import CHAT, Engine, engines
 

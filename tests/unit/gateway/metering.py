@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from inferops.gateway.meters import Meters
-from inferops.gateway.outcome import Outcome
-from inferops.gateway.record import Record
+from inferops.gateway.balance.outcome import Outcome
+from inferops.gateway.signals.meters import Meters
+from inferops.gateway.signals.record import Record
 from inferops.gateway.table import Backend, Replica, Revision, ServiceKey, Table
 from inferops.runtimes.base import Api
 

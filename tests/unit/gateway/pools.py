@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from inferops.gateway.fleet import Fleet
-from inferops.gateway.lease import Lease
-from inferops.gateway.outcome import Outcome
-from inferops.gateway.pool import Pool
+from inferops.gateway.balance.fleet import Fleet
+from inferops.gateway.balance.lease import Lease
+from inferops.gateway.balance.outcome import Outcome
+from inferops.gateway.balance.pool import Pool
 from inferops.gateway.table import Backend, Replica, Revision, ServiceKey, Table
 from inferops.runtimes.base import Api
 

@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferops.gateway.accesslog import INTERVAL, ROOM, AccessLog, line
-from inferops.gateway.record import Record
+from inferops.gateway.signals.accesslog import INTERVAL, ROOM, AccessLog, line
+from inferops.gateway.signals.record import Record
 from inferops.gateway.table import ServiceKey
 from unit.kube.virtualtime import run
 

@@ -11,8 +11,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from inferops.gateway.health import Verdict
-from inferops.gateway.probing import LIMIT, HttpAsk
+from inferops.gateway.balance.health import Verdict
+from inferops.gateway.balance.probing import LIMIT, HttpAsk
 from inferops.gateway.table import Backend, Replica
 from inferops.runtimes.base import Api
 from unit.gateway.pools import backend

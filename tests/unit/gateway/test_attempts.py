@@ -7,9 +7,9 @@ import socket
 import aiohttp
 import pytest
 
-from inferops.gateway.lease import Lease
-from inferops.gateway.outcome import Outcome
-from inferops.gateway.pool import Pool
+from inferops.gateway.balance.lease import Lease
+from inferops.gateway.balance.outcome import Outcome
+from inferops.gateway.balance.pool import Pool
 from inferops.gateway.table import Replica, Revision, Table
 from unit.gateway.engines import (
     CHAT,

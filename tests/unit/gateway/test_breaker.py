@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferops.gateway.breaker import BACKOFF_MAX, ENOUGH, FORGIVEN, Breaker, Cause
-from inferops.gateway.outcome import Outcome
+from inferops.gateway.balance.breaker import BACKOFF_MAX, ENOUGH, FORGIVEN, Breaker, Cause
+from inferops.gateway.balance.outcome import Outcome
 
 OK, FAILED, REFUSED, UNREACHABLE = Outcome.OK, Outcome.FAILED, Outcome.REFUSED, Outcome.UNREACHABLE
 TIMEOUT, CLIENT, GONE = Outcome.TIMEOUT, Outcome.CLIENT, Outcome.GONE

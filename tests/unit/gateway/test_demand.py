@@ -11,9 +11,9 @@ from aiohttp import HttpVersion, web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.test_utils import make_mocked_request
 
-from inferops.gateway.demand import MOST_READERS, PATIENCE, TICK, Demand
-from inferops.gateway.fleet import Fleet
-from inferops.gateway.outcome import Outcome
+from inferops.gateway.balance.fleet import Fleet
+from inferops.gateway.balance.outcome import Outcome
+from inferops.gateway.signals.demand import MOST_READERS, PATIENCE, TICK, Demand
 from inferops.gateway.table import Backend, Replica, Revision, ServiceKey, Table
 from inferops.runtimes import ENGINES
 from unit.kube.virtualtime import now, run

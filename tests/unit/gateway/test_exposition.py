@@ -14,8 +14,8 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from inferops.gateway.exposition import FAMILIES, PREFIX, Exposition, texts
-from inferops.gateway.outcome import Outcome
+from inferops.gateway.balance.outcome import Outcome
+from inferops.gateway.signals.exposition import FAMILIES, PREFIX, Exposition, texts
 from inferops.gateway.table import Backend, ServiceKey, Table
 from unit.gateway.metering import KEY, OPENAI, World, backend, record
 

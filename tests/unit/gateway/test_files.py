@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from inferops.gateway import files as configuration
-from inferops.gateway.files import BadFile, Files
+from inferops.gateway.sources import files as configuration
+from inferops.gateway.sources.files import BadFile, Files
 from inferops.gateway.table import ServiceKey, Table
 from inferops.runtimes import ENGINES
 from unit.gateway.resources import endpoint_slice, peers, pods, runtime, secret, service

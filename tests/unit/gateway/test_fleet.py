@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from inferops.gateway.outcome import Outcome, QueueFull, Withdrawn
+from inferops.gateway.balance.outcome import Outcome, QueueFull, Withdrawn
 from inferops.gateway.table import ServiceKey, Table
 from unit.gateway.pools import KEY, backend, fleet_of, revision, take
 from unit.kube.virtualtime import now, run

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 import pytest
 
-from inferops.gateway.keyring import MOST_KEYS, REFRESH, RETRY, STALE, Keyring, KeysUnavailable, KubeSecrets
+from inferops.gateway.access.keyring import MOST_KEYS, REFRESH, RETRY, STALE, Keyring, KeysUnavailable, KubeSecrets
 from inferops.kube.client import KubeError
 from inferops.kube.kinds import SECRET, Kind
 from inferops.kube.owned import Object

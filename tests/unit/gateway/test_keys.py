@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferops.gateway.keys import SHORTEST, Keys
+from inferops.gateway.access.keys import SHORTEST, Keys
 
 KEY = "sk-0123456789abcdef"
 OTHER = "sk-fedcba9876543210"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferops.gateway.limits import IDLE, SWEEP, Limiter, span
+from inferops.gateway.access.limits import IDLE, SWEEP, Limiter, span
 from inferops.gateway.table import Limits, ServiceKey
 
 KEY = ServiceKey("chat", "llama")

@@ -7,9 +7,9 @@ from typing import Any
 
 import yaml
 
-from inferops.gateway.keyring import ACCOUNT, ROLE
+from inferops.gateway.access.keyring import ACCOUNT, ROLE
 from inferops.gateway.process import CUT, Options
-from inferops.gateway.watching import GATEWAY_SERVICE
+from inferops.gateway.sources.watching import GATEWAY_SERVICE
 from unit.render.podsecurity import assert_restricted
 
 INSTALL = Path(__file__).parents[3] / "manifests" / "install"

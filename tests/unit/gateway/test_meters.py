@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferops.gateway.meters import ERRORS, GONE, LOOK, NOBODY, REASONS, TPOT, TTFT, Histogram
-from inferops.gateway.outcome import Outcome
+from inferops.gateway.balance.outcome import Outcome
+from inferops.gateway.signals.meters import ERRORS, GONE, LOOK, NOBODY, REASONS, TPOT, TTFT, Histogram
 from inferops.gateway.table import Backend, ServiceKey, Table
 from unit.gateway.metering import KEY, OTHER, World, backend, record
 

@@ -9,9 +9,9 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferops.gateway.lease import Lease
-from inferops.gateway.outcome import Outcome
-from inferops.gateway.pool import Pool
+from inferops.gateway.balance.lease import Lease
+from inferops.gateway.balance.outcome import Outcome
+from inferops.gateway.balance.pool import Pool
 from unit.gateway.pools import backend, fails, pool_of, revision, take, turn, waits
 from unit.kube.virtualtime import now, run
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferops.gateway.fleet import Fleet
-from inferops.gateway.lease import Lease
-from inferops.gateway.outcome import Outcome
+from inferops.gateway.balance.fleet import Fleet
+from inferops.gateway.balance.lease import Lease
+from inferops.gateway.balance.outcome import Outcome
 from inferops.gateway.table import Table
 from unit.gateway.pools import backend, fails, owner, pool_of, revision, take, turn, waits
 from unit.kube.virtualtime import now, run

@@ -7,8 +7,8 @@ from collections import Counter
 
 import pytest
 
-from inferops.gateway.outcome import NoOther, Outcome, QueueTimeout
-from inferops.gateway.pool import Pool
+from inferops.gateway.balance.outcome import NoOther, Outcome, QueueTimeout
+from inferops.gateway.balance.pool import Pool
 from unit.gateway.pools import backend, fails, pool_of, revision, take, turn, waits
 from unit.kube.virtualtime import now, run
 

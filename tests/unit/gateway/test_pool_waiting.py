@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from inferops.gateway.outcome import Asleep, NoReplica, Outcome, QueueFull, QueueTimeout, Withdrawn
+from inferops.gateway.balance.outcome import Asleep, NoReplica, Outcome, QueueFull, QueueTimeout, Withdrawn
 from unit.gateway.pools import backend, pool_of, revision, take, turn, waits
 from unit.kube.virtualtime import now, run
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from inferops.gateway.breaker import Cause
-from inferops.gateway.fleet import Fleet
-from inferops.gateway.health import Verdict
-from inferops.gateway.lease import Lease
-from inferops.gateway.outcome import Outcome
-from inferops.gateway.pool import Pool
-from inferops.gateway.probing import LIMIT, Prober
+from inferops.gateway.balance.breaker import Cause
+from inferops.gateway.balance.fleet import Fleet
+from inferops.gateway.balance.health import Verdict
+from inferops.gateway.balance.lease import Lease
+from inferops.gateway.balance.outcome import Outcome
+from inferops.gateway.balance.pool import Pool
+from inferops.gateway.balance.probing import LIMIT, Prober
 from inferops.gateway.table import Backend, Replica, ServiceKey, Table
 from unit.gateway.pools import KEY, backend, fleet_of, revision, take
 from unit.kube.virtualtime import now, run

@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from inferops.cli.gateway import gateway as run_gateway
-from inferops.gateway.files import BadFile
 from inferops.gateway.process import Gateway, Options
+from inferops.gateway.sources.files import BadFile
 from unit.gateway import resources
 from unit.gateway.engines import (
     CHAT,
@@ -94,7 +94,7 @@ async def test_its_ports(tmp_path):
 
 
 async def test_it_is_not_ready_before_it_knows_where_requests_go(tmp_path, monkeypatch):
-    monkeypatch.setattr("inferops.gateway.files.Files._take_in", lambda *_: None)
+    monkeypatch.setattr("inferops.gateway.sources.files.Files._take_in", lambda *_: None)
     async with running(tmp_path) as gateway:
         assert [await gateway.status(path) for path in ("/healthz", "/readyz")] == [200, 503]
         async with gateway.post(CHAT) as answer:
@@ -164,7 +164,7 @@ async def test_a_part_that_fails_does_not_take_the_others_along(tmp_path, monkey
     async def fails(_):
         raise RuntimeError("no more")
 
-    monkeypatch.setattr("inferops.gateway.files.Files.run", fails)
+    monkeypatch.setattr("inferops.gateway.sources.files.Files.run", fails)
     async with running(tmp_path) as gateway:
         async with gateway.post(CHAT) as answer:
             assert answer.status == 200

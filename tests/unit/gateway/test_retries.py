@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferops.gateway.deadlines import Deadlines, Why
-from inferops.gateway.outcome import Outcome
-from inferops.gateway.retries import ATTEMPTS, FEW, SHARE, Budget, Tries
+from inferops.gateway.balance.outcome import Outcome
+from inferops.gateway.proxy.deadlines import Deadlines, Why
+from inferops.gateway.proxy.retries import ATTEMPTS, FEW, SHARE, Budget, Tries
 
 REFUSED, FAILED, UNREACHABLE, TIMEOUT = Outcome.REFUSED, Outcome.FAILED, Outcome.UNREACHABLE, Outcome.TIMEOUT
 

@@ -7,7 +7,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferops.gateway.ring import POINTS, Ring
+from inferops.gateway.balance.ring import POINTS, Ring
 
 KEYS = [f"prefix-{number}".encode() for number in range(3000)]
 NAMES = [f"llama-7f9c-{letter}" for letter in "abcdefgh"]

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferops.gateway.outcome import NoReplica, QueueTimeout, Withdrawn
-from inferops.gateway.room import Room
+from inferops.gateway.balance.outcome import NoReplica, QueueTimeout, Withdrawn
+from inferops.gateway.balance.room import Room
 from unit.kube.virtualtime import now, run
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferops.gateway.split import Split, entitled
+from inferops.gateway.balance.split import Split, entitled
 
 SESSIONS = [f"session-{number}" for number in range(4000)]
 

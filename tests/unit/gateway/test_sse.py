@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inferops.gateway import sse
-from inferops.gateway.sse import Events, tokens_of
+from inferops.gateway.proxy import sse
+from inferops.gateway.proxy.sse import Events, tokens_of
 
 COUNTS = {"prompt_tokens": 7, "completion_tokens": 2}
 ENDS = st.sampled_from([b"\n\n", b"\r\n\r\n", b"\r\r", b"\n\r\n"])

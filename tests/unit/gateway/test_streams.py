@@ -5,9 +5,9 @@ import json
 
 import pytest
 
-from inferops.gateway.deadlines import Why
-from inferops.gateway.lease import Lease
-from inferops.gateway.outcome import Outcome
+from inferops.gateway.balance.lease import Lease
+from inferops.gateway.balance.outcome import Outcome
+from inferops.gateway.proxy.deadlines import Why
 from inferops.runtimes import ENGINES
 from unit.gateway.engines import (
     COUNTS,

@@ -90,3 +90,12 @@ def test_a_client_has_its_own_limits_in_place_of_those_of_all() -> None:
     access = Access("keys", Limits(60, 1000), {"batch": Limits(None, 5000)})
     assert access.limits_of("batch") == Limits(None, 5000)
     assert access.limits_of("web") == Limits(60, 1000)
+
+
+@pytest.mark.parametrize("host", ["api.example.com", "API.example.com:8443", "api.example.com."])
+def test_nobody_takes_the_gateways_own_name_for_himself(host: str) -> None:
+    greedy = backend(hostnames=("api.example.com", "*.example.com"))
+    assert Table([greedy]).of_host(host) is greedy
+    table = Table([greedy], own_hosts=["api.example.com"])
+    assert table.of_host(host) is None
+    assert table.of_host("other.example.com") is greedy

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from inferops.gateway import views
+from inferops.gateway.sources import views
 from inferops.gateway.table import Access, Backend, Limits, Replica, Revision, ServiceKey
 from inferops.kube.owned import Object
 from inferops.runtimes import ENGINES

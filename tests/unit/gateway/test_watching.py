@@ -8,9 +8,9 @@ from itertools import pairwise
 
 import pytest
 
-from inferops.gateway import views
+from inferops.gateway.sources import views
+from inferops.gateway.sources.watching import LEAST_GAP, Watching
 from inferops.gateway.table import ServiceKey, Table
-from inferops.gateway.watching import LEAST_GAP, Watching
 from inferops.kube.client import KubeError
 from inferops.kube.kinds import Kind
 from inferops.kube.owned import Object

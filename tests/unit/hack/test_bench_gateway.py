@@ -20,8 +20,8 @@ from bench_gateway_load import Address, Answers, Streams, closed, complete, stea
 from bench_gateway_profile import package
 from bench_gateway_quiet import ALLOWED, TRIES, Quiet, busy, others
 from bench_gateway_targets import NAMESPACE, SERVICE, requests, resources
-from inferops.gateway.files import Files
-from inferops.gateway.fleet import Fleet
+from inferops.gateway.balance.fleet import Fleet
+from inferops.gateway.sources.files import Files
 from inferops.gateway.table import ServiceKey
 
 finite = st.floats(-1e6, 1e6)
@@ -152,7 +152,7 @@ def test_the_quietest_measurement_counts(
 @pytest.mark.parametrize(
     ("file", "name"),
     [
-        ("/x/operator/inferops/gateway/pool.py", "inferops.gateway.pool"),
+        ("/x/operator/inferops/gateway/pool.py", "inferops.gateway.balance.pool"),
         ("/x/lib/python3.11/site-packages/aiohttp/web.py", "aiohttp"),
         ("/x/lib/python3.11/json/decoder.py", "stdlib json.decoder"),
         ("~", "built-in"),

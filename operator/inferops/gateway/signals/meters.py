@@ -1,0 +1,279 @@
+"""Counts of what requests go through, by service, revision and replica: plain numbers, about a microsecond a call.
+
+Labels are bounded: series are made for what the table holds only, requests for unknown models count under no service,
+and what left the table is forgotten after a while. `exposition` tells Prometheus.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Callable
+
+from inferops.gateway.balance.outcome import Outcome
+from inferops.gateway.signals.record import Record
+from inferops.gateway.table import Backend, ServiceKey, Table
+
+GONE = 600.0  # seconds after which what left the table is forgotten: by then the last scrape has seen its last count
+LOOK = 60.0  # seconds between two looks for it
+REASONS = 32  # different ones that a service's refusals are told by; further ones count as OTHER
+OTHER = "other"
+NOBODY = ServiceKey("", "")  # requests that name no service
+
+QUICK = (0.001, 0.0025, 0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.5, 10.0)
+SLOW = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0, 600.0)
+LONG = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0)
+
+ERRORS, TTFT, TPOT = range(3)  # what an SLO is about, as indices of `judged` and `missed`
+OBJECTIVES = ("errors", "ttft", "tpot")
+# An engine that is full, and a client that went away, say nothing of how good a revision is.
+FAULTS = frozenset((Outcome.FAILED, Outcome.UNREACHABLE, Outcome.TIMEOUT))
+GOOD = frozenset((Outcome.OK, Outcome.CLIENT))
+
+
+RevisionName = tuple[ServiceKey, str]  # with its hash, "" of requests that got none
+ReplicaName = tuple[ServiceKey, str, str]  # and the pod's name, "" likewise
+
+
+class Histogram:
+    """Seconds, counted by the first bound that is not below them."""
+
+    __slots__ = ("bounds", "counts", "total")
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)  # the last one: beyond all bounds
+        self.total = 0.0
+
+    def observe(self, seconds: float) -> None:
+        self.counts[bisect_left(self.bounds, seconds)] += 1
+        self.total += seconds
+
+
+class ServiceSeries:
+    __slots__ = ("arrivals", "ended", "labels", "refused", "retries")
+
+    def __init__(self, labels: str) -> None:
+        self.labels = labels  # as they are told, here and below
+        self.arrivals = 0
+        self.ended = 0
+        self.refused: dict[tuple[int, str], int] = {}  # by status code and reason
+        self.retries = 0
+
+
+class RevisionSeries:
+    __slots__ = ("duration", "gap", "labels", "queued", "ttft")
+
+    def __init__(self, labels: str) -> None:
+        self.labels = labels
+        self.queued = Histogram(SLOW)
+        self.ttft = Histogram(SLOW)
+        self.gap = Histogram(QUICK)
+        self.duration = Histogram(LONG)
+
+
+class ReplicaSeries:
+    """Counters and sums only: a service may have a thousand replicas."""
+
+    __slots__ = (
+        "attempts",
+        "broken",
+        "codes",
+        "duration",
+        "gap",
+        "gaps",
+        "in_flight",
+        "judged",
+        "labels",
+        "missed",
+        "revision",
+        "sent",
+        "slow_gaps",
+        "tokens_in",
+        "tokens_out",
+        "ttft",
+        "ttfts",
+    )
+
+    def __init__(self, labels: str, revision: RevisionSeries) -> None:
+        self.labels = labels
+        self.revision = revision
+        self.in_flight = 0
+        self.attempts: defaultdict[Outcome, int] = defaultdict(int, {Outcome.OK: 0})
+        self.codes: defaultdict[int, int] = defaultdict(int, {200: 0})
+        self.broken = 0
+        self.sent = 0  # bytes
+        self.tokens_in = 0
+        self.tokens_out = 0
+        self.ttfts = 0
+        self.ttft = 0.0  # seconds, of all together, as below
+        self.gaps = 0
+        self.slow_gaps = 0
+        self.gap = 0.0
+        self.duration = 0.0
+        self.judged = [0, 0, 0]  # by OBJECTIVES
+        self.missed = [0, 0, 0]
+
+    def token_gap(self, seconds: float, slow: bool) -> None:
+        self.revision.gap.observe(seconds)
+        self.gaps += 1
+        self.gap += seconds
+        if slow:
+            self.slow_gaps += 1
+
+    def judge(self, objective: int, missed: bool) -> None:
+        self.judged[objective] += 1
+        if missed:
+            self.missed[objective] += 1
+
+
+class Meters:
+    """The counters of one gateway.
+
+    For every request `arrived` is called once its service is known, or known to be none, and `finished` once at its
+    end, whatever happened between. `refused` says why in addition where no replica was asked; each attempt at a
+    replica is a pair of `began` and `attempt`.
+    """
+
+    def __init__(
+        self, clock: Callable[[], float], table: Callable[[], Table], waiting: Callable[[ServiceKey], int]
+    ) -> None:
+        """`clock` tells monotonic seconds, `table` the one in force, `waiting` how many requests are in a room."""
+        self.table = table
+        self.waiting = waiting
+        self.services: dict[ServiceKey, ServiceSeries] = {}
+        self.revisions: dict[RevisionName, RevisionSeries] = {}
+        self.replicas: dict[ReplicaName, ReplicaSeries] = {}
+        self._clock = clock
+        self._gone: dict[ReplicaName, float] = {}  # when each was missed in the table first
+        self._looked = clock()
+
+    def arrived(self, key: ServiceKey | None) -> None:
+        self._service(key or NOBODY).arrivals += 1
+
+    def refused(self, key: ServiceKey | None, code: int, reason: str) -> None:
+        """Turned away before any replica was asked. `reason`: one of few fixed words, as `rate_limit_exceeded`."""
+        refused = self._service(key or NOBODY).refused
+        if (code, reason) not in refused and len(refused) >= REASONS:
+            reason = OTHER
+        refused[code, reason] = refused.get((code, reason), 0) + 1
+
+    def began(self, key: ServiceKey, revision: str, replica: str) -> None:
+        self.series(key, revision, replica).in_flight += 1
+
+    def attempt(self, key: ServiceKey, revision: str, replica: str, outcome: Outcome) -> None:
+        """An attempt ends. Errors are judged here, not by what the client got: a retry would hide a bad revision."""
+        series = self.series(key, revision, replica)
+        series.in_flight -= 1
+        series.attempts[outcome] += 1
+        if outcome in GOOD:
+            series.judged[ERRORS] += 1
+        elif outcome in FAULTS:
+            series.judge(ERRORS, True)
+
+    def token_gap(self, key: ServiceKey, revision: str, replica: str, seconds: float, slow: bool) -> None:
+        """Between two chunks of a stream; slow: beyond the SLO's tpot."""
+        self.series(key, revision, replica).token_gap(seconds, slow)
+
+    def finished(self, record: Record, backend: Backend | None) -> None:
+        """A request ends. None: it named no service."""
+        key = record.key or NOBODY
+        service = self._service(key)
+        service.ended += 1
+        if record.attempts > 1:
+            service.retries += record.attempts - 1
+        series = self.series(key, record.revision, record.replica)
+        series.codes[record.status] += 1
+        series.sent += record.sent
+        series.duration += record.duration
+        series.revision.queued.observe(record.queued)
+        series.revision.duration.observe(record.duration)
+        if record.tokens_in:
+            series.tokens_in += record.tokens_in
+        if record.tokens_out:
+            series.tokens_out += record.tokens_out
+        if record.broken:
+            series.broken += 1
+        if record.first is not None and record.status < 400 and backend is not None:
+            _time(series, record, record.first, backend)
+
+    def series(self, key: ServiceKey, revision: str, replica: str) -> ReplicaSeries:
+        """The counters of a replica, made where it has none yet. Hold them no longer than a request is under way."""
+        name = (key, revision, replica)
+        return self.replicas.get(name) or self._made(name)
+
+    def look(self) -> None:
+        """Begin the series of what is in the table at zero, and drop those of what left it `GONE` seconds ago.
+
+        A counter that a scrape first sees above zero has lost what it counted until then.
+        """
+        now = self._looked = self._clock()
+        table = self.table()
+        there = {
+            (key, revision.hash, replica.name)
+            for key, backend in table.by_key.items()
+            for revision in backend.revisions
+            for replica in revision.replicas
+        }
+        for name, series in list(self.replicas.items()):
+            nobody = not name[2] and (name[0] in table.by_key or name[0] == NOBODY)
+            if name in there or nobody or series.in_flight > 0:
+                self._gone.pop(name, None)
+            elif now - self._gone.setdefault(name, now) >= GONE:
+                del self.replicas[name], self._gone[name]
+        self._forget_parents(table)
+        for key in table.by_key:
+            self._service(key)
+        for name in there - self.replicas.keys():
+            self._made(name)
+
+    def _forget_parents(self, table: Table) -> None:
+        """Drop revisions and services that left the table with their last replica."""
+        used = {(key, revision) for key, revision, _ in self.replicas}
+        used |= {(key, each.hash) for key, backend in table.by_key.items() for each in backend.revisions}
+        for name in self.revisions.keys() - used:
+            del self.revisions[name]
+        for key in self.services.keys() - table.by_key.keys() - {key for key, _ in used} - {NOBODY}:
+            if self.services[key].ended >= self.services[key].arrivals:
+                del self.services[key]
+
+    def _service(self, key: ServiceKey) -> ServiceSeries:
+        found = self.services.get(key)
+        if found is None:
+            found = self.services[key] = ServiceSeries(_labels(namespace=key.namespace, service=key.name))
+        return found
+
+    def _made(self, name: ReplicaName) -> ReplicaSeries:
+        """New counters. Memory grows here, so here is looked for what can go, scraped or not."""
+        if self._clock() - self._looked >= LOOK:
+            self.look()
+        (namespace, service), hashed, replica = name
+        whose = _labels(namespace=namespace, service=service, revision=hashed)
+        revision = self.revisions.setdefault(name[:2], RevisionSeries(whose))
+        return self.replicas.setdefault(name, ReplicaSeries(f"{whose},{_labels(replica=replica)}", revision))
+
+
+def _labels(**values: str) -> str:
+    """Labels as the exposition has them, without braces."""
+    return ",".join([f'{name}="{value.translate(_ESCAPES)}"' for name, value in values.items()])
+
+
+_ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
+
+
+def _time(series: ReplicaSeries, record: Record, first: float, backend: Backend) -> None:
+    """Count the time to the first token, and judge it and the time per token after it.
+
+    What generates no tokens, such as an embedding, is there with its first and last at once. Of a whole answer that
+    was generated nobody saw the first token. The wait in the room is not the revision's fault and is not judged.
+    """
+    whole = not record.stream
+    if whole and (record.tokens_out or (record.tokens_in is None and backend.api.dialect == "openai")):
+        return
+    series.ttfts += 1
+    series.ttft += first
+    series.revision.ttft.observe(first)
+    if backend.ttft is not None:
+        series.judge(TTFT, first - record.queued > backend.ttft)
+    if backend.tpot is not None and record.stream and record.tokens_out is not None and record.tokens_out > 1:
+        series.judge(TPOT, (record.duration - first) / (record.tokens_out - 1) > backend.tpot)

@@ -1,0 +1,1 @@
+"""Where the gateway reads what it routes by."""

@@ -38,7 +38,7 @@ class Files:
     """Keeps `fleet` true to files, and holds their Secrets for a Keyring."""
 
     def __init__(self, paths: Sequence[Path], fleet: Updated, own_hosts: Collection[str] = ()) -> None:
-        """`paths`: files, or folders of them. `own_hosts`: the gateway's, which no service can claim. Raises BadFile."""
+        """`paths`: files, or folders of them. `own_hosts`: as `Table` has them. Raises BadFile."""
         self.ready = asyncio.Event()  # the fleet has its first table
         self._paths, self._fleet = paths, fleet
         self._state = State(own_hosts=own_hosts)

@@ -152,7 +152,7 @@ def test_the_quietest_measurement_counts(
 @pytest.mark.parametrize(
     ("file", "name"),
     [
-        ("/x/operator/inferops/gateway/pool.py", "inferops.gateway.balance.pool"),
+        ("/x/operator/inferops/gateway/balance/pool.py", "inferops.gateway.balance.pool"),
         ("/x/lib/python3.11/site-packages/aiohttp/web.py", "aiohttp"),
         ("/x/lib/python3.11/json/decoder.py", "stdlib json.decoder"),
         ("~", "built-in"),

@@ -16,7 +16,7 @@ def ask(key):
     return {"Authorization": f"Bearer {key}"}
 
 
-async def test_api_keys():
+async def test_api_keys() -> None:
     engine = Engine()
     async with serving(engine, secrets=SECRETS, access=ACCESS) as running:
         for headers, why in (
@@ -38,7 +38,7 @@ async def test_api_keys():
     assert all(seen.header("Authorization") is None and seen.header("X-Api-Key") is None for seen in engine.seen)
 
 
-async def test_whoever_has_no_key_uploads_nothing():
+async def test_whoever_has_no_key_uploads_nothing() -> None:
     async with serving(Engine(), secrets=SECRETS, access=ACCESS) as running:
         reader, writer = await asyncio.open_connection("127.0.0.1", running.port.number)
         writer.write(b"POST /v1/completions HTTP/1.1\r\nHost: llama.chat\r\nContent-Length: 1000000\r\n\r\n{")
@@ -46,7 +46,7 @@ async def test_whoever_has_no_key_uploads_nothing():
         writer.close()
 
 
-async def test_keys_that_cannot_be_read_let_nobody_in():
+async def test_keys_that_cannot_be_read_let_nobody_in() -> None:
     engine = Engine()
     async with serving(engine, access=ACCESS) as running:
         answer, content = await running.post(**ask(ALICE))
@@ -55,7 +55,7 @@ async def test_keys_that_cannot_be_read_let_nobody_in():
     assert not engine.seen
 
 
-async def test_limits_are_by_client():
+async def test_limits_are_by_client() -> None:
     limited = Access("keys", Limits(requests_per_minute=2))
     async with serving(Engine(), secrets=SECRETS, access=limited) as running:
         answers = [(await running.post(**ask(ALICE)))[0] for _ in range(3)]
@@ -66,14 +66,14 @@ async def test_limits_are_by_client():
         assert (await running.post(**ask(BOB)))[0].status == 200
 
 
-async def test_tokens_are_paid_afterwards():
+async def test_tokens_are_paid_afterwards() -> None:
     limited = Access("keys", Limits(tokens_per_minute=8))
     async with serving(Engine(), secrets=SECRETS, access=limited) as running:
         statuses = [(await running.post(**ask(ALICE)))[0].status for _ in range(2)]
     assert statuses == [200, 429]  # the first one took 9
 
 
-async def test_a_stream_that_breaks_off_is_paid_by_its_events():
+async def test_a_stream_that_breaks_off_is_paid_by_its_events() -> None:
     limited = Access("keys", Limits(tokens_per_minute=2))
     engine = Engine(streams(token("a"), token("b"), token("c"), then=resets))
     async with serving(engine, secrets=SECRETS, access=limited) as running:
@@ -81,7 +81,7 @@ async def test_a_stream_that_breaks_off_is_paid_by_its_events():
     assert statuses == [200, 429]
 
 
-async def test_models_are_those_that_the_caller_may_use():
+async def test_models_are_those_that_the_caller_may_use() -> None:
     free = backend(key=ServiceKey("chat", "free"))
     locked = backend(key=ServiceKey("chat", "locked"), access=ACCESS, hostnames=("locked.example.com",))
     async with gateway(free, locked, secrets=SECRETS) as running:

@@ -1,3 +1,5 @@
+from typing import Any
+
 """Where an engine fails: what is tried again, what the client gets, and that nothing hangs."""
 
 import asyncio
@@ -46,7 +48,7 @@ from unit.gateway.fronted import KEY, backend, gateway, serving
         ("a stream without anything", streams(), Outcome.FAILED),
     ],
 )
-async def test_another_replica_is_asked(case, does, outcome):
+async def test_another_replica_is_asked(case: str, does: Any, outcome: Any) -> None:
     shared = in_turn(does, says(200, {"id": "saved"}))
     one, other = Engine(shared), Engine(shared)
     async with serving(one, other) as running:
@@ -65,7 +67,7 @@ def free_port():
         return taken.getsockname()[1]
 
 
-async def test_another_replica_is_asked_where_there_is_no_connection():
+async def test_another_replica_is_asked_where_there_is_no_connection() -> None:
     engine = Engine()
     async with engines(engine):
         nobody = Replica("nobody", f"127.0.0.1:{free_port()}")
@@ -89,7 +91,7 @@ async def test_another_replica_is_asked_where_there_is_no_connection():
         ("ours, where it broke off", breaks_off, 502, "upstream_error"),
     ],
 )
-async def test_what_the_client_gets_where_no_replica_does_better(case, does, status, code):
+async def test_what_the_client_gets_where_no_replica_does_better(case: str, does: Any, status: int, code: str) -> None:
     replicas = [Engine(does) for _ in range(4)]
     async with serving(*replicas) as running:
         answer, body = await running.post()
@@ -104,7 +106,7 @@ async def test_what_the_client_gets_where_no_replica_does_better(case, does, sta
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 422, 501])
-async def test_what_is_the_requests_fault_is_not_tried_again(status):
+async def test_what_is_the_requests_fault_is_not_tried_again(status: int) -> None:
     replicas = [Engine(says(status, {"error": {"message": "no"}})) for _ in range(2)]
     async with serving(*replicas) as running:
         answer, body = await running.post()
@@ -113,7 +115,7 @@ async def test_what_is_the_requests_fault_is_not_tried_again(status):
     assert sum(len(engine.seen) for engine in replicas) == 1
 
 
-async def test_what_changes_something_is_not_tried_again():
+async def test_what_changes_something_is_not_tried_again() -> None:
     replicas = [Engine(says(500, {})) for _ in range(2)]
     async with (
         serving(*replicas) as running,
@@ -123,7 +125,7 @@ async def test_what_changes_something_is_not_tried_again():
     assert sum(len(engine.seen) for engine in replicas) == 1
 
 
-async def test_the_only_replica_s_answer_stands():
+async def test_the_only_replica_s_answer_stands() -> None:
     engine = Engine(says(503, {"error": {"code": "full"}}, retry_after="7"))
     async with serving(engine) as running:
         answer, body = await running.post()
@@ -131,7 +133,7 @@ async def test_the_only_replica_s_answer_stands():
     assert len(engine.seen) == 1
 
 
-async def test_an_outage_does_not_multiply_requests():
+async def test_an_outage_does_not_multiply_requests() -> None:
     replicas = [Engine(says(500, {})) for _ in range(2)]
     async with serving(*replicas) as running:
         for _ in range(40):
@@ -139,7 +141,7 @@ async def test_an_outage_does_not_multiply_requests():
     assert sum(len(engine.seen) for engine in replicas) <= 40 * 1.2 + 5
 
 
-async def test_a_request_without_a_replica():
+async def test_a_request_without_a_replica() -> None:
     async with gateway(backend(asleep="stopped by its owner", revisions=())) as running:
         answer, body = await running.post()
         refused = running.parts.meters.services[KEY].refused
@@ -149,14 +151,14 @@ async def test_a_request_without_a_replica():
     assert refused == {(503, "service_asleep"): 1}
 
 
-async def test_a_full_room():
+async def test_a_full_room() -> None:
     async with gateway(backend(revisions=(), max_queue=0)) as running:
         answer, body = await running.post()
     assert (answer.status, error(body)["code"], error(body)["type"]) == (429, "queue_full", "rate_limit_error")
     assert "Retry-After" in answer.headers
 
 
-async def test_requests_wait_for_the_first_replica():
+async def test_requests_wait_for_the_first_replica() -> None:
     engine = Engine()
     async with engines(engine), gateway(backend(revisions=())) as running:
         waiting = [asyncio.create_task(running.post()) for _ in range(5)]
@@ -168,7 +170,7 @@ async def test_requests_wait_for_the_first_replica():
         assert all(record.queued > 0 for record in running.log.records)
 
 
-async def test_a_replica_that_hangs_loses_its_requests_to_others():
+async def test_a_replica_that_hangs_loses_its_requests_to_others() -> None:
     shared = in_turn(hangs, says(200, {"id": "saved"}))
     one, other = Engine(shared), Engine(shared)
     async with serving(one, other) as running:
@@ -181,7 +183,7 @@ async def test_a_replica_that_hangs_loses_its_requests_to_others():
     assert (answer.status, json.loads(body)["id"]) == (200, "saved")
 
 
-async def test_a_request_that_takes_too_long():
+async def test_a_request_that_takes_too_long() -> None:
     engine = Engine(hangs)
     async with serving(engine, request_timeout=60.0) as running:
         asking = asyncio.create_task(running.post())
@@ -196,7 +198,7 @@ async def test_a_request_that_takes_too_long():
     assert len(engine.seen) == 1
 
 
-async def test_a_client_that_goes_away_takes_its_request_along():
+async def test_a_client_that_goes_away_takes_its_request_along() -> None:
     engine = Engine(hangs)
     async with serving(engine) as running:
         asking = asyncio.create_task(running.post())
@@ -209,7 +211,7 @@ async def test_a_client_that_goes_away_takes_its_request_along():
     assert (record.status, record.error) == (499, "client_gone")
 
 
-async def test_a_large_answer_is_passed_on_before_it_is_whole():
+async def test_a_large_answer_is_passed_on_before_it_is_whole() -> None:
     size = 9 << 20
     engine = Engine(says(200, b"x" * size))
     async with serving(engine) as running:
@@ -218,7 +220,7 @@ async def test_a_large_answer_is_passed_on_before_it_is_whole():
     assert (answer.status, len(body), record.sent) == (200, size, size)
 
 
-async def test_a_large_answer_that_breaks_off_does_not_look_whole():
+async def test_a_large_answer_that_breaks_off_does_not_look_whole() -> None:
     async def does(seen):
         await seen.send(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 99999999\r\n\r\n")
         await seen.send(b"x" * (9 << 20))
@@ -231,7 +233,7 @@ async def test_a_large_answer_that_breaks_off_does_not_look_whole():
     assert (record.broken, record.error) == (True, "upstream_error")
 
 
-async def test_the_pool_is_told_how_attempts_go(monkeypatch):
+async def test_the_pool_is_told_how_attempts_go(monkeypatch: pytest.MonkeyPatch) -> None:
     told = []
     for name in ("progress", "done"):
         real = getattr(Lease, name)
@@ -251,7 +253,7 @@ async def test_the_pool_is_told_how_attempts_go(monkeypatch):
     assert told[-1] is Outcome.OK
 
 
-async def test_the_wait_goes_on_where_it_was(monkeypatch):
+async def test_the_wait_goes_on_where_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     real, waits = Pool.acquire, []
 
     async def acquire(pool, *, waited, **wishes):

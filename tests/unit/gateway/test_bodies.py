@@ -10,7 +10,7 @@ from unit.gateway.fronted import serving
 TRITON = ENGINES["triton"].api
 
 
-async def test_the_body_is_bounded():
+async def test_the_body_is_bounded() -> None:
     engine = Engine()
     async with serving(engine) as running:
         running.handler.bodies.largest = 1000
@@ -31,7 +31,7 @@ async def test_the_body_is_bounded():
     assert not engine.seen
 
 
-async def test_all_bodies_together_are_bounded():
+async def test_all_bodies_together_are_bounded() -> None:
     go_on = asyncio.Event()
 
     async def waits(seen):
@@ -54,7 +54,7 @@ async def test_all_bodies_together_are_bounded():
         assert bodies.held == 0
 
 
-async def test_a_body_that_ends_too_early_holds_nothing():
+async def test_a_body_that_ends_too_early_holds_nothing() -> None:
     async with serving(Engine()) as running:
         _, writer = await asyncio.open_connection("127.0.0.1", running.port.number)
         writer.write(b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 900\r\n\r\n" + b"x" * 500)
@@ -65,7 +65,7 @@ async def test_a_body_that_ends_too_early_holds_nothing():
         assert (record.status, running.handler.bodies.held) == (499, 0)
 
 
-async def test_an_engine_that_answers_before_it_has_the_body():
+async def test_an_engine_that_answers_before_it_has_the_body() -> None:
     engine = Engine(says(413, {"error": {"message": "too long"}}), patient=False)
     async with serving(engine) as running:
         answer, _ = await running.post(json.dumps({**CHAT, "user": "x" * (16 << 20)}).encode())
@@ -73,7 +73,7 @@ async def test_an_engine_that_answers_before_it_has_the_body():
         assert len(running.upstream) == 0  # the connection is of no more use
 
 
-async def test_a_body_that_does_not_arrive():
+async def test_a_body_that_does_not_arrive() -> None:
     async with serving(Engine()) as running:
         reader, writer = await asyncio.open_connection("127.0.0.1", running.port.number)
         writer.write(b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{")
@@ -87,7 +87,7 @@ async def test_a_body_that_does_not_arrive():
     assert b"Connection: close" in head
 
 
-async def test_a_client_that_waits_for_leave_to_send_its_body():
+async def test_a_client_that_waits_for_leave_to_send_its_body() -> None:
     engine = Engine()
     async with serving(engine) as running:
         reader, writer = await asyncio.open_connection("127.0.0.1", running.port.number)
@@ -102,7 +102,7 @@ async def test_a_client_that_waits_for_leave_to_send_its_body():
     assert engine.seen[0].header("Expect") is None
 
 
-async def test_a_model_in_a_form():
+async def test_a_model_in_a_form() -> None:
     engine = Engine()
     form = b'--b\r\nContent-Disposition: form-data; name="model"\r\n\r\nllama\r\n--b--\r\n'
     async with serving(engine) as running:
@@ -110,7 +110,7 @@ async def test_a_model_in_a_form():
     assert (answer.status, engine.seen[0].body) == (200, form)
 
 
-async def test_bodies_of_other_apis_pass_unread():
+async def test_bodies_of_other_apis_pass_unread() -> None:
     engine, tensors = Engine(), b"\x00\xff" * 1000
     async with serving(engine, api=TRITON, names=("llama",)) as running:
         answer, _ = await running.post(

@@ -1,3 +1,5 @@
+from typing import Any
+
 """A request from its arrival to its end, where all goes well or the request itself is at fault."""
 
 import asyncio
@@ -14,7 +16,7 @@ from unit.gateway.fronted import OPENAI, backend, gateway, serving
 TRITON = ENGINES["triton"].api
 
 
-async def test_an_answer_is_passed_on_and_told_of():
+async def test_an_answer_is_passed_on_and_told_of() -> None:
     engine = Engine(says(200, {"id": "chatcmpl-1", "usage": USAGE}, x_engine="yes"))
     async with serving(engine) as running:
         answer, body = await running.post(X_Request_Id="abc-1")
@@ -29,7 +31,7 @@ async def test_an_answer_is_passed_on_and_told_of():
     assert 0 <= record.first <= record.duration
 
 
-async def test_a_connection_to_an_engine_is_kept():
+async def test_a_connection_to_an_engine_is_kept() -> None:
     engine = Engine()
     async with serving(engine) as running:
         for _ in range(3):
@@ -42,7 +44,7 @@ async def test_a_connection_to_an_engine_is_kept():
     assert engine.connections == 2
 
 
-async def test_an_engine_that_closes_after_each_answer():
+async def test_an_engine_that_closes_after_each_answer() -> None:
     engine = Engine(says(connection="close"))
     async with serving(engine) as running:
         for _ in range(2):
@@ -67,7 +69,7 @@ HEADERS = {
 }
 
 
-async def test_headers_on_the_way_to_the_engine():
+async def test_headers_on_the_way_to_the_engine() -> None:
     engine = Engine()
     async with serving(engine) as running:
         await running.post(**HEADERS)
@@ -90,7 +92,7 @@ async def test_headers_on_the_way_to_the_engine():
 
 
 @pytest.mark.parametrize("given", ["", "a b", "é", "x" * 129, 'a"b'])
-async def test_ids_that_are_not_fit_for_logs_are_replaced(given):
+async def test_ids_that_are_not_fit_for_logs_are_replaced(given: str) -> None:
     engine = Engine()
     async with serving(engine) as running:
         answer, _ = await running.post(X_Request_Id=given)
@@ -100,7 +102,7 @@ async def test_ids_that_are_not_fit_for_logs_are_replaced(given):
     assert len(made) == 32
 
 
-async def test_no_answer_tells_the_address_of_a_replica():
+async def test_no_answer_tells_the_address_of_a_replica() -> None:
     engine = Engine()
     async with serving(engine, api=ENGINES["bentoml"].api) as running:
         engine._script = [says(307, b"", location=f"http://{engine.address}/summarize", server="uvicorn")]
@@ -121,7 +123,7 @@ async def test_no_answer_tells_the_address_of_a_replica():
         ("a compressed body", gzip.compress(b"{}"), {"Content-Encoding": "gzip"}, 415, "invalid_request_error"),
     ],
 )
-async def test_requests_at_fault(case, body, headers, status, code):
+async def test_requests_at_fault(case: str, body: Any, headers: Any, status: int, code: str) -> None:
     engine = Engine()
     async with serving(engine) as running:
         answer, content = await running.post(body, **headers)
@@ -133,7 +135,7 @@ async def test_requests_at_fault(case, body, headers, status, code):
     assert not engine.seen
 
 
-async def test_paths_out_of_the_api_are_refused():
+async def test_paths_out_of_the_api_are_refused() -> None:
     engine = Engine()
     async with serving(engine) as running:
         reader, writer = await asyncio.open_connection("127.0.0.1", running.port.number)
@@ -147,7 +149,7 @@ async def test_paths_out_of_the_api_are_refused():
     assert not engine.seen
 
 
-async def test_what_is_no_http_is_refused_and_not_told_in_logs(caplog):
+async def test_what_is_no_http_is_refused_and_not_told_in_logs(caplog: pytest.LogCaptureFixture) -> None:
     engine = Engine()
     async with serving(engine) as running:
         for head in (b"secret", b"GET / HTTP/1.1\r\nHost: a\r\nX: a\x00b", b"GET / HTTP/1.1\r\nContent-Length: -5"):
@@ -159,7 +161,7 @@ async def test_what_is_no_http_is_refused_and_not_told_in_logs(caplog):
     assert not engine.seen
 
 
-async def test_a_client_of_http_1_0():
+async def test_a_client_of_http_1_0() -> None:
     engine = Engine()
     async with serving(engine) as running:
         reader, writer = await asyncio.open_connection("127.0.0.1", running.port.number)
@@ -171,7 +173,7 @@ async def test_a_client_of_http_1_0():
     assert (engine.seen[0].method, engine.seen[0].target) == ("GET", "/v1/responses/7?full=1")
 
 
-async def test_an_answer_without_a_body():
+async def test_an_answer_without_a_body() -> None:
     async with serving(Engine(says(204, b""))) as running:
         async with running.session.delete(running.url + "/v1/responses/7", headers={"Host": "llama.chat"}) as answer:
             assert (answer.status, await answer.read()) == (204, b"")
@@ -179,21 +181,21 @@ async def test_an_answer_without_a_body():
             assert answer.status == 200
 
 
-async def test_the_gateways_own_health():
+async def test_the_gateways_own_health() -> None:
     async with serving(Engine()) as running:
         for path in ("/v2/health/live", "/v2/health/ready"):
             assert (await running.get(path))[0].status == 200
         assert not running.log.records
 
 
-async def test_a_path_names_a_service():
+async def test_a_path_names_a_service() -> None:
     engine = Engine()
     async with serving(engine) as running:
         answer, _ = await running.post({"prompt": "a"}, "/services/chat/llama/v1/completions?x=%20")
     assert (answer.status, engine.seen[0].target) == (200, "/v1/completions?x=%20")
 
 
-async def test_what_is_asked_before_there_is_a_table():
+async def test_what_is_asked_before_there_is_a_table() -> None:
     async with serving(Engine()) as running:
         object.__setattr__(running.parts, "loaded", lambda: False)
         answer, content = await running.post()
@@ -208,7 +210,7 @@ async def test_what_is_asked_before_there_is_a_table():
         ("by the start of the prompt", {}, {}, False),
     ],
 )
-async def test_what_keeps_requests_on_one_replica(case, headers, fields, same):
+async def test_what_keeps_requests_on_one_replica(case: str, headers: Any, fields: Any, same: Any) -> None:
     replicas = [Engine() for _ in range(4)]
     async with serving(*replicas, session_header="X-Session") as running:
         for number in range(12):
@@ -217,7 +219,7 @@ async def test_what_keeps_requests_on_one_replica(case, headers, fields, same):
     assert (sum(bool(engine.seen) for engine in replicas) == 1) is same
 
 
-async def test_meters_count_each_request_once():
+async def test_meters_count_each_request_once() -> None:
     engine = Engine()
     async with serving(engine) as running:
         for body in (CHAT, {"model": "gpt-4"}):
@@ -233,7 +235,9 @@ async def test_meters_count_each_request_once():
     assert (nobody.arrivals, nobody.ended, nobody.refused) == (1, 1, {(404, "model_not_found"): 1})
 
 
-async def test_a_fault_of_ours_is_answered_too(monkeypatch, caplog):
+async def test_a_fault_of_ours_is_answered_too(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     async with serving(Engine()) as running:
         monkeypatch.setattr(running.fleet, "pool", None)
         answer, content = await running.post()
@@ -241,7 +245,7 @@ async def test_a_fault_of_ours_is_answered_too(monkeypatch, caplog):
     assert "TypeError" in caplog.text
 
 
-async def test_a_service_with_several_names_and_closed_paths():
+async def test_a_service_with_several_names_and_closed_paths() -> None:
     engine = Engine()
     async with engines(engine), gateway(backend(engine, names=("llama", "tuned"), api=OPENAI)) as running:
         assert (await running.post({"model": "tuned"}))[0].status == 200

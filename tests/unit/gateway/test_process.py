@@ -1,3 +1,6 @@
+from pathlib import Path
+from typing import Any
+
 """The process from start to end: what its ports answer, and that SIGTERM loses nothing that was begun."""
 
 import asyncio
@@ -80,7 +83,7 @@ async def running(tmp_path, *script, **options):
             await task
 
 
-async def test_its_ports(tmp_path):
+async def test_its_ports(tmp_path: Path) -> None:
     async with running(tmp_path) as gateway:
         async with gateway.post(CHAT) as answer:
             assert answer.status == 200
@@ -93,7 +96,9 @@ async def test_its_ports(tmp_path):
         assert told["services"]["chat/llama"]["waiting"] == 0
 
 
-async def test_it_is_not_ready_before_it_knows_where_requests_go(tmp_path, monkeypatch):
+async def test_it_is_not_ready_before_it_knows_where_requests_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("inferops.gateway.sources.files.Files._take_in", lambda *_: None)
     async with running(tmp_path) as gateway:
         assert [await gateway.status(path) for path in ("/healthz", "/readyz")] == [200, 503]
@@ -101,7 +106,7 @@ async def test_it_is_not_ready_before_it_knows_where_requests_go(tmp_path, monke
             assert answer.status == 503
 
 
-async def test_for_a_while_after_sigterm_requests_are_taken(tmp_path):
+async def test_for_a_while_after_sigterm_requests_are_taken(tmp_path: Path) -> None:
     async with running(tmp_path, drain_delay=3600.0) as gateway:
         gateway.process.stop()
         while await gateway.status("/readyz") == 200:
@@ -119,7 +124,7 @@ async def begun(gateway):
     return answer
 
 
-async def test_streams_are_finished(tmp_path):
+async def test_streams_are_finished(tmp_path: Path) -> None:
     go_on = asyncio.Event()
 
     async def then(seen):
@@ -145,7 +150,7 @@ async def test_streams_are_finished(tmp_path):
         ("it was told twice", {"drain_delay": 3600.0, "drain_timeout": 3600.0}, 2),
     ],
 )
-async def test_streams_that_do_not_end_are_told(tmp_path, case, options, stops):
+async def test_streams_that_do_not_end_are_told(tmp_path: Path, case: str, options: Any, stops: Any) -> None:
     async with running(tmp_path, streams(token("a"), then=_never), **options) as gateway:
         answer = await begun(gateway)
         for _ in range(stops):
@@ -160,7 +165,9 @@ async def _never(seen):
         await seen.reader.read()
 
 
-async def test_a_part_that_fails_does_not_take_the_others_along(tmp_path, monkeypatch, caplog):
+async def test_a_part_that_fails_does_not_take_the_others_along(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     async def fails(_):
         raise RuntimeError("no more")
 
@@ -171,7 +178,7 @@ async def test_a_part_that_fails_does_not_take_the_others_along(tmp_path, monkey
         assert "configuration failed" in caplog.text
 
 
-async def test_a_port_that_is_taken(tmp_path):
+async def test_a_port_that_is_taken(tmp_path: Path) -> None:
     async with running(tmp_path) as gateway:
         taken = Options(
             address="127.0.0.1", port=gateway.process.port, metrics_port=0, files=gateway.process.options.files
@@ -180,12 +187,12 @@ async def test_a_port_that_is_taken(tmp_path):
             await Gateway(taken).run()
 
 
-async def test_a_file_that_cannot_be_read(tmp_path):
+async def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(BadFile, match="nowhere"):
         await Gateway(Options(files=(tmp_path / "nowhere.yaml",), access_log="off")).run()
 
 
-def test_bad_options_are_named(tmp_path, capfd):
+def test_bad_options_are_named(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert run_gateway(Options(files=(tmp_path / "nowhere.yaml",), access_log="off"), "info") == 2
     assert "nowhere.yaml" in capfd.readouterr().err
     assert run_gateway(Options(), "loud") == 2

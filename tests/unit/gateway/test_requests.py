@@ -1,3 +1,5 @@
+from typing import Any
+
 """What is read of a request: its path in one way only, its model, and where its prompt begins."""
 
 import json
@@ -37,7 +39,7 @@ TABLE = Table(
         ("/a...b/c..", "/a...b/c..", ""),
     ],
 )
-def test_paths_that_are_read(target, path, query):
+def test_paths_that_are_read(target: str, path: str, query: str) -> None:
     found, rest = paths.split(target)
     assert (found.path, rest) == (path, query)
 
@@ -66,7 +68,7 @@ def test_paths_that_are_read(target, path, query):
         "",
     ],
 )
-def test_paths_that_are_refused(target):
+def test_paths_that_are_refused(target: str) -> None:
     with pytest.raises(ApiError) as refused:
         paths.split(target)
     assert refused.value.status == 400
@@ -74,7 +76,7 @@ def test_paths_that_are_refused(target):
 
 
 @given(st.text(alphabet=st.sampled_from("/.%2fFeE5cC0aZ~é;: "), max_size=24))
-def test_what_is_sent_on_reads_as_what_was_checked(text):
+def test_what_is_sent_on_reads_as_what_was_checked(text: str) -> None:
     try:
         path, _ = paths.split("/" + text.replace("é", "%C3%A9"))
     except ApiError:
@@ -100,7 +102,7 @@ def test_what_is_sent_on_reads_as_what_was_checked(text):
         ("an engine that answers for itself", "GET", "bento.app", "/v1/models", By.SERVICE, "bento"),
     ],
 )
-def test_ways(case, method, host, target, by, service):
+def test_ways(case: str, method: str, host: str, target: str, by: Any, service: str | None) -> None:
     found = routing.route(TABLE, method, host, paths.split(target)[0])
     assert found.by is by
     assert (found.backend.key.name if found.backend else None) == service
@@ -121,13 +123,13 @@ def test_ways(case, method, host, target, by, service):
         ("a method that is not served", "TRACE", "llama.chat", "/v1/models", 405, "method_not_allowed"),
     ],
 )
-def test_no_way(case, method, host, target, status, code):
+def test_no_way(case: str, method: str, host: str, target: str, status: int, code: str) -> None:
     with pytest.raises(ApiError) as refused:
         routing.route(TABLE, method, host, paths.split(target)[0])
     assert (refused.value.status, refused.value.code) == (status, code)
 
 
-def test_the_service_of_a_model():
+def test_the_service_of_a_model() -> None:
     assert routing.of_model(TABLE, "org/tuned", "POST", CHAT).key.name == "llama"
     for model, path, code in [
         ("", CHAT, "invalid_request_error"),
@@ -139,7 +141,7 @@ def test_the_service_of_a_model():
         assert refused.value.code == code
 
 
-def test_models_are_listed_once_and_the_first_service_has_the_name():
+def test_models_are_listed_once_and_the_first_service_has_the_name() -> None:
     older = Backend(ServiceKey("a", "one"), OPENAI, ("m",), created="2025-01-01T00:00:00Z")
     newer = Backend(ServiceKey("b", "two"), OPENAI, ("m", "n"), created="2026-01-01T00:00:00Z")
     listed = json.loads(models.answer("/v1/models", [older, newer]))
@@ -161,7 +163,7 @@ def test_models_are_listed_once_and_the_first_service_has_the_name():
         ("a model that is no name", b'{"model": 7}', "expected a string"),
     ],
 )
-def test_bodies_that_are_refused(case, body, message):
+def test_bodies_that_are_refused(case: str, body: Any, message: str) -> None:
     with pytest.raises(ApiError, match=message) as refused:
         content.read(body, JSON, CHAT)
     assert refused.value.status == 400
@@ -172,7 +174,7 @@ def chat(*messages, **fields):
     return content.read(json.dumps({"model": "m", "messages": given, **fields}).encode(), JSON, CHAT)
 
 
-def test_requests_that_begin_alike_share_their_prefix():
+def test_requests_that_begin_alike_share_their_prefix() -> None:
     rules = ("system", "Be kind. " * 200)
     first = chat(rules, ("user", "What is Kubernetes?"))
     assert chat(rules, ("user", "And Docker?")).prefix == first.prefix
@@ -180,7 +182,7 @@ def test_requests_that_begin_alike_share_their_prefix():
     assert chat(("system", "Be brief."), ("user", "What is Kubernetes?")).prefix != first.prefix
 
 
-def test_the_turns_after_the_first_do_not_move_a_conversation():
+def test_the_turns_after_the_first_do_not_move_a_conversation() -> None:
     first = chat(("system", "Be brief."), ("user", "Hello"))
     assert chat(("system", "Be brief."), ("user", "Hello"), ("assistant", "Hi"), ("user", "Bye")).prefix == first.prefix
 
@@ -202,7 +204,7 @@ def test_the_turns_after_the_first_do_not_move_a_conversation():
         ("the engine's own API", "/generate", {"text": "a"}, {"text": "b"}),
     ],
 )
-def test_prompts_in_every_form(case, path, one, other):
+def test_prompts_in_every_form(case: str, path: str, one: Any, other: Any) -> None:
     prefixes = [content.read(json.dumps(each).encode(), JSON, path).prefix for each in (one, other, one)]
     assert None not in prefixes
     assert prefixes[0] == prefixes[2] != prefixes[1]
@@ -220,11 +222,11 @@ def test_prompts_in_every_form(case, path, one, other):
         {},
     ],
 )
-def test_what_is_no_prompt_has_no_prefix(body):
+def test_what_is_no_prompt_has_no_prefix(body: Any) -> None:
     assert content.read(json.dumps(body).encode(), JSON, CHAT).prefix is None
 
 
-def test_nothing_is_generated_from_what_is_embedded():
+def test_nothing_is_generated_from_what_is_embedded() -> None:
     assert content.read(b'{"model": "m", "input": "a"}', JSON, "/v1/embeddings") == Content("m")
 
 
@@ -237,7 +239,7 @@ OPTIONS = st.sampled_from([None, {}, {"include_usage": False}, {"continuous_usag
 
 
 @given(st.dictionaries(st.text(), JSONS, max_size=4), st.booleans(), OPTIONS, st.booleans())
-def test_asking_for_usage_changes_nothing_else(fields, given_, options, escaped):
+def test_asking_for_usage_changes_nothing_else(fields: Any, given_: bool, options: Any, escaped: bool) -> None:
     data = {"prompt": 'say "stream_options": {', **fields, "stream": True}
     data.pop("model", None)
     data.pop("stream_options", None)
@@ -253,13 +255,13 @@ def test_asking_for_usage_changes_nothing_else(fields, given_, options, escaped)
     assert json.loads(content.with_usage(body, said)) == {**data, "stream_options": {**kept, "include_usage": True}}
 
 
-def test_a_long_prompt_is_passed_byte_for_byte():
+def test_a_long_prompt_is_passed_byte_for_byte() -> None:
     body = b'{ "prompt" : "\\u00e9 \xc3\xa9",\n"temperature": 1.50, "stream": true }\n'
     sent = content.with_usage(body, content.read(body, JSON, "/v1/completions"))
     assert sent == body[:-2] + b',"stream_options":{"include_usage":true}}\n'
 
 
-def test_whose_wish_the_usage_is():
+def test_whose_wish_the_usage_is() -> None:
     for options, asked in [
         ({"include_usage": True}, True),
         ({"include_usage": False}, False),
@@ -276,7 +278,7 @@ FORM = (
 )
 
 
-def test_the_model_in_a_form():
+def test_the_model_in_a_form() -> None:
     assert content.read(FORM, 'multipart/form-data; boundary="x y"', "/v1/audio/transcriptions").model == "whisper"
     assert content.form_field(FORM, 'multipart/form-data; boundary="x y"', "language") == ""
     assert content.form_field(FORM[:150], 'multipart/form-data; boundary="x y"', "model") == ""
@@ -285,5 +287,5 @@ def test_the_model_in_a_form():
 
 
 @given(st.binary(max_size=200))
-def test_no_bytes_break_the_form(data):
+def test_no_bytes_break_the_form(data: Any) -> None:
     content.form_field(b"--b" + data, "multipart/form-data; boundary=b", "model")

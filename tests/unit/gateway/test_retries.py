@@ -1,3 +1,5 @@
+from typing import Any
+
 """When another replica may be asked, and that deadlines end what they are for and nothing else."""
 
 import asyncio
@@ -39,7 +41,7 @@ class Clock:
         ("and did not arrive", "DELETE", [(UNREACHABLE, False)], True),
     ],
 )
-def test_rules(case, method, attempts, again):
+def test_rules(case: str, method: str, attempts: Any, again: Any) -> None:
     tries, budget = Tries(), Budget(Clock())
     for number, (outcome, reached) in enumerate(attempts):
         tries.failed(f"replica-{number}", outcome, reached)
@@ -52,11 +54,11 @@ def retried(budget, times):
     return sum(budget.take() for _ in range(times))
 
 
-def test_a_quiet_service_has_a_few_retries():
+def test_a_quiet_service_has_a_few_retries() -> None:
     assert retried(Budget(Clock()), 100) == FEW
 
 
-def test_an_outage_multiplies_requests_by_little():
+def test_an_outage_multiplies_requests_by_little() -> None:
     budget, clock = Budget(Clock()), Clock()
     budget = Budget(clock)
     sent = 0
@@ -66,7 +68,7 @@ def test_an_outage_multiplies_requests_by_little():
     assert 1000 < sent <= 1000 * (1 + SHARE) + FEW
 
 
-def test_retries_come_back_with_time():
+def test_retries_come_back_with_time() -> None:
     clock = Clock()
     budget = Budget(clock)
     assert retried(budget, 100) == FEW
@@ -77,7 +79,7 @@ def test_retries_come_back_with_time():
 
 
 @given(st.lists(st.tuples(st.floats(0, 5), st.integers(0, 40)), max_size=40))
-def test_no_window_has_more_retries_than_its_share(steps):
+def test_no_window_has_more_retries_than_its_share(steps: Any) -> None:
     clock = Clock()
     budget = Budget(clock)
     requests = retries = 0
@@ -109,7 +111,7 @@ async def started(deadlines, seconds):
     return task
 
 
-async def test_only_what_is_late_is_ended():
+async def test_only_what_is_late_is_ended() -> None:
     clock = Clock()
     deadlines = Deadlines(clock)
     soon, later = await started(deadlines, 10), await started(deadlines, 20)
@@ -122,14 +124,14 @@ async def test_only_what_is_late_is_ended():
     assert await later is Why.ENDING
 
 
-async def test_somebody_else_who_cancels_is_told_apart():
+async def test_somebody_else_who_cancels_is_told_apart() -> None:
     task = await started(Deadlines(Clock()), 10)
     task.cancel()
     assert await task is None
     assert task.cancelling() == 1
 
 
-async def test_after_the_end_nothing_is_cancelled():
+async def test_after_the_end_nothing_is_cancelled() -> None:
     clock = Clock()
     deadlines = Deadlines(clock)
     deadline = deadlines.start(10, asyncio.current_task())

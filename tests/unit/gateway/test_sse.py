@@ -1,3 +1,5 @@
+from typing import Any
+
 """Whole events go on unchanged and at once, whatever pieces they come in; token counts are read, and kept if ours."""
 
 import json
@@ -49,7 +51,7 @@ def split(data, cuts):
 
 
 @given(STREAMS, st.lists(st.integers(min_value=0), max_size=30), st.booleans())
-def test_the_result_does_not_depend_on_how_the_bytes_come(events, cuts, strip):
+def test_the_result_does_not_depend_on_how_the_bytes_come(events: Any, cuts: Any, strip: bool) -> None:
     data = b"".join(events)
     once, one = passed([data], strip)
     often, many = passed(split(data, cuts), strip)
@@ -59,14 +61,14 @@ def test_the_result_does_not_depend_on_how_the_bytes_come(events, cuts, strip):
 
 
 @given(STREAMS, st.lists(st.integers(min_value=0), max_size=30))
-def test_only_the_event_with_nothing_but_counts_is_left_out(events, cuts):
+def test_only_the_event_with_nothing_but_counts_is_left_out(events: Any, cuts: Any) -> None:
     data = b"".join(events)
     assert passed(split(data, cuts), strip=False)[0] == data
     assert passed(split(data, cuts))[0] == b"".join(event for event in events if not event.startswith(USAGE))
 
 
 @given(STREAMS)
-def test_a_whole_event_never_waits(events):
+def test_a_whole_event_never_waits(events: Any) -> None:
     stream = Events()
     for event in events:
         assert stream.feed(event) == event
@@ -74,14 +76,14 @@ def test_a_whole_event_never_waits(events):
 
 @settings(max_examples=20)
 @given(st.lists(st.integers(min_value=0), max_size=6), st.integers(min_value=-3, max_value=3))
-def test_an_event_that_is_too_long_passes_as_it_comes(cuts, over):
+def test_an_event_that_is_too_long_passes_as_it_comes(cuts: Any, over: int) -> None:
     padding = b"x" * (sse.LONGEST + over - len(USAGE) - len(b'data: ""\n\n'))
     data = chunk("a") + b"\n\n" + USAGE + b'\ndata: "%b"\n\n' % padding + chunk("b") + b"\n\n"
     out, events = passed(split(data, cuts))
     assert (out, events.events) == (data, 3)
 
 
-def test_the_beginning_of_an_event_is_held_back():
+def test_the_beginning_of_an_event_is_held_back() -> None:
     events = Events()
     assert events.feed(chunk("a") + b"\n\ndata: {") == chunk("a") + b"\n\n"
     assert not events.open
@@ -104,12 +106,12 @@ def test_the_beginning_of_an_event_is_held_back():
         ("no object", ["usage"], (None, None)),
     ],
 )
-def test_token_counts(case, data, counts):
+def test_token_counts(case: str, data: Any, counts: Any) -> None:
     _, events = passed([b"data: " + json.dumps(data).encode() + b"\n\n"])
     assert (events.tokens_in, events.tokens_out) == counts
 
 
-def test_later_counts_replace_earlier_ones_and_leave_the_others():
+def test_later_counts_replace_earlier_ones_and_leave_the_others() -> None:
     start = {"type": "message_start", "message": {"usage": {"input_tokens": 5, "output_tokens": 1}}}
     delta = {"type": "message_delta", "usage": {"output_tokens": 9}}
     _, events = passed([b"data: " + json.dumps(each).encode() + b"\n\n" for each in (start, delta)])
@@ -126,11 +128,11 @@ def test_later_counts_replace_earlier_ones_and_leave_the_others():
         ("nothing", {"choices": []}, (None, None)),
     ],
 )
-def test_token_counts_of_a_whole_answer(case, answer, counts):
+def test_token_counts_of_a_whole_answer(case: str, answer: Any, counts: Any) -> None:
     for separators in ((",", ":"), (", ", " : ")):
         assert tokens_of(json.dumps(answer, separators=separators).encode()) == counts
 
 
-def test_an_answer_that_breaks_off_has_no_counts():
+def test_an_answer_that_breaks_off_has_no_counts() -> None:
     assert tokens_of(b'{"usage": {"prompt_tokens": 7') == (None, None)
     assert tokens_of(b'{"usage"') == (None, None)

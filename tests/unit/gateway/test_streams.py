@@ -1,3 +1,5 @@
+from typing import Any
+
 """Streams: passed on while they come, and never left to hang when an engine, a client or the time ends them."""
 
 import asyncio
@@ -35,7 +37,7 @@ def texts(body):
     return [each["choices"][0]["delta"]["content"] for each in events(body) if each.get("choices")]
 
 
-async def test_a_stream_passes_while_it_comes(monkeypatch):
+async def test_a_stream_passes_while_it_comes(monkeypatch: pytest.MonkeyPatch) -> None:
     lives = []
     monkeypatch.setattr(Lease, "progress", lambda lease: lives.append(lease))
     go_on = asyncio.Event()
@@ -68,7 +70,7 @@ async def test_a_stream_passes_while_it_comes(monkeypatch):
     assert running.parts.meters.series(KEY, "aaa", "llama-0").gaps >= 1
 
 
-async def test_a_client_that_asks_for_counts_gets_them():
+async def test_a_client_that_asks_for_counts_gets_them() -> None:
     body = {**STREAMED, "stream_options": {"include_usage": True}}
     engine = Engine(streams(token("a"), COUNTS, DONE))
     async with serving(engine) as running:
@@ -77,7 +79,7 @@ async def test_a_client_that_asks_for_counts_gets_them():
     assert answer == token("a") + COUNTS + DONE
 
 
-async def test_an_engine_that_knows_no_counts_is_not_asked_for_them():
+async def test_an_engine_that_knows_no_counts_is_not_asked_for_them() -> None:
     engine = Engine(streams(token("a")))
     async with serving(engine, api=ENGINES["text-embeddings-inference"].api) as running:
         _, answer = await running.post(STREAMED)
@@ -94,7 +96,7 @@ async def test_an_engine_that_knows_no_counts_is_not_asked_for_them():
         ("it ends in an event", streams(token("a"), b'data: {"choices"')),
     ],
 )
-async def test_a_stream_that_breaks_says_so(case, does):
+async def test_a_stream_that_breaks_says_so(case: str, does: Any) -> None:
     replicas = [Engine(does) for _ in range(2)]
     async with serving(*replicas) as running:
         answer, body = await running.post(STREAMED)
@@ -108,7 +110,7 @@ async def test_a_stream_that_breaks_says_so(case, does):
     assert sum(len(engine.seen) for engine in replicas) == 1
 
 
-async def test_an_engine_that_ends_a_stream_with_an_error():
+async def test_an_engine_that_ends_a_stream_with_an_error() -> None:
     failure = event({"error": {"message": "out of memory", "type": "InternalServerError", "code": 500}})
     async with serving(Engine(streams(token("a"), failure, DONE))) as running:
         _, body = await running.post(STREAMED)
@@ -118,7 +120,7 @@ async def test_an_engine_that_ends_a_stream_with_an_error():
 
 
 @pytest.mark.parametrize(("why", "code"), [(Why.HUNG, "request_hung"), (Why.ENDING, "request_ending")])
-async def test_a_stream_that_is_cut_off_says_so(why, code):
+async def test_a_stream_that_is_cut_off_says_so(why: Any, code: str) -> None:
     engine = Engine(streams(token("a"), then=hangs))
     async with serving(engine) as running:
         async with running.session.post(running.url + "/v1/chat/completions", json=STREAMED) as answer:
@@ -131,7 +133,7 @@ async def test_a_stream_that_is_cut_off_says_so(why, code):
     assert (record.broken, record.error) == (True, code)
 
 
-async def test_a_client_that_leaves_a_stream_closes_it_at_the_engine():
+async def test_a_client_that_leaves_a_stream_closes_it_at_the_engine() -> None:
     engine = Engine(streams(token("a"), then=hangs))
     async with serving(engine) as running:
         async with running.session.post(running.url + "/v1/chat/completions", json=STREAMED) as answer:
@@ -173,7 +175,7 @@ async def asking(running, version):
     return reader, writer
 
 
-async def test_a_slow_client_slows_the_engine_down_and_loses_nothing():
+async def test_a_slow_client_slows_the_engine_down_and_loses_nothing() -> None:
     flood = Flood(400)
     async with serving(Engine(flood)) as running:
         reader, writer = await asking(running, b"1.0")
@@ -184,7 +186,7 @@ async def test_a_slow_client_slows_the_engine_down_and_loses_nothing():
     assert answer.partition(b"\r\n\r\n")[2] == flood.piece * 400 + DONE
 
 
-async def test_a_client_that_takes_nothing_is_cut_off_in_time():
+async def test_a_client_that_takes_nothing_is_cut_off_in_time() -> None:
     flood = Flood(1_000_000)
     engine = Engine(flood)
     async with serving(engine, request_timeout=60.0) as running:
@@ -198,7 +200,7 @@ async def test_a_client_that_takes_nothing_is_cut_off_in_time():
     assert (record.status, record.broken, record.error) == (200, True, "request_timeout")
 
 
-async def test_what_flows_in_another_form_is_not_held_back():
+async def test_what_flows_in_another_form_is_not_held_back() -> None:
     go_on = asyncio.Event()
 
     async def does(seen):
@@ -217,7 +219,7 @@ async def test_what_flows_in_another_form_is_not_held_back():
         assert await answer.content.read() == b"b"
 
 
-async def test_who_asked_before_is_told_with_the_answer():
+async def test_who_asked_before_is_told_with_the_answer() -> None:
     go_on = asyncio.Event()
 
     async def waits(seen):
@@ -234,7 +236,7 @@ async def test_who_asked_before_is_told_with_the_answer():
         assert (await waiting)[0].headers["Connection"] == "close"
 
 
-async def test_an_end_in_sight_is_told():
+async def test_an_end_in_sight_is_told() -> None:
     async with serving(Engine(says(), streams(token("a"), DONE), says())) as running:
         running.handler.draining = True
         assert (await running.post())[0].headers["Connection"] == "close"
@@ -246,7 +248,7 @@ async def test_an_end_in_sight_is_told():
         writer.close()
 
 
-async def test_a_connection_whose_client_was_not_told_of_the_end_takes_one_more_request():
+async def test_a_connection_whose_client_was_not_told_of_the_end_takes_one_more_request() -> None:
     go_on = asyncio.Event()
 
     async def rest(seen):

@@ -1,5 +1,7 @@
 """Who gets in by API key, how often, and which models callers see."""
 
+from __future__ import annotations
+
 import asyncio
 import json
 

@@ -1,10 +1,11 @@
-from typing import Any
-
 """Where an engine fails: what is tried again, what the client gets, and that nothing hangs."""
+
+from __future__ import annotations
 
 import asyncio
 import json
 import socket
+from typing import Any
 
 import aiohttp
 import pytest

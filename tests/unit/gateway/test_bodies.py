@@ -1,5 +1,7 @@
 """Bodies on their way to an engine: bounded in size and time, and read only where they must be."""
 
+from __future__ import annotations
+
 import asyncio
 import json
 

@@ -1,10 +1,11 @@
-from typing import Any
-
 """A request from its arrival to its end, where all goes well or the request itself is at fault."""
+
+from __future__ import annotations
 
 import asyncio
 import gzip
 import json
+from typing import Any
 
 import pytest
 

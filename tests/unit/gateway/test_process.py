@@ -1,11 +1,12 @@
-from pathlib import Path
-from typing import Any
-
 """The process from start to end: what its ports answer, and that SIGTERM loses nothing that was begun."""
+
+from __future__ import annotations
 
 import asyncio
 import json
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest

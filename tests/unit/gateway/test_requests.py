@@ -1,8 +1,9 @@
-from typing import Any
-
 """What is read of a request: its path in one way only, its model, and where its prompt begins."""
 
+from __future__ import annotations
+
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given

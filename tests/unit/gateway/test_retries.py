@@ -1,8 +1,9 @@
-from typing import Any
-
 """When another replica may be asked, and that deadlines end what they are for and nothing else."""
 
+from __future__ import annotations
+
 import asyncio
+from typing import Any
 
 import pytest
 from hypothesis import given

@@ -1,9 +1,10 @@
-from typing import Any
-
 """Whole events go on unchanged and at once, whatever pieces they come in; token counts are read, and kept if ours."""
+
+from __future__ import annotations
 
 import json
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given, settings

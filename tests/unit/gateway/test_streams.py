@@ -1,9 +1,10 @@
-from typing import Any
-
 """Streams: passed on while they come, and never left to hang when an engine, a client or the time ends them."""
+
+from __future__ import annotations
 
 import asyncio
 import json
+from typing import Any
 
 import pytest
 

@@ -269,3 +269,11 @@ async def test_the_wait_goes_on_where_it_was(monkeypatch: pytest.MonkeyPatch) ->
         await running.post()
         assert running.log.records[-1].queued == 6.0
     assert waits == [0.0, 3.0]
+
+
+async def test_who_waited_in_vain_is_told_of_with_the_wait() -> None:
+    async with gateway(backend(queue_timeout=0.05)) as running:
+        answer, body = await running.post()
+        assert (answer.status, error(body)["code"]) == (503, "queue_timeout")
+        record = await running.log.next()
+    assert 0.05 <= record.queued <= record.duration

@@ -70,14 +70,11 @@ class Attempts:
         failure: Failure | None = None
         while True:
             try:
-                lease = await pool.acquire(
-                    session=call.session, affinity=call.affinity, exclude=tries.asked, waited=record.queued
-                )
+                lease = await self._lease(call, pool, tries)
             except NoReplica as error:
                 if failure is not None and (failure.answer is not None or isinstance(error, NoOther)):
                     return _last(call, failure)
                 raise refusal(error) from None
-            record.queued += lease.queued
             failure = await self._attempt(call, lease)
             if failure is None:
                 assert call.reply is not None
@@ -90,6 +87,19 @@ class Attempts:
         """Forget the budgets of services that are gone."""
         for key in [key for key in self._budgets if self._fleet.pool(key) is None]:
             del self._budgets[key]
+
+    async def _lease(self, call: Call, pool: Pool, tries: Tries) -> Lease:
+        """A replica to ask. However the wait for it ends, the record tells of it. Raises NoReplica."""
+        record, began = call.record, self._clock()
+        try:
+            lease = await pool.acquire(
+                session=call.session, affinity=call.affinity, exclude=tries.asked, waited=record.queued
+            )
+        except BaseException:
+            record.queued += self._clock() - began
+            raise
+        record.queued += lease.queued
+        return lease
 
     async def _attempt(self, call: Call, lease: Lease) -> Failure | None:
         """Ask one replica. None: `call.reply` is the answer."""

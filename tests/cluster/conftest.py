@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from cluster.services import Say
 from controlplane import Binaries, Cluster, enter, find_binaries
 
 StartCluster = Callable[..., Cluster]
@@ -74,3 +75,14 @@ def namespace(cluster: Cluster) -> Iterator[str]:
     cluster.kubectl("wait", "--for=create", "serviceaccount/default", "--namespace", name, "--timeout=30s")
     yield name
     cluster.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture
+def say(capsys: pytest.CaptureFixture[str]) -> Say:
+    """Prints a figure, also where the test passes."""
+
+    def say(line: str) -> None:
+        with capsys.disabled():
+            print(f"\n    {line}", end="", flush=True)
+
+    return say

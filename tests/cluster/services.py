@@ -15,6 +15,8 @@ from inferops.kube.kinds import BUDGET, DEPLOYMENT, EVENT, INFERENCE_SERVICE, PO
 from nodeagent.client import MERGE, Client
 
 Json = dict[str, Any]
+Say = Callable[[str], None]
+OPERATOR = "system:serviceaccount:inferops-system:inferops-operator"
 CHILDREN = (DEPLOYMENT, RECORD, SERVICE, BUDGET)
 PATIENCE = 60.0  # seconds; nothing takes nearly as long
 OFTEN = 0.25  # seconds between two looks
@@ -164,3 +166,12 @@ async def eventually(what: str, true: Callable[[], Any], timeout: float = PATIEN
                 await asyncio.sleep(OFTEN)
     except TimeoutError:
         raise TimeoutError(f"{what}: not within {timeout:.0f} s") from None
+
+
+def denied(cluster: Cluster) -> set[tuple[str, str]]:
+    """What the operator asked for and was refused for want of rights or of a login, as verbs and resources."""
+    return {
+        (event.verb, event.resource)
+        for event in cluster.audit_events()
+        if event.user == OPERATOR and (event.code == 401 or not event.allowed)
+    }

@@ -9,14 +9,14 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from cluster.faultproxy import Fault, FaultProxy
-from cluster.services import Services, eventually, gpu_nodes
+from cluster.services import Say, Services, eventually, gpu_nodes
 from controlplane import AuditEvent, Cluster
 from harness import ACCOUNT, NAMESPACE, OperatorProcess, install
 from inferops.controller.operator import LEASE_NAME
@@ -33,19 +33,6 @@ MANY = [f"model-{number}" for number in range(8)]
 # what is asserted leaves room for a machine that has much else to do.
 AFTER_DEATH = Times().lease + 5
 AFTER_RELEASE = 5.0
-
-Say = Callable[[str], None]
-
-
-@pytest.fixture
-def say(capsys: pytest.CaptureFixture[str]) -> Say:
-    """Prints a figure, also where the test passes."""
-
-    def say(line: str) -> None:
-        with capsys.disabled():
-            print(f"\n    {line}", end="", flush=True)
-
-    return say
 
 
 @pytest.fixture(scope="module")

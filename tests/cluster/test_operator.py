@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from cluster.services import OPERATOR, denied
 from controlplane import Cluster
 from harness import ROOT, OperatorProcess, environ, gpu_nodes, install, wait_until
 
@@ -18,7 +19,6 @@ SAMPLES = ROOT / "manifests" / "samples"
 NODES = "2x8xnvidia-h100-80gb,1x4xnvidia-l4"
 CHILDREN = "deployments,services,poddisruptionbudgets,controllerrevisions,pods"
 SCALE = 20.0  # how much faster than real time pods start and end
-OPERATOR = "system:serviceaccount:inferops-system:inferops-operator"
 
 
 @pytest.fixture(scope="module")
@@ -391,12 +391,7 @@ def test_users_resources_are_left_alone(user: User) -> None:
 
 
 def test_nothing_is_denied_to_the_operator(user: User) -> None:
-    denied = {
-        (event.verb, event.resource)
-        for event in user.cluster.audit_events()
-        if event.user == OPERATOR and (event.code == 401 or not event.allowed)
-    }
-    assert denied == set()
+    assert denied(user.cluster) == set()
 
 
 def test_the_operator_tells_its_health_and_metrics(operator: OperatorProcess) -> None:

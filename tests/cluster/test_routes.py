@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from cluster.gateways import CLASS, GATEWAY, NAME, GatewayController, gateway_controller
-from cluster.test_operator import OPERATOR, User
+from cluster.services import OPERATOR, denied
+from cluster.test_operator import User
 from controlplane import Cluster
 from harness import OperatorProcess, gpu_nodes, install, wait_until
 
@@ -266,9 +267,4 @@ def test_another_operator_writes_nothing_anew_and_its_gateway_is_for_those_that_
 
 
 def test_nothing_is_denied_to_the_operator(user: User) -> None:
-    denied = {
-        (event.verb, event.resource)
-        for event in user.cluster.audit_events()
-        if event.user == OPERATOR and (event.code == 401 or not event.allowed)
-    }
-    assert denied == set()
+    assert denied(user.cluster) == set()

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 from typing import Any, NamedTuple
 
 import aiohttp
 import pytest
 
-from cluster.services import Json, Services, condition, eventually
+from cluster.services import OPERATOR, Json, Say, Services, condition, eventually
 from controlplane import Cluster
 from harness import NAMESPACE, GatewayProcess, OperatorProcess, gpu_nodes, install, install_gateway, wait_until
 from inferops.controller.operator import LEASE_NAME
@@ -21,7 +21,6 @@ from inferops.kube.kinds import DEPLOYMENT, ENDPOINT_SLICE, INFERENCE_SERVICE, L
 from inferops.kube.session import load_configuration
 from nodeagent.client import Client, load_kubeconfig
 
-OPERATOR = "system:serviceaccount:inferops-system:inferops-operator"
 SCALE, LOAD = 10.0, 2.0  # how much faster than real time pods start and end; seconds that an engine loads
 AFTER = 2.0  # seconds without a request
 MANY = 200
@@ -31,8 +30,6 @@ SPEC = {
     "scaling": {"minReplicas": 0, "scaleToZeroAfter": f"{AFTER:.0f}s"},
 }
 CHAT = {"messages": [{"role": "user", "content": "hello"}], "max_tokens": 4}
-
-Say = Callable[[str], None]
 
 
 class Answer(NamedTuple):
@@ -128,17 +125,6 @@ class Sleepers(Services):
 
     def gateways(self) -> set[str]:
         return {gateway.url.removeprefix("http://") for gateway in self.product.gateways}
-
-
-@pytest.fixture
-def say(capsys: pytest.CaptureFixture[str]) -> Say:
-    """Prints a figure, also where the test passes."""
-
-    def say(line: str) -> None:
-        with capsys.disabled():
-            print(f"\n    {line}", end="", flush=True)
-
-    return say
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ import sys
 
 import uvloop
 
+from inferops.cli.logs import set_up
 from inferops.gateway.process import Gateway, Options, end_on_signals, spare_pauses
 from inferops.gateway.sources.files import BadFile
 
@@ -15,11 +16,8 @@ log = logging.getLogger("inferops")
 
 def gateway(options: Options, log_level: str) -> int:
     """Run until SIGTERM. Returns 0 then, 1 when something broke, 2 for an option that cannot be."""
-    level = logging.getLevelNamesMapping().get(log_level.upper())
-    if level is None:
-        print(f"--log-level: {log_level!r} is none of debug, info, warning, error", file=sys.stderr)
+    if set_up(log_level) is None:
         return 2
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname).1s %(name)s: %(message)s")
 
     async def main() -> None:
         process = Gateway(options)

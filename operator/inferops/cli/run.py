@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
 
 from pydantic import ValidationError
 
 from inferops.api.problems import problems
 from inferops.api.traffic import GatewayRef
+from inferops.cli.logs import set_up
 from inferops.controller.operator import Operator, Options
 from inferops.kube.lease import LeaseLost
 
@@ -30,11 +30,9 @@ def gateway_in(text: str) -> GatewayRef | None:
 
 def run(options: Options, log_level: str) -> int:
     """Run until told to stop. Returns 0 after SIGTERM, 1 when the lease was lost or something broke."""
-    level = logging.getLevelNamesMapping().get(log_level.upper())
+    level = set_up(log_level)
     if level is None:
-        print(f"--log-level: {log_level!r} is none of debug, info, warning, error", file=sys.stderr)
         return 2
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname).1s %(name)s: %(message)s")
     if level > logging.DEBUG:  # kopf tells every watch and every event
         logging.getLogger("kopf").setLevel(logging.WARNING)
 

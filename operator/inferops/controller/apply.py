@@ -2,8 +2,8 @@
 
 The order: the record of a new revision with its Service and budget; the traffic, which moves only to what is ready;
 the pods; the route of the Gateway API, on which nothing inside the cluster waits; then the status; then what is left
-behind goes. Each step is harmless when repeated, and the next reconcile
-decides again from what there is, so the operator can be killed between any two writes.
+behind goes. Each step is harmless when repeated, and the next reconcile decides again from what there is, so the
+operator can be killed between any two writes.
 """
 
 from __future__ import annotations

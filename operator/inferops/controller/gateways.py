@@ -12,10 +12,9 @@ from typing import Any
 from inferops.kube.client import Kube
 from inferops.kube.kinds import ENDPOINT_SLICE
 from inferops.kube.owned import Object
-from inferops.render.gatewayslice import MANAGED_BY, MANAGER, SERVICE_NAME
+from inferops.render.gatewayslice import GATEWAYS, MANAGED_BY, MANAGER, SERVICE_NAME
 
-SERVICE = "inferops-gateway"
-SELECTOR = f"{SERVICE_NAME}={SERVICE}"
+SELECTOR = f"{SERVICE_NAME}={GATEWAYS}"
 HTTP, METRICS = "http", "metrics"  # names of the Service's ports
 
 

@@ -13,7 +13,8 @@ from inferops.render import labels
 
 SERVICE_NAME = "kubernetes.io/service-name"
 MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
-MANAGER = "inferops"
+MANAGER = "inferops"  # as MANAGED_BY of slices in which the operator lists gateways
+GATEWAYS = "inferops-gateway"  # the Service of the gateways themselves
 MOST = 1000  # endpoints of a slice, as the API has it
 
 

@@ -9,7 +9,7 @@ import yaml
 
 from inferops.gateway.access.keyring import ACCOUNT, ROLE
 from inferops.gateway.process import CUT, Options
-from inferops.gateway.sources.watching import GATEWAY_SERVICE
+from inferops.render.gatewayslice import GATEWAYS
 from unit.render.podsecurity import assert_restricted
 
 INSTALL = Path(__file__).parents[3] / "manifests" / "install"
@@ -17,7 +17,7 @@ OBJECTS: list[dict[str, Any]] = list(yaml.safe_load_all((INSTALL / "gateway.yaml
 NAMESPACE = ACCOUNT.partition(":")[0]
 
 
-def find(kind: str, name: str = GATEWAY_SERVICE) -> dict[str, Any]:
+def find(kind: str, name: str = GATEWAYS) -> dict[str, Any]:
     [found] = [each for each in OBJECTS if (each["kind"], each["metadata"]["name"]) == (kind, name)]
     return found
 
@@ -45,7 +45,7 @@ def test_it_may_list_and_watch_and_nothing_else() -> None:
 def test_secrets_are_read_only_where_an_admin_binds_it() -> None:
     assert find("ClusterRole", ROLE)["rules"] == [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}]
     bindings = [each for each in OBJECTS if each["kind"] in ("ClusterRoleBinding", "RoleBinding")]
-    assert [each["roleRef"]["name"] for each in bindings] == [GATEWAY_SERVICE]
+    assert [each["roleRef"]["name"] for each in bindings] == [GATEWAYS]
     [subject] = bindings[0]["subjects"]
     assert f"{subject['namespace']}:{subject['name']}" == ACCOUNT
     assert POD["spec"]["serviceAccountName"] == subject["name"]

@@ -17,11 +17,11 @@ from typing import Any
 import yaml
 
 from inferops.gateway.sources.state import State
-from inferops.gateway.sources.views import SERVICE_NAME
-from inferops.gateway.sources.watching import GATEWAY_SERVICE, Updated
+from inferops.gateway.sources.watching import Updated
 from inferops.kube.kinds import ENDPOINT_SLICE, INFERENCE_SERVICE, SECRET, SERVING_RUNTIME
 from inferops.kube.mirror import Copy
 from inferops.kube.owned import Object
+from inferops.render.gatewayslice import GATEWAYS, SERVICE_NAME
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +82,7 @@ class Files:
         _fill(state.services, _of(INFERENCE_SERVICE.kind, objects))
         _fill(state.runtimes, _of(SERVING_RUNTIME.kind, objects))
         slices = list(_of(ENDPOINT_SLICE.kind, objects))
-        _fill(state.peers, [each for each in slices if _labels(each).get(SERVICE_NAME) == GATEWAY_SERVICE])
+        _fill(state.peers, [each for each in slices if _labels(each).get(SERVICE_NAME) == GATEWAYS])
         _fill(state.slices, slices)
         self._secrets = {_name(each): each for each in _of(SECRET.kind, objects)}
         self._fleet.update(state.table(), state.peers.ready())

@@ -18,12 +18,10 @@ from inferops.api.formats import seconds
 from inferops.api.inferenceservice import RuntimeSpec, SLOSpec
 from inferops.api.traffic import AccessSpec, TrafficSpec
 from inferops.gateway.table import Access, Backend, Limits, Replica, Revision, ServiceKey
+from inferops.render.gatewayslice import MANAGED_BY, MANAGER, SERVICE_NAME
 from inferops.render.labels import REVISION, SERVICE
 from inferops.runtimes.base import Api
 
-SERVICE_NAME = "kubernetes.io/service-name"
-MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
-OURS = "inferops"  # as MANAGED_BY of slices in which the operator lists gateways
 PORT = "http"
 MESSAGE_LIMIT = 512
 # Of a service whose engine is not known, and which has no replica, most likely: what all engines for language have.
@@ -122,7 +120,7 @@ def slice_view(raw: Mapping[str, Any]) -> SliceView | None:
     service, revision = labels.get(SERVICE), labels.get(REVISION)
     if not service or not revision or labels.get(SERVICE_NAME) != f"{service}-{revision}":
         return None
-    if labels.get(MANAGED_BY) == OURS:  # addresses of gateways: they would send to themselves
+    if labels.get(MANAGED_BY) == MANAGER:  # addresses of gateways: they would send to themselves
         return None
     return SliceView(ServiceKey(meta.get("namespace", "default"), service), revision, tuple(_replicas(raw)))
 

@@ -11,13 +11,12 @@ from collections.abc import Collection
 from typing import Protocol
 
 from inferops.gateway.sources.state import State
-from inferops.gateway.sources.views import SERVICE_NAME
 from inferops.gateway.table import Table
 from inferops.kube.kinds import ENDPOINT_SLICE, INFERENCE_SERVICE, SERVING_RUNTIME
 from inferops.kube.mirror import Following, Mirror
+from inferops.render.gatewayslice import GATEWAYS, SERVICE_NAME
 from inferops.render.labels import REVISION
 
-GATEWAY_SERVICE = "inferops-gateway"
 LEAST_GAP = 0.02  # seconds between two tables; what happens meanwhile goes into one
 
 
@@ -35,7 +34,7 @@ class Watching:
         kube: Following,
         fleet: Updated,
         namespace: str,
-        service: str = GATEWAY_SERVICE,
+        service: str = GATEWAYS,
         own_hosts: Collection[str] = (),
     ) -> None:
         """`namespace` and `service`: those of the gateways themselves, whose number is told to the fleet; `own_hosts`:

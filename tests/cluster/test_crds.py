@@ -165,7 +165,8 @@ def test_columns(cluster: Cluster, crds: None, namespace: str) -> None:
         "readyReplicas": 2,
         "stableRevision": "0123456789",
         "url": "http://minimal.example",
-        "revisions": [{"name": "minimal-1", "hash": "abc", "role": "Candidate", "weight": 25}],
+        "revisions": [{"name": "minimal-1", "hash": "abc", "role": "Canary", "weight": 25}],
+        "rollout": {"phase": "Observing"},
     }
     set_status(cluster, namespace, status)
     head, row = cluster.kubectl("get", "infs", "-n", namespace, "-o", "wide").splitlines()
@@ -176,6 +177,7 @@ def test_columns(cluster: Cluster, crds: None, namespace: str) -> None:
         "REASON": "CrashLoop",
         "REPLICAS": "2",
         "REVISION": "0123456789",
+        "ROLLOUT": "Observing",
         "CANARY": "25",
         "MODEL": "hf://Qwen/Qwen3-8B",
         "URL": "http://minimal.example",

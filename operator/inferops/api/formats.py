@@ -153,6 +153,14 @@ Hostname = Annotated[
         "must be a host name without scheme, port and path, for example llama.example.com or *.example.com",
     ),
 ]
+WebUrl = Annotated[
+    str,
+    Field(max_length=1024),
+    Matching(
+        rf"^https?://{_DNS_NAME}(:[0-9]{{1,5}})?(/[-A-Za-z0-9_.~/%]*)?$",
+        "must be an http or https address without user, password and query, for example https://judge.ml.svc/canary",
+    ),
+]
 HeaderName = Annotated[
     str,
     Field(max_length=128),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -19,6 +18,7 @@ from inferops.api.formats import (
     ObjectName,
     PositiveDuration,
 )
+from inferops.api.rollout import RolloutSpec
 from inferops.api.traffic import TrafficSpec
 
 STAYS_BELOW = Rule(
@@ -213,67 +213,6 @@ class ScalingSpec(Model):
     )
     scale_to_zero_after: Duration | None = Field(
         default=None, description="Without a request for so long, go to zero replicas; left out: never."
-    )
-
-
-Metric = Literal["errorRate", "ttft", "tpot"]
-
-
-class RolloutStep(Model):
-    """One step of a canary."""
-
-    weight: int = Field(ge=1, le=99, description="Percentage of requests that the canary gets.")
-    min_duration: Duration = Field(default="2m", description="Stay on this step at least so long.")
-
-
-class AnalysisSpec(Model):
-    """How canary and stable are compared, over the same windows."""
-
-    metrics: Annotated[list[Metric], Field(min_length=1, max_length=3), Unique()] = Field(
-        default_factory=lambda: list[Metric](("errorRate", "ttft", "tpot")), description="What is compared."
-    )
-    alpha: float = Field(
-        default=0.01, gt=0, le=0.5, description="Highest probability of rolling back a harmless version."
-    )
-    margin: float = Field(default=0.05, gt=0, le=1, description="How much worse the canary may be and still advance.")
-    on_no_data: Literal["Hold", "Pause"] = Field(
-        default="Hold", description="What to do without data: hold the step, or pause until somebody resumes."
-    )
-
-
-def _increasing(weights: list[int]) -> bool:
-    return all(low < high for low, high in pairwise(weights))
-
-
-class RolloutSpec(Model):
-    """How a new revision replaces the one that serves."""
-
-    rules = (
-        Rule(
-            cel="self.steps.map(s, s.weight).isSorted() && "
-            "self.steps.all(a, self.steps.exists_one(b, a.weight == b.weight))",
-            holds=lambda self: _increasing([step.weight for step in self.steps]),
-            field="steps",
-            message="weights must increase from step to step; sort them",
-        ),
-    )
-    strategy: Literal["auto", "surge", "swap", "recreate"] = Field(
-        default="auto",
-        description="surge adds the new revision beside the old one, swap exchanges replica by replica, recreate "
-        "stops the old one first; auto takes surge where GPUs are free, else swap.",
-    )
-    steps: list[RolloutStep] = Field(
-        default_factory=lambda: [
-            RolloutStep(weight=5, min_duration="2m"),
-            RolloutStep(weight=25, min_duration="5m"),
-            RolloutStep(weight=50, min_duration="5m"),
-        ],
-        max_length=20,
-        description="The canary's steps, weights increasing; an empty list promotes once the new revision is ready.",
-    )
-    analysis: AnalysisSpec = Field(default_factory=AnalysisSpec, description="How canary and stable are compared.")
-    retain_previous: Duration = Field(
-        default="24h", description="How long the previous revision is kept for an instant rollback."
     )
 
 

@@ -9,6 +9,7 @@ from pydantic import Field
 from inferops.api.base import Model
 from inferops.api.checks import Unique
 from inferops.api.conditions import Conditions
+from inferops.api.rolloutstatus import RolloutStatus
 
 
 class RevisionStatus(Model):
@@ -16,8 +17,9 @@ class RevisionStatus(Model):
 
     name: str = Field(max_length=63, description="Name of the revision's objects: the service's name and the hash.")
     hash: str = Field(max_length=16, description="Hash of what is served: model, runtime and accelerators.")
-    role: Literal["Stable", "Candidate", "Retiring"] = Field(
-        description="Stable gets the traffic, Candidate is about to, Retiring is being removed."
+    role: Literal["Stable", "Canary", "Previous", "Retiring"] = Field(
+        description="Stable is the one that serves, Canary is being rolled out, Previous is kept to go back to, "
+        "Retiring is being removed."
     )
     accelerator: str = Field(
         default="", max_length=300, description="What a replica runs on, for example 4x nvidia-l4."
@@ -26,6 +28,12 @@ class RevisionStatus(Model):
     replicas: int = Field(default=0, ge=0, description="Replicas wanted.")
     ready_replicas: int = Field(default=0, ge=0, description="Replicas that answer.")
     weight: int = Field(default=0, ge=0, le=100, description="Percentage of requests sent to it.")
+    desired_weight: int = Field(
+        default=0, ge=0, le=100, description="Percentage that it is to get once enough of its replicas are ready."
+    )
+    observed_weight: int | None = Field(
+        default=None, ge=0, le=100, description="Percentage that it got of those counted last; none: nobody counts."
+    )
     usd_per_hour: str = Field(
         default="", max_length=32, description="US dollars an hour of one replica, by its Accelerator's price."
     )
@@ -97,6 +105,7 @@ class InferenceServiceStatus(Model):
     revisions: Annotated[list[RevisionStatus], Field(max_length=16), Unique("hash")] = Field(
         default_factory=list, description="The revisions that exist."
     )
+    rollout: RolloutStatus = Field(default_factory=RolloutStatus, description="The rollout, and those before it.")
     sizing: SizingStatus = Field(default_factory=SizingStatus, description="Which accelerators would do.")
     explain: list[Annotated[str, Field(max_length=1024)]] = Field(
         default_factory=list, max_length=16, description="Why it is so, a sentence a decision."

@@ -12,7 +12,7 @@ from datetime import datetime
 
 from inferops.api import API_VERSION
 from inferops.controller.store import Key
-from inferops.core.decide import Event
+from inferops.core.event import Event
 from inferops.kube.client import Kube, KubeError
 from inferops.kube.kinds import EVENT
 from inferops.kube.owned import Object

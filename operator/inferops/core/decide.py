@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 
 from inferops.api.conditions import Condition, ConditionType, Reason
 from inferops.api.inferenceservicestatus import InferenceServiceStatus, RevisionStatus
-from inferops.core import activation, choices, rollout, routing, scheduling, status, told, validity
+from inferops.core import activation, choices, oneshot, routing, scheduling, status, told, validity
 from inferops.core.engine import Obstacle
+from inferops.core.event import Event
 from inferops.core.notacted import not_acted_on
 from inferops.core.observation import Observation, RevisionView
 from inferops.core.revision import RevisionSpec, revision_name
@@ -24,15 +25,6 @@ PASSED_BY = (
     "condition Routed"
 )
 HELD = "kept until the Gateway has taken in the HTTPRoute that no longer names it, since requests may still come"
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """Something that happened, for people."""
-
-    warning: bool
-    reason: str
-    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +65,7 @@ def decide(seen: Observation) -> Decision:
     target = None if obstacle is not None else _target(seen)
     hash_ = target.hash if target is not None else ""
     wanted = _wanted(seen, hash_)
-    plan = rollout.plan(seen, hash_, wanted.replicas)
+    plan = oneshot.plan(seen, hash_, wanted.replicas)
     there = {revision.hash: revision for revision in seen.revisions}
     order = 1 + max((revision.order for revision in seen.revisions), default=0)
     revisions = tuple(
@@ -121,7 +113,7 @@ def _target(seen: Observation) -> RevisionSpec:
 
 def _status(
     seen: Observation,
-    plan: rollout.Plan,
+    plan: oneshot.Plan,
     route: routing.RoutePlan | None,
     target: RevisionSpec | None,
     wanted: activation.Wanted,
@@ -153,7 +145,7 @@ def _status(
 
 
 def _revisions(
-    seen: Observation, plan: rollout.Plan, there: dict[str, RevisionView], replicas: int
+    seen: Observation, plan: oneshot.Plan, there: dict[str, RevisionView], replicas: int
 ) -> list[RevisionStatus]:
     shown = []
     carried = routing.carried(seen)
@@ -168,7 +160,7 @@ def _revisions(
             RevisionStatus(
                 name=revision_name(seen.service.metadata.name, hash_),
                 hash=hash_,
-                role="Stable" if is_stable else "Retiring" if hash_ in plan.retiring else "Candidate",
+                role="Stable" if is_stable else "Retiring" if hash_ in plan.retiring else "Canary",
                 accelerator=told.describe(revision.spec.accelerator) if revision.spec is not None else "",
                 image=revision.image,
                 replicas=replicas,

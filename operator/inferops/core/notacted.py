@@ -11,7 +11,6 @@ from collections.abc import Callable
 from inferops.api.inferenceservice import (
     InferenceServiceSpec,
     PlacementSpec,
-    RolloutSpec,
     ScalingSpec,
     SLOSpec,
 )
@@ -28,7 +27,7 @@ LATER: tuple[tuple[str, Callable[[InferenceServiceSpec], bool], str], ...] = (
     (
         "spec.slo",
         lambda spec: spec.slo != SLOSpec(),
-        "sizing goes by ttft and tpot; neither scaling nor rollouts are judged by it yet",
+        "sizing and rollouts go by it; scaling does not yet",
     ),
     (
         "spec.scaling.mode",
@@ -46,12 +45,6 @@ LATER: tuple[tuple[str, Callable[[InferenceServiceSpec], bool], str], ...] = (
         "spec.scaling.queueDepth",
         lambda spec: spec.scaling.queue_depth != _SCALING.queue_depth,
         f"there is no autoscaling yet: {_FIXED}",
-    ),
-    (
-        "spec.rollout",
-        lambda spec: spec.rollout != RolloutSpec(),
-        "there are no canaries yet: a new revision comes up beside the old one and takes all traffic once it is ready; "
-        "the old one is then removed",
     ),
     (
         "spec.placement",

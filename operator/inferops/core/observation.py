@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from inferops.api.accelerator import AcceleratorSpec
 from inferops.api.resources import InferenceService
@@ -13,6 +13,7 @@ from inferops.api.servingruntime import ServingRuntimeSpec
 from inferops.api.traffic import GatewayRef
 from inferops.core.engine import Engine, Obstacle
 from inferops.core.revision import RevisionSpec
+from inferops.core.signal import Window
 from inferops.core.sizing import Sizing
 
 # Kinds that not every cluster has
@@ -37,6 +38,9 @@ class PodView:
     waiting_message: str = ""
     restarts: int = 0
     exit: str = ""  # how the container ended last, such as "OOMKilled" or "Error, exit code 1"
+    started: bool = False  # whether its container has started, so that images are pulled and volumes mounted
+    ready_since: datetime | None = None  # None: it is not
+    address: str = ""  # its IP
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +122,14 @@ class Demand:
 
 
 @dataclass(frozen=True, slots=True)
+class GateView:
+    """What a webhook or a Job has said to a gate."""
+
+    verdict: Literal["Waiting", "Passed", "Failed"]
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class RouteView:
     """The service's HTTPRoute as it is."""
 
@@ -148,6 +160,9 @@ class Observation:
     default_gateway: GatewayRef | None = None  # for services that name none
     gateways: tuple[str, ...] = ()  # addresses of the built-in gateway's replicas that are ready, host:port
     demand: Demand | None = None  # None: no built-in gateway tells
+    window: Window | None = None  # counted since its rollout was last judged; None: nothing was
+    uncounted: str = ""  # why there is no window, or one without a metric
+    gates: Mapping[str, GateView] = field(default_factory=dict)  # by the names that rollout.gate_name gives
     held_since: datetime | None = None  # when the gateways came behind its Service; None: they are not
     sizing: Sizing | None = None  # of the model that the spec names, on the listed or on all accelerators
     sizable: bool = True  # whether the engine serves what sizing can judge

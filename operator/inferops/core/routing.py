@@ -121,7 +121,7 @@ def carried(seen: Observation) -> frozenset[str]:
         return named
     roles = {told.hash: told.role for told in seen.service.status.revisions}
     # Of one that is not on record, because somebody removed the status, nobody knows whether it served.
-    served = [each.hash for each in seen.revisions if each.ready and roles.get(each.hash) != "Candidate"]
+    served = [each.hash for each in seen.revisions if each.ready and roles.get(each.hash) != "Canary"]
     return named | frozenset(served[:MOST_HELD])
 
 

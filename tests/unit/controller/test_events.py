@@ -9,7 +9,7 @@ import pytest
 
 from inferops.controller import events
 from inferops.controller.events import Recorder
-from inferops.core.decide import Event
+from inferops.core.event import Event
 from inferops.kube.client import Fenced
 from inferops.kube.kinds import EVENT
 from unit.controller.fakekube import Fake, refusal

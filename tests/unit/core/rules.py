@@ -65,7 +65,7 @@ def nothing_that_serves_is_removed(seen: Observation, decision: Decision) -> Non
     there = {revision.hash: revision for revision in seen.revisions}
     assert set(decision.removed) <= set(there)
     before = seen.service.status
-    served = {one.hash for one in before.revisions if one.role != "Candidate" and before.stable_revision in there}
+    served = {one.hash for one in before.revisions if one.role != "Canary" and before.stable_revision in there}
     for hash_ in decision.removed:
         if hash_ in served and there[hash_].ready:
             assert there[decision.route_to].ready, "the last revision that serves goes"

@@ -167,7 +167,7 @@ OLD, NEW = changed(None)[1:]
         ("the route names both", route({OLD: 95, NEW: 5}), {}, False),
         ("the route that nobody takes names it", route({OLD: 100}, programmed=False, live=False), {}, True),
         ("there is no route", None, {}, True),
-        ("it never served", route({NEW: 100}, programmed=False), {"role": "Candidate"}, True),
+        ("it never served", route({NEW: 100}, programmed=False), {"role": "Canary"}, True),
         ("nobody knows whether it served", route({NEW: 100}, programmed=False), {"role": ""}, False),
         ("it does not answer any more", route({NEW: 100}, programmed=False), {"ready": 0}, True),
         ("requests go to the built-in gateway by now", route({}), {}, True),

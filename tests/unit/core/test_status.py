@@ -208,7 +208,7 @@ def test_replicas_are_counted_over_all_revisions_and_ready_ones_of_stable() -> N
     assert (status.replicas, status.ready_replicas) == (4, 2)
     assert [(one.role, one.replicas, one.ready_replicas, one.weight) for one in status.revisions] == [
         ("Stable", 2, 2, 100),
-        ("Candidate", 2, 1, 0),
+        ("Canary", 2, 1, 0),
     ]
     assert (status.stable_revision, status.latest_revision) == (old.hash, revision(NEXT).hash)
     assert status.selector == "inferops.dev/service=llama,inferops.dev/role notin (worker)"

@@ -6,7 +6,7 @@ import pytest
 
 from inferops.api.inferenceservicestatus import RevisionStatus
 from inferops.core.observation import Observation, RevisionView
-from inferops.core.rollout import Plan, plan
+from inferops.core.oneshot import Plan, plan
 from unit.core.building import revision, seen, service
 
 A, B, C = (service(model={"uri": f"hf://org/{name}"}) for name in "abc")
@@ -17,7 +17,7 @@ def on_record(
     stable: str, *revisions: RevisionView, routed_to: str | None = None, retiring: str = "", candidate: str = ""
 ) -> Observation:
     """Revisions with the one that is recorded as serving, to which the Service points unless told otherwise."""
-    roles = [("Retiring", retiring), ("Candidate", candidate)]
+    roles = [("Retiring", retiring), ("Canary", candidate)]
     others = [RevisionStatus(name=hash_, hash=hash_, role=role) for role, hash_ in roles if hash_]  # type: ignore[arg-type]
     status = A.status.model_copy(update={"stable_revision": stable, "revisions": others})
     of = A.model_copy(update={"status": status})

@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+ACTION = "inferops.dev/action"  # the one annotation that is read: what somebody asks of a rollout
+ACTION_LIMIT = 128  # characters; none that says something is as long
+
 Raw = Mapping[str, Any]
 
 
@@ -35,8 +38,15 @@ def parent_view(raw: Raw) -> Parent:
     )
     scaling = spec.get("scaling") or {}
     wakes = scaling.get("minReplicas") == 0 and scaling.get("replicas") is None
-    content = {"metadata": {name: meta[name] for name in kept if name in meta}, "spec": spec, "status": status}
+    metadata = {name: meta[name] for name in kept if name in meta} | _asked(meta)
+    content = {"metadata": metadata, "spec": spec, "status": status}
     text = json.dumps(content, separators=(",", ":"), sort_keys=True).encode()
     managed = wakes or bool((spec.get("traffic") or {}).get("access"))
     asleep = wakes and status.get("desiredReplicas") == 0
     return Parent(str(meta.get("uid", "")), settled, managed, asleep, zlib.compress(text, 1))
+
+
+def _asked(meta: Raw) -> dict[str, Any]:
+    """The annotation with an action, alone: others may be large, and change without meaning anything here."""
+    action = str((meta.get("annotations") or {}).get(ACTION) or "")[:ACTION_LIMIT]
+    return {"annotations": {ACTION: action}} if action else {}

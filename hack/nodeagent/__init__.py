@@ -6,7 +6,8 @@
 
 Other processes, and people, order faults by annotations of a pod or a pod template: `bench.inferops.dev/crash` with
 any value crashes the first container once a value (`1`, then `2`; `3:137` with that exit code; `always` at each
-start), `bench.inferops.dev/hang` hangs it, and `bench.inferops.dev/load-seconds` says how long its engine loads.
+start), `bench.inferops.dev/hang` hangs it, and `bench.inferops.dev/load-seconds` says how long its engine loads. What
+is wrong with all pods of a revision stands in its environment: `inferops.simulate.server.faults`.
 """
 
 from nodeagent.agent import NodeAgent

@@ -102,6 +102,10 @@ class Batch:
             return
         seq.state = State.ABORTED
 
+    def slow(self, factor: float) -> None:
+        """Take so many times as long for each iteration from now on."""
+        self._timing = self._timing.slowed(factor)
+
     def step(self, now: float, until: float | None = None) -> Step | None:
         """Run one iteration from `now` on; None when there is nothing to run.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import floor, inf
 from typing import NamedTuple
@@ -75,6 +75,23 @@ class IterationTime:
         nearest = min((until for _, until in growing), default=inf)
         steady = inf if nearest == inf else floor(nearest - context) + 1
         return self._part(decoding) * sum(slope for slope, _ in growing), steady
+
+    def slowed(self, factor: float) -> IterationTime:
+        """Of a replica that takes so many times as long."""
+
+        def ramps(given: tuple[Ramp, ...]) -> tuple[Ramp, ...]:
+            return tuple(ramp._replace(per_token=factor * ramp.per_token) for ramp in given)
+
+        return replace(
+            self,
+            fixed=factor * self.fixed,
+            per_token=factor * self.per_token,
+            per_sequence=factor * self.per_sequence,
+            prompts=factor * self.prompts,
+            experts=factor * self.experts,
+            kv=ramps(self.kv),
+            seen=ramps(self.seen),
+        )
 
     def _part(self, decoding: int) -> float:
         """Sequences that a stage works on at a time."""

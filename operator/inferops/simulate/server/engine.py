@@ -1,4 +1,7 @@
-"""The simulated engine as a process: it starts, loads, serves, drains, crashes, hangs, and exits with a code."""
+"""The simulated engine as a process: it starts, loads, serves, drains, crashes, hangs, and exits with a code.
+
+An environment may ask for faults (`faults.py`).
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,13 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from aiohttp import web
 
 from inferops.simulate.model import Accelerator
 from inferops.simulate.server.failures import StartFailure, Stopped
+from inferops.simulate.server.faults import OUT_OF_MEMORY, Faults, read_faults
 from inferops.simulate.server.runtimes import RUNTIMES, Built, Runtime
 
 LOAD_BYTES_PER_SECOND = 0.5e9  # 52 s to a start for a model of 8B at 16 bit, 5 min for one of 70B
@@ -60,6 +65,8 @@ class Engine:
         self._clock = clock
         self._began = clock()
         self._sink = sink
+        self._faults = Faults()
+        self._due: list[asyncio.TimerHandle] = []  # faults that are still to come
         self._runtime: Runtime | None = None
         self._built: Built | None = None
         self._sockets: dict[str, socket.socket] = {}
@@ -81,6 +88,7 @@ class Engine:
         an address cannot be bound; a bad command line does not raise, the process exits as the real one would.
         """
         try:
+            self._faults = read_faults(self._env)
             self._runtime = RUNTIMES[self._kind](self._argv, self._env, self._accelerator, self._present)
         except StartFailure as failure:
             self._fail(failure)
@@ -123,10 +131,13 @@ class Engine:
         try:
             self._say(f"simulated {self._kind} starts: {' '.join(self._argv)}")
             await asyncio.sleep(seconds / 2 / self._scale)
+            self._faults.load()
             built = self._built = runtime.build(self._now, self._scale)
             for line in built.log:
                 self._say(line)
             await asyncio.sleep(seconds / 2 / self._scale)
+            if self._faults.never_ready:
+                await asyncio.Event().wait()
             await self._listen(built)
         except StartFailure as failure:
             self._fail(failure)
@@ -134,7 +145,10 @@ class Engine:
             self._broken(error)
 
     async def _listen(self, built: Built) -> None:
+        for app in built.apps.values() if self._faults.errors else ():
+            app.middlewares.append(self._faults.middleware())
         for pace in built.paces:
+            pace.slow(self._faults.slow)
             task = asyncio.create_task(pace.run())
             task.add_done_callback(self._pace_ended)
             self._paces.append(task)
@@ -149,6 +163,18 @@ class Engine:
             self._sites.append(site)
             self._say(f"{name} listens on {sock.getsockname()[0]}:{sock.getsockname()[1]}")
         self.ready.set()
+        self._arm()
+
+    def _arm(self) -> None:
+        """Let faults come that come some time after it was ready."""
+        faults, later = self._faults, asyncio.get_running_loop().call_later
+        for seconds, fault in (
+            (faults.crash_after, self.crash),
+            (faults.oom_after, partial(self.crash, OUT_OF_MEMORY)),
+            (faults.hang_after, self.hang),
+        ):
+            if seconds is not None:
+                self._due.append(later(seconds / self._scale, fault))
 
     async def _drain(self) -> None:
         """What SIGTERM leads to."""
@@ -201,6 +227,8 @@ class Engine:
         self._end_with(failure.code)
 
     def _end_with(self, code: int) -> None:
+        for fault in self._due:
+            fault.cancel()
         self._release()
         self._say(f"exit code {code}")
         if not self.exited.done():

@@ -116,6 +116,10 @@ class Pace:
             self._observer.ended(ticket, "error")
         self._note_empty()
 
+    def slow(self, factor: float) -> None:
+        """Take so many times as long for each step from now on."""
+        self._batch.slow(factor)
+
     def hang(self) -> None:
         """Answer nothing any more."""
         self._answering.clear()

@@ -7,6 +7,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from nodeagent.engine import launch_engine
 from nodeagent.images import Images
 from nodeagent.lifecycle import ContainerLife
 from nodeagent.pace import Pace
@@ -91,6 +92,23 @@ async def test_a_crashing_container_backs_off_from_its_second_crash_on(kubelet):
     await life.stop(1)
     await running
     assert life.shown.restarts >= 2
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [("oom-after=1", "OOMKilled"), ("load-oom", "OOMKilled"), ("crash-after=1", "Error"), ("load-crash", "Error")],
+)
+async def test_an_engine_has_the_faults_that_its_containers_environment_asks_for(kubelet, fault, reason):
+    kubelet.launch, kubelet.engine_pace, kubelet.load_seconds = launch_engine, Pace(1000), 0.0
+    home = Home(kubelet)
+    command = ["vllm", "serve", "Qwen/Qwen3-0.6B", "--port", "0", "--host", "127.0.0.1"]
+    life = born(home, {"command": command, "env": [{"name": "INFEROPS_SIMULATED_FAULT", "value": fault}]})
+    running = asyncio.create_task(life.run())
+    await until(lambda: "CrashLoopBackOff" in home.history)
+    assert life.shown.last_state["terminated"]["reason"] == reason
+    assert [word for word in home.history if "ready" not in word][:2] == ["running", reason]
+    await life.stop(1)
+    await running
 
 
 @pytest.mark.parametrize(

@@ -95,17 +95,23 @@ async def test_a_crashing_container_backs_off_from_its_second_crash_on(kubelet):
 
 
 @pytest.mark.parametrize(
-    ("fault", "reason"),
-    [("oom-after=1", "OOMKilled"), ("load-oom", "OOMKilled"), ("crash-after=1", "Error"), ("load-crash", "Error")],
+    ("fault", "reason", "code"),
+    [
+        ("oom-after=1", "OOMKilled", 137),
+        ("load-oom", "OOMKilled", 137),
+        ("crash-after=1", "Error", 1),
+        ("never-ready,load-crash", "Error", 1),
+        ("nonsense", "Error", 2),
+    ],
 )
-async def test_an_engine_has_the_faults_that_its_containers_environment_asks_for(kubelet, fault, reason):
+async def test_an_engine_has_the_faults_that_its_containers_environment_asks_for(kubelet, fault, reason, code):
     kubelet.launch, kubelet.engine_pace, kubelet.load_seconds = launch_engine, Pace(1000), 0.0
     home = Home(kubelet)
-    command = ["vllm", "serve", "Qwen/Qwen3-0.6B", "--port", "0", "--host", "127.0.0.1"]
+    command = ["bentoml", "serve", "--port", "0"]
     life = born(home, {"command": command, "env": [{"name": "INFEROPS_SIMULATED_FAULT", "value": fault}]})
     running = asyncio.create_task(life.run())
     await until(lambda: "CrashLoopBackOff" in home.history)
-    assert life.shown.last_state["terminated"]["reason"] == reason
+    assert life.shown.last_state["terminated"]["exitCode"] == code
     assert [word for word in home.history if "ready" not in word][:2] == ["running", reason]
     await life.stop(1)
     await running

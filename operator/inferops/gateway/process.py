@@ -79,7 +79,8 @@ class Gateway:
         self.upstream = Upstream(clock)
         self.deadlines = Deadlines(clock)
         self.attempts = Attempts(self.fleet, self.upstream, self.meters, clock)
-        self.demand = Demand(self.fleet, os.environ.get("POD_NAME") or socket.gethostname(), clock)
+        pod = os.environ.get("POD_NAME") or socket.gethostname()
+        self.demand = Demand(self.fleet, self.meters, pod, clock)
         self.log = AccessLog(sys.stdout.fileno() if options.access_log != "off" else 2, options.access_log)
         self._clock = clock
         self._told = 0  # times we were told to end

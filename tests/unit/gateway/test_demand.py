@@ -1,4 +1,5 @@
-"""The stream of who waits: all at first, news within milliseconds, traffic every second, and no reader in the way."""
+"""The stream of who waits: all at first, news within milliseconds, traffic every second, and no reader in the way;
+and what replicas have counted, while a service has those of two revisions."""
 
 from __future__ import annotations
 
@@ -14,6 +15,7 @@ from aiohttp.test_utils import make_mocked_request
 from inferops.gateway.balance.fleet import Fleet
 from inferops.gateway.balance.outcome import Outcome
 from inferops.gateway.signals.demand import MOST_READERS, PATIENCE, TICK, Demand
+from inferops.gateway.signals.meters import GONE, Meters
 from inferops.gateway.table import Backend, Replica, Revision, ServiceKey, Table
 from inferops.runtimes import ENGINES
 from unit.kube.virtualtime import now, run
@@ -73,7 +75,8 @@ class Stream:
     def __init__(self) -> None:
         self.fleet = Fleet(now, lambda: 0.5)
         self.fleet.update(Table([backend(LLAMA), backend(QWEN)]))
-        self.demand = Demand(self.fleet, "gateway-0", now)
+        self.meters = Meters(now, lambda: self.fleet.table, lambda key: 0)
+        self.demand = Demand(self.fleet, self.meters, "gateway-0", now)
         self.reader = Reader()
 
     def read(self, reader: Reader | None = None) -> asyncio.Task[web.StreamResponse]:
@@ -97,8 +100,10 @@ def test_first_comes_all_that_is_known() -> None:
         reading = stream.read()
         await asyncio.sleep(0)
         quiet = {"waiting": 0, "inFlight": 0, "idle": 7.0}
-        whole = {"gateway": "gateway-0", "services": {"chat/llama": quiet, "chat/qwen": quiet}}
-        assert stream.reader.told == [(7.0, whole)]
+        [(at, line)] = stream.reader.told
+        assert at == 7.0
+        assert line.pop("boot")
+        assert line == {"gateway": "gateway-0", "services": {"chat/llama": quiet, "chat/qwen": quiet}}
         reading.cancel()
 
     played(play)
@@ -206,5 +211,86 @@ def test_closing_ends_every_stream() -> None:
         stream.demand.close()
         await asyncio.wait(readings, timeout=0.1)
         assert all(each.done() for each in readings)
+
+    played(play)
+
+
+def rollout(stream: Stream, *canaries: Replica) -> None:
+    """Llama's revision aaa with a replica beside bbb with these."""
+    both = (Revision("aaa", 90, (REPLICA,)), Revision("bbb", 10, canaries))
+    llama = Backend(LLAMA, ENGINES["vllm"].api, ("llama",), both)
+    stream.fleet.update(Table([llama, backend(QWEN)]))
+
+
+def attempt(stream: Stream, revision: str, pod: str, outcome: Outcome) -> None:
+    stream.meters.began(LLAMA, revision, pod)
+    stream.meters.attempt(LLAMA, revision, pod, outcome)
+
+
+CANARY = Replica("llama-2", "10.0.0.2:8000")
+
+
+def test_replicas_of_two_revisions_are_told_of() -> None:
+    async def play(stream: Stream) -> None:
+        stream.wake(REPLICA)
+        stream.read()
+        attempt(stream, "aaa", "llama-1", Outcome.OK)
+        await asyncio.sleep(2.5)
+        assert all("replicas" not in told for line in stream.reader.services() for told in line.values())
+        rollout(stream, CANARY)
+        await asyncio.sleep(1)
+        begins = {"aaa": {"llama-1": [1, 0, 0, 0, 0, 0, 1, 0]}, "bbb": {"llama-2": [0] * 8}}
+        [line] = stream.reader.services(2.5)
+        assert line["chat/llama"]["replicas"] == begins, "told before the canary has any request"
+        await asyncio.sleep(2)
+        assert stream.reader.services(3.5) == [], "and once"
+        for outcome in (Outcome.FAILED, Outcome.GONE, Outcome.REFUSED, Outcome.TIMEOUT, Outcome.CLIENT):
+            attempt(stream, "bbb", "llama-2", outcome)
+        series = stream.meters.series(LLAMA, "bbb", "llama-2")
+        series.judge(1, False)
+        series.judge(2, True)
+        stream.meters.began(LLAMA, "bbb", "llama-2")
+        await ask(stream.fleet)
+        await asyncio.sleep(1)
+        [line] = stream.reader.services(5.5)
+        assert line["chat/llama"]["replicas"]["bbb"] == {"llama-2": [3, 2, 1, 0, 1, 1, 6, 1]}
+
+    played(play)
+
+
+def test_a_replica_that_crashes_is_told_of_for_a_while() -> None:
+    async def play(stream: Stream) -> None:
+        rollout(stream, CANARY)
+        stream.meters.look()
+        stream.read()
+        attempt(stream, "bbb", "llama-2", Outcome.UNREACHABLE)
+        rollout(stream)
+        await asyncio.sleep(1.5)
+        await ask(stream.fleet)
+        await asyncio.sleep(1)
+        told = stream.reader.services()[-1]["chat/llama"]["replicas"]
+        assert told["bbb"] == {"llama-2": [1, 1, 0, 0, 0, 0, 1, 0]}
+        stream.meters.look()
+        await asyncio.sleep(GONE)
+        stream.meters.look()
+        await ask(stream.fleet)
+        await asyncio.sleep(1)
+        assert "replicas" not in stream.reader.services()[-1]["chat/llama"], "one revision is left that has replicas"
+        assert {name[1] for name in stream.meters.of(LLAMA)} == {"aaa"}
+
+    played(play)
+
+
+def test_each_start_has_an_id_of_its_own() -> None:
+    async def play(stream: Stream) -> None:
+        other = Reader()
+        stream.read()
+        request = make_mocked_request("GET", "/demand", version=HttpVersion(1, 1), writer=other)
+        again = asyncio.create_task(Demand(stream.fleet, stream.meters, "gateway-0", now).handle(request))
+        await asyncio.sleep(1.5)
+        ids = [{line["boot"] for _, line in reader.told} for reader in (stream.reader, other)]
+        assert [len(each) for each in ids] == [1, 1]
+        assert ids[0] != ids[1]
+        again.cancel()
 
     played(play)

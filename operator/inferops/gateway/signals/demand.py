@@ -1,26 +1,35 @@
-"""The stream by which the operator learns who waits: GET /demand on the metrics port, a line of JSON each time.
+"""The stream by which the operator learns who waits, and how the revisions of a rollout do: GET /demand on the
+metrics port, a line of JSON each time.
 
 First all services; then within milliseconds those whose room began to fill or became empty, and every second those
-with any traffic since. A line: {"gateway": "POD", "services": {"NS/NAME": {"waiting": 3, "inFlight": 0, "idle": 0.0}}},
-with `idle` in seconds since a request was there last.
+with any traffic since. A line: {"gateway": "POD", "boot": "ID", "services": {"NS/NAME": {"waiting": 3, "inFlight": 0,
+"idle": 0.0}}}, with `idle` in seconds since a request was there last, and an ID that no other start of it has.
+
+A service with replicas of two revisions or more has "replicas": {"HASH": {"POD": [...]}} in addition, all in all since
+the gateway began: attempts judged, and those of them that failed; requests judged by the time to their first token, and
+those beyond the SLO; the same by the time per token after it; attempts begun; and attempts under way now.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from aiohttp import web
 
 from inferops.gateway.balance.fleet import Fleet
-from inferops.gateway.table import ServiceKey
+from inferops.gateway.signals.meters import Meters, ReplicaSeries
+from inferops.gateway.table import Backend, ServiceKey
 
 TICK = 1.0  # seconds between two lines at the most
 GATHER = 0.005  # seconds in which several news make one line
 PATIENCE = 5.0  # seconds that a reader may take for a line
 MOST_READERS = 16
+
+Counts = dict[str, dict[str, list[int]]]  # of replicas, by hash and pod
 
 
 @dataclass(eq=False, slots=True)
@@ -30,14 +39,16 @@ class _Reader:
     news: set[ServiceKey] = field(default_factory=set[ServiceKey])
     woken: asyncio.Event = field(default_factory=asyncio.Event)
     ticked: float = 0.0  # when it was last told of all traffic
+    counted: set[ServiceKey] = field(default_factory=set[ServiceKey])  # services whose replicas it was told of last
 
 
 class Demand:
     """Tells the state of a fleet to whoever reads."""
 
-    def __init__(self, fleet: Fleet, gateway: str, clock: Callable[[], float]) -> None:
+    def __init__(self, fleet: Fleet, meters: Meters, gateway: str, clock: Callable[[], float]) -> None:
         """`gateway`: the name of this one's pod. `clock`: the fleet's. Takes `fleet.on_demand` for itself."""
-        self._fleet, self._gateway, self._clock = fleet, gateway, clock
+        self._fleet, self._meters, self._gateway, self._clock = fleet, meters, gateway, clock
+        self._boot = uuid.uuid4().hex[:12]
         self._readers: set[_Reader] = set()
         self._closed = False
         fleet.on_demand = self.changed
@@ -77,22 +88,42 @@ class Demand:
         keys: Iterable[ServiceKey] = tuple(self._fleet.table.by_key)
         while not self._closed:
             async with asyncio.timeout(PATIENCE):
-                await response.write(self._line(keys))
+                await response.write(self._line(reader, keys))
             keys = await self._next(reader)
 
-    def _line(self, keys: Iterable[ServiceKey]) -> bytes:
+    def _line(self, reader: _Reader, keys: Iterable[ServiceKey]) -> bytes:
         now = self._clock()
-        pools = ((key, self._fleet.pool(key)) for key in keys)
-        services = {
-            f"{key.namespace}/{key.name}": {
+        services: dict[str, dict[str, object]] = {}
+        for key in keys:
+            pool = self._fleet.pool(key)
+            reader.counted.discard(key)
+            if pool is None:  # it was deleted meanwhile
+                continue
+            told: dict[str, object] = {
                 "waiting": pool.waiting,
                 "inFlight": pool.in_flight,
                 "idle": round(pool.idle(now), 3),
             }
-            for key, pool in pools
-            if pool is not None  # else it was deleted meanwhile
-        }
-        return json.dumps({"gateway": self._gateway, "services": services}).encode() + b"\n"
+            if replicas := self._replicas(pool.backend):
+                told["replicas"] = replicas
+                reader.counted.add(key)
+            services[f"{key.namespace}/{key.name}"] = told
+        line = {"gateway": self._gateway, "boot": self._boot, "services": services}
+        return json.dumps(line, separators=(",", ":")).encode() + b"\n"
+
+    def _replicas(self, backend: Backend) -> Counts:
+        """What the replicas of a service have counted; nothing where only one revision has any. Those that left the
+        table, as a replica does that crashes, are told of for as long as they are remembered."""
+        if len(backend.revisions) < 2:
+            return {}
+        told: Counts = {}
+        for revision in backend.revisions:
+            for replica in revision.replicas:
+                told.setdefault(revision.hash, {})[replica.name] = [0] * 8
+        for (_, hashed, pod), series in self._meters.of(backend.key).items():
+            if hashed and pod:
+                told.setdefault(hashed, {})[pod] = _counts(series)
+        return told if len(told) > 1 else {}
 
     async def _next(self, reader: _Reader) -> set[ServiceKey]:
         """The services to tell of next, once there is a reason to tell."""
@@ -103,7 +134,21 @@ class Demand:
         except TimeoutError:
             now = self._clock()
             since, reader.ticked = now - reader.ticked, now
-            reader.news.update(pool.backend.key for pool in self._fleet.pools() if pool.idle(now) <= since)
+            reader.news.update(
+                pool.backend.key
+                for pool in self._fleet.pools()
+                if pool.idle(now) <= since or self._begins(reader, pool.backend)
+            )
         reader.woken.clear()
         news, reader.news = reader.news, set()
         return news
+
+    def _begins(self, reader: _Reader, backend: Backend) -> bool:
+        """Whether a reader does not know from where a service's replicas count: told only once they have counted
+        something, that would be lost."""
+        return len(backend.revisions) > 1 and backend.key not in reader.counted and bool(self._replicas(backend))
+
+
+def _counts(series: ReplicaSeries) -> list[int]:
+    judged = [each for pair in zip(series.judged, series.missed, strict=True) for each in pair]
+    return [*judged, sum(series.attempts.values()) + series.in_flight, series.in_flight]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from inferops.gateway.balance.outcome import Outcome
 from inferops.gateway.signals.record import Record
@@ -145,6 +145,7 @@ class Meters:
         self.revisions: dict[RevisionName, RevisionSeries] = {}
         self.replicas: dict[ReplicaName, ReplicaSeries] = {}
         self._clock = clock
+        self._of: defaultdict[ServiceKey, dict[ReplicaName, ReplicaSeries]] = defaultdict(dict)
         self._gone: dict[ReplicaName, float] = {}  # when each was missed in the table first
         self._looked = clock()
 
@@ -202,6 +203,10 @@ class Meters:
         name = (key, revision, replica)
         return self.replicas.get(name) or self._made(name)
 
+    def of(self, key: ServiceKey) -> Mapping[ReplicaName, ReplicaSeries]:
+        """The counters of a service's replicas."""
+        return self._of.get(key, {})
+
     def look(self) -> None:
         """Begin the series of what is in the table at zero, and drop those of what left it `GONE` seconds ago.
 
@@ -220,7 +225,7 @@ class Meters:
             if name in there or nobody or series.in_flight > 0:
                 self._gone.pop(name, None)
             elif now - self._gone.setdefault(name, now) >= GONE:
-                del self.replicas[name], self._gone[name]
+                del self.replicas[name], self._gone[name], self._of[name[0]][name]
         self._forget_parents(table)
         for key in table.by_key:
             self._service(key)
@@ -233,6 +238,8 @@ class Meters:
         used |= {(key, each.hash) for key, backend in table.by_key.items() for each in backend.revisions}
         for name in self.revisions.keys() - used:
             del self.revisions[name]
+        for key in [key for key, left in self._of.items() if not left]:
+            del self._of[key]
         for key in self.services.keys() - table.by_key.keys() - {key for key, _ in used} - {NOBODY}:
             if self.services[key].ended >= self.services[key].arrivals:
                 del self.services[key]
@@ -250,7 +257,8 @@ class Meters:
         (namespace, service), hashed, replica = name
         whose = _labels(namespace=namespace, service=service, revision=hashed)
         revision = self.revisions.setdefault(name[:2], RevisionSeries(whose))
-        return self.replicas.setdefault(name, ReplicaSeries(f"{whose},{_labels(replica=replica)}", revision))
+        made = self.replicas.setdefault(name, ReplicaSeries(f"{whose},{_labels(replica=replica)}", revision))
+        return self._of[name[0]].setdefault(name, made)
 
 
 def _labels(**values: str) -> str:

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from inferops.api.accelerator import AcceleratorSpec
 from inferops.api.servingruntime import ServingRuntimeSpec
+from inferops.controller.jobs import JobView, job_view
 from inferops.controller.parents import Parent, parent_view
 from inferops.controller.routes import Objection, pool_objection, route_view
 from inferops.controller.slices import by_node, slice_view
@@ -33,6 +34,7 @@ from inferops.kube.kinds import (
     INFERENCE_CLUSTER,
     INFERENCE_POOL,
     INFERENCE_SERVICE,
+    JOB,
     LEADER_WORKER_SET,
     NODE,
     POD,
@@ -50,13 +52,13 @@ PARENTS = (INFERENCE_SERVICE, INFERENCE_CLUSTER)
 CATALOGUE = (SERVING_RUNTIME, ACCELERATOR, NODE)
 OPTIONAL = (LEADER_WORKER_SET, CLAIM_TEMPLATE, DEVICE_SLICE, HTTP_ROUTE, INFERENCE_POOL)  # which not every cluster has
 WORKLOADS = (DEPLOYMENT, LEADER_WORKER_SET)
-CHILDREN = (RECORD, *WORKLOADS, CLAIM_TEMPLATE, SERVICE, BUDGET, ENDPOINT_SLICE, HTTP_ROUTE, INFERENCE_POOL, POD)
+CHILDREN = (RECORD, *WORKLOADS, CLAIM_TEMPLATE, SERVICE, BUDGET, ENDPOINT_SLICE, HTTP_ROUTE, INFERENCE_POOL, JOB, POD)
 WATCHED: tuple[Kind, ...] = tuple(kind for kind in (*CATALOGUE, *CHILDREN, *PARENTS) if kind not in OPTIONAL)
 SPECS = {ACCELERATOR: AcceleratorSpec, SERVING_RUNTIME: ServingRuntimeSpec}
 VIEWS: Mapping[Kind, Callable[[Raw], Any]] = {POD: pod_view, NODE: node_view, DEVICE_SLICE: slice_view}
 
 # What is kept of a child: of a record its data, of a Service its revision, of a pool what is wrong with it.
-View = WorkloadView | RouteView | Objection | bytes | str | None
+View = WorkloadView | RouteView | Objection | JobView | bytes | str | None
 
 REMEMBERED = 4096  # deletions; an answer is late by milliseconds
 
@@ -273,6 +275,8 @@ def _child(kind: Kind, raw: Raw) -> Child:
         view = route_view(raw)
     elif kind is INFERENCE_POOL:
         view = pool_objection(raw)
+    elif kind is JOB:
+        view = job_view(raw)
     elif kind is ENDPOINT_SLICE:
         view = str(meta.get("creationTimestamp") or "")
     return Child(

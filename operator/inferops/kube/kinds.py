@@ -31,6 +31,7 @@ DEPLOYMENT = Kind("apps/v1", "Deployment", "deployments")
 RECORD = Kind("apps/v1", "ControllerRevision", "controllerrevisions")
 SERVICE = Kind("v1", "Service", "services")
 BUDGET = Kind("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets")
+JOB = Kind("batch/v1", "Job", "jobs")
 POD = Kind("v1", "Pod", "pods")
 NODE = Kind("v1", "Node", "nodes", namespaced=False)
 LEADER_WORKER_SET = Kind("leaderworkerset.x-k8s.io/v1", "LeaderWorkerSet", "leaderworkersets")
@@ -53,6 +54,7 @@ BY_KIND: dict[str, Kind] = {
         RECORD,
         SERVICE,
         BUDGET,
+        JOB,
         ENDPOINT_SLICE,
         HTTP_ROUTE,
         INFERENCE_POOL,

@@ -6,7 +6,7 @@ Only what a decision reads is kept, so that a thousand services fit into little 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from inferops.core.observation import NodeView, PodView, WorkloadView
@@ -17,6 +17,7 @@ SERVICE_LABEL = "inferops.dev/service"
 REVISION_LABEL = "inferops.dev/revision"
 GROUP_LABEL = "leaderworkerset.sigs.k8s.io/group-index"
 MESSAGE_LIMIT = 512
+ADDRESS_LIMIT = 64
 LOOP = "CrashLoopBackOff"
 QUICK = 600.0  # seconds; after a longer run kubelet's back-off begins anew
 
@@ -54,6 +55,26 @@ def _telling(status: Raw) -> Raw:
     return max(containers, key=weight, default={})
 
 
+def _started(status: Raw) -> bool:
+    """Whether the engine's container has started, now or before: by then its images are pulled. Kubernetes' own
+    `started` comes later, with the startup probe."""
+    for container in status.get("containerStatuses") or ():
+        if container.get("name") == CONTAINER:
+            now, before = container.get("state") or {}, container.get("lastState") or {}
+            ran = now.get("running") is not None or any(each.get("terminated") is not None for each in (now, before))
+            return ran or bool(container.get("started")) or int(container.get("restartCount") or 0) > 0
+    return False
+
+
+def _since(condition: Raw) -> datetime | None:
+    """Since when a condition is as it is."""
+    try:
+        found = datetime.fromisoformat(condition["lastTransitionTime"])
+    except (KeyError, TypeError, ValueError):
+        return None
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
+
+
 def pod_view(raw: Raw) -> PodView:
     """What matters of a pod. `raw` is untrusted: whatever is missing reads as not there yet."""
     meta, status = raw["metadata"], raw.get("status") or {}
@@ -62,14 +83,15 @@ def pod_view(raw: Raw) -> PodView:
     waiting = _waiting(container)
     looping = waiting.get("reason") == LOOP or _loops(container)
     ended = (container.get("lastState") or {}).get("terminated") or (container.get("state") or {}).get("terminated")
-    scheduled = _condition(raw, "PodScheduled")
+    scheduled, readiness = _condition(raw, "PodScheduled"), _condition(raw, "Ready")
+    ready = readiness.get("status") == "True"
     return PodView(
         name=meta["name"],
         revision=labels.get(REVISION_LABEL, ""),
         group=labels.get(GROUP_LABEL, ""),
         worker=labels.get(ROLE) == WORKER,
         node=(raw.get("spec") or {}).get("nodeName") or "",
-        ready=_condition(raw, "Ready").get("status") == "True",
+        ready=ready,
         deleting=bool(meta.get("deletionTimestamp")) or status.get("phase") in ("Failed", "Succeeded"),
         unschedulable=str(scheduled.get("message") or scheduled.get("reason") or "")[:MESSAGE_LIMIT]
         if scheduled.get("status") == "False"
@@ -78,6 +100,9 @@ def pod_view(raw: Raw) -> PodView:
         waiting_message="" if looping else str(waiting.get("message") or "")[:MESSAGE_LIMIT],  # how long, no more
         restarts=int(container.get("restartCount") or 0),
         exit=f"{ended.get('reason') or 'exit'} (exit code {ended.get('exitCode')})" if ended else "",
+        started=_started(status),
+        ready_since=_since(readiness) if ready else None,
+        address=str(status.get("podIP") or "")[:ADDRESS_LIMIT],
     )
 
 

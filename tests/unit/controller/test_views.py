@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -13,7 +14,8 @@ from inferops.core.observation import PodView
 from inferops.kube.kinds import DEPLOYMENT, NODE
 from unit.controller.building import node, pod, raw
 
-READY = {"type": "Ready", "status": "True"}
+READY = {"type": "Ready", "status": "True", "lastTransitionTime": "2025-11-03T12:00:05Z"}
+WAITS = {"waiting": {"reason": "ContainerCreating"}}
 UNSCHEDULABLE = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes"}
 BACKOFF = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s"}}
 KILLED = {"terminated": {"reason": "OOMKilled", "exitCode": 137}}
@@ -33,7 +35,15 @@ def engine(**state: Any) -> dict[str, Any]:
     ("case", "status", "expected"),
     [
         ("nothing yet", {}, {}),
-        ("ready", {"conditions": [READY]}, {"ready": True}),
+        ("ready", {"conditions": [READY], "podIP": "10.0.0.9", **engine(state={"running": {}}, started=True)},
+         {"ready": True, "ready_since": datetime(2025, 11, 3, 12, 0, 5, tzinfo=UTC), "started": True,
+          "address": "10.0.0.9"}),
+        ("ready, nobody knows since when", {"conditions": [{**READY, "lastTransitionTime": None}]}, {"ready": True}),
+        ("loading", {"conditions": [{**READY, "status": "False"}], **engine(state={"running": {}}, started=False)},
+         {"started": True}),
+        ("beside a sidecar that runs", {"containerStatuses": [{"name": "proxy", "state": {"running": {}}},
+                                                              *engine(state=WAITS)["containerStatuses"]]},
+         {"waiting": "ContainerCreating"}),
         ("not ready", {"conditions": [{**READY, "status": "False"}]}, {}),
         ("without a node", {"conditions": [UNSCHEDULABLE]}, {"unschedulable": "0/3 nodes"}),
         ("held back", {"conditions": [{"type": "PodScheduled", "status": "False", "reason": "SchedulingGated"}]},
@@ -41,22 +51,22 @@ def engine(**state: Any) -> dict[str, Any]:
         ("with a node", {"conditions": [{**UNSCHEDULABLE, "status": "True"}]}, {}),
         ("starting", engine(state={"waiting": {"reason": "ContainerCreating"}}), {"waiting": "ContainerCreating"}),
         ("in a crash loop", engine(state=BACKOFF, lastState=KILLED, restartCount=3),
-         {"waiting": "CrashLoopBackOff", "restarts": 3, "exit": "OOMKilled (exit code 137)"}),
+         {"started": True, "waiting": "CrashLoopBackOff", "restarts": 3, "exit": "OOMKilled (exit code 137)"}),
         ("in a crash loop, running in between", engine(state={"running": {}}, lastState=lasting("00:09:59"),
                                                        restartCount=2),
-         {"waiting": "CrashLoopBackOff", "restarts": 2, "exit": "OOMKilled (exit code 137)"}),
+         {"started": True, "waiting": "CrashLoopBackOff", "restarts": 2, "exit": "OOMKilled (exit code 137)"}),
         ("in a crash loop, just ended", engine(state=lasting("00:01:00"), lastState=lasting("00:01:00"),
                                                restartCount=2),
-         {"waiting": "CrashLoopBackOff", "restarts": 2, "exit": "OOMKilled (exit code 137)"}),
+         {"started": True, "waiting": "CrashLoopBackOff", "restarts": 2, "exit": "OOMKilled (exit code 137)"}),
         ("running after its first crash", engine(state={"running": {}}, lastState=lasting("00:01:00"), restartCount=1),
-         {"restarts": 1, "exit": "OOMKilled (exit code 137)"}),
+         {"started": True, "restarts": 1, "exit": "OOMKilled (exit code 137)"}),
         ("running after a long run", engine(state={"running": {}}, lastState=lasting("00:10:01"), restartCount=5),
-         {"restarts": 5, "exit": "OOMKilled (exit code 137)"}),
+         {"started": True, "restarts": 5, "exit": "OOMKilled (exit code 137)"}),
         ("without an image", engine(state={"waiting": {"reason": "ErrImagePull", "message": "not found"}}),
          {"waiting": "ErrImagePull", "waiting_message": "not found"}),
         ("running again", engine(state={"running": {}}, lastState=KILLED, restartCount=1),
-         {"restarts": 1, "exit": "OOMKilled (exit code 137)"}),
-        ("just ended", engine(state={"terminated": {"exitCode": 1}}), {"exit": "exit (exit code 1)"}),
+         {"started": True, "restarts": 1, "exit": "OOMKilled (exit code 137)"}),
+        ("just ended", engine(state={"terminated": {"exitCode": 1}}), {"started": True, "exit": "exit (exit code 1)"}),
         ("evicted", {"phase": "Failed"}, {"deleting": True}),
         ("completed", {"phase": "Succeeded"}, {"deleting": True}),
         ("beside a sidecar", {"containerStatuses": [{"name": "a-proxy", "restartCount": 9, "state": {"running": {}}},
@@ -64,7 +74,7 @@ def engine(**state: Any) -> dict[str, Any]:
          {"waiting": "CrashLoopBackOff"}),
         ("beside a stuck sidecar", {"containerStatuses": [*engine(state={"running": {}})["containerStatuses"],
                                                           {"name": "proxy", "restartCount": 2, "state": BACKOFF}]},
-         {"waiting": "CrashLoopBackOff", "restarts": 2}),
+         {"started": True, "waiting": "CrashLoopBackOff", "restarts": 2}),
         ("behind a stuck initialization",
          {"initContainerStatuses": [{"name": "istio-init", "restartCount": 2, "state": BACKOFF}],
           **engine(state={"waiting": {"reason": "PodInitializing"}})},
@@ -83,6 +93,13 @@ def test_pods(case: str, status: dict[str, Any], expected: dict[str, Any]) -> No
 def test_a_pod_that_is_being_deleted_does_not_count() -> None:
     found = pod("p", metadata={"deletionTimestamp": "2025-11-03T12:00:00Z"}, status={"conditions": [READY]})
     assert pod_view(found).deleting
+
+
+def test_nothing_changes_while_nothing_happens() -> None:
+    """Kubelet writes a pod's status again and again; only what matters may bring its service back."""
+    status = {"conditions": [READY], **engine(state={"running": {"startedAt": "2025-11-03T12:00:00Z"}}, started=True)}
+    told = {**status, "conditions": [{**READY, "lastProbeTime": "2025-11-03T12:09:00Z"}], "hostIP": "192.0.2.1"}
+    assert pod_view(pod("p", 1, status=status)) == pod_view(pod("p", 2, status=told))
 
 
 def test_long_words_are_cut() -> None:
@@ -122,8 +139,10 @@ def test_nodes_that_hold_nothing() -> None:
     assert node_view(raw(NODE, "n", status={"allocatable": {"example.com/odd": "1500m"}})).allocatable == {}
 
 
-words = st.none() | st.text(max_size=5) | st.integers(0, 2)
-conditions = st.lists(st.dictionaries(st.sampled_from(["type", "status", "reason", "message"]), words), max_size=2)
+words = st.none() | st.text(max_size=5) | st.integers(0, 2) | st.sampled_from(["Ready", "True", "engine"])
+conditions = st.lists(
+    st.dictionaries(st.sampled_from(["type", "status", "reason", "message", "lastTransitionTime"]), words), max_size=2
+)
 state = st.none() | st.dictionaries(
     st.sampled_from(["reason", "message", "exitCode", "startedAt", "finishedAt"]), words
 )
@@ -132,7 +151,7 @@ containers = st.lists(
     st.fixed_dictionaries(
         {},
         optional={"name": words, "state": st.none() | states, "lastState": st.none() | states,
-                  "restartCount": st.none() | st.integers(0, 9)},
+                  "started": words, "restartCount": st.none() | st.integers(0, 9)},
     ),
     max_size=2,
 )  # fmt: skip
@@ -143,6 +162,7 @@ statuses = st.none() | st.fixed_dictionaries(
         "containerStatuses": st.none() | containers,
         "initContainerStatuses": st.none() | containers,
         "phase": words,
+        "podIP": words,
         "allocatable": st.none() | st.dictionaries(st.sampled_from(["a/b", "cpu"]), words),
     },
 )

@@ -30,12 +30,15 @@ from inferops.controller.events import Recorder
 from inferops.controller.gateways import SELECTOR, Gateways
 from inferops.controller.modelhub import HUB, Hub
 from inferops.controller.modelinfo import ModelInfo
+from inferops.controller.notify import Receiver
 from inferops.controller.optional import OptionalKinds
+from inferops.controller.outward import Outward
 from inferops.controller.queue import Queue
 from inferops.controller.reconcile import Reconciler
 from inferops.controller.sizer import Sizer
 from inferops.controller.store import Key, Store
 from inferops.controller.telemetry import Metrics, serve
+from inferops.controller.webhookhosts import DEFAULT
 from inferops.controller.workers import work
 from inferops.kube.client import Client, KubeError
 from inferops.kube.kinds import ENDPOINT_SLICE
@@ -61,6 +64,8 @@ class Options:
     port: int = 8080  # 0: no health and metrics server
     hub: str | None = HUB  # which is asked for the shape of models that are not built in; None: none is
     gateway: GatewayRef | None = None  # of the Gateway API, for services that name none
+    webhook_hosts: tuple[str, ...] = DEFAULT  # patterns of those that gates' webhooks may be at
+    notify: tuple[Receiver, ...] = ()  # who is told of rollouts
 
 
 class Operator:
@@ -163,6 +168,7 @@ class Operator:
         hub = Hub(self.options.hub) if self.options.hub else None
         models = ModelInfo(client, self.queue.add, hub)
         applier = Applier(client, self.store, self.queue.add, {})
+        outward = self._outward(client)
         reconciler = Reconciler(
             self.store,
             applier,
@@ -172,10 +178,15 @@ class Operator:
             self.options.gateway,
             self.demands,
             self.queue.add,
+            gates=outward.gates,
+            notifier=outward.notifier,
         )
-        listening = asyncio.create_task(self.demands.read(), name="demand")
-        # Cancelled at the end of this one, it must not end it: what led here is yet to be told.
-        listening.add_done_callback(lambda task: None if task.cancelled() else self._ended(task))
+        beside = [
+            asyncio.create_task(self.demands.read(), name="demand"),
+            asyncio.create_task(outward.notifier.run(), name="notifications"),
+        ]
+        for each in beside:  # cancelled at the end of this one, they must not end it: what led here is yet to be told
+            each.add_done_callback(lambda task: None if task.cancelled() else self._ended(task))
         await self.demands.heard(HEARD)
         workers = [
             asyncio.create_task(work(self.queue, reconciler, self.metrics), name=f"worker {number}")
@@ -186,9 +197,12 @@ class Operator:
         finally:
             self.queue.close()
             _, unfinished = await asyncio.wait(workers, timeout=DRAIN)
-            for task in (listening, *unfinished):
+            for task in unfinished:
                 task.cancel()
-            await asyncio.wait([listening])
+            await outward.close()
+            for task in beside:
+                task.cancel()
+            await asyncio.wait(beside)
             await models.close()
             if hub is not None:
                 await hub.close()
@@ -196,6 +210,17 @@ class Operator:
     def _urgent(self, key: Key) -> bool:
         """Whether somebody waits for it who gets nothing until it is done."""
         return self.store.unserved(key) or (self.store.asleep(key.namespace, key.name) and self.demands.asked(key))
+
+    def _outward(self, client: Client) -> Outward:
+        return Outward.to(
+            self.options.webhook_hosts,
+            self.options.notify,
+            kube=client,
+            store=self.store,
+            add=self.queue.add,
+            now=_now,
+            counted=lambda form, result: self.metrics.notified.labels(form, result).inc(),
+        )
 
     def _demands(self) -> Demands:
         return Demands(

@@ -16,6 +16,8 @@ from inferops.api.inferencecluster import InferenceClusterStatus
 from inferops.api.traffic import GatewayRef
 from inferops.controller.apply import Applier, Refused, Unroutable
 from inferops.controller.events import Recorder
+from inferops.controller.gates import Gates
+from inferops.controller.notify import Notifier
 from inferops.controller.observe import Told, Unreadable, content, observe
 from inferops.controller.sizer import Sizer
 from inferops.controller.store import Key, Store
@@ -41,6 +43,8 @@ class Reconciler:
     gateway: GatewayRef | None = None  # for services that name none
     told: Told | None = None  # by the built-in gateways; without it there are none
     later: Callable[[Key, float], None] = lambda key, seconds: None  # asks for another run in so many seconds
+    gates: Gates | None = None  # without it no webhook and no Job is asked
+    notifier: Notifier | None = None  # without it nobody is told but by Events
 
     async def reconcile(self, key: Key) -> bool:
         """Bring what the cluster holds for `key` to what its InferenceService asks for.

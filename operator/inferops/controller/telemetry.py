@@ -25,6 +25,7 @@ class Metrics:
     leader: Gauge = field(init=False)
     gateways: Gauge = field(init=False)
     dropped: Counter = field(init=False)
+    notified: Counter = field(init=False)
 
     def __post_init__(self) -> None:
         own = self.registry
@@ -56,6 +57,12 @@ class Metrics:
             "inferops_demand_dropped",
             "What gateways told and nobody could read, by line and service.",
             ["what"],
+            registry=own,
+        )
+        self.notified = Counter(
+            "inferops_notifications",
+            "Messages about rollouts by form of the receiver and result: sent, failed, dropped.",
+            ["form", "result"],
             registry=own,
         )
         ProcessCollector(registry=own)

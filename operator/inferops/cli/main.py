@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal, cast
+from typing import Annotated, Literal, TypeVar, cast
 
 import typer
 
@@ -20,6 +21,8 @@ app = typer.Typer(
 Kubeconfig = Annotated[str | None, typer.Option(envvar="KUBECONFIG", help="Kubeconfig; in a pod: its ServiceAccount.")]
 Namespace = Annotated[str, typer.Option("--namespace", "-n", help="Namespace of the service.")]
 
+G, R = TypeVar("G"), TypeVar("R")
+
 HubOption = Annotated[
     str, typer.Option(envvar="HF_ENDPOINT", help="Hub to ask about models that are not built in; off: none.")
 ]
@@ -28,6 +31,14 @@ HUB = "https://huggingface.co"
 
 def _asked(hub: str) -> str | None:
     return None if hub in ("", "off") else hub
+
+
+def _option(name: str, read: Callable[[G], R], given: G) -> R:
+    """An option as it is read. What is wrong with it ends the command, with a sentence that names the option."""
+    try:
+        return read(given)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=name) from error
 
 
 @app.command()
@@ -43,18 +54,33 @@ def run(
     gateway: Annotated[
         str, typer.Option(envvar="INFEROPS_GATEWAY", help="NAMESPACE/NAME of the Gateway of services that name none.")
     ] = "",
+    webhook_hosts: Annotated[
+        list[str] | None,
+        typer.Option(
+            envvar="INFEROPS_WEBHOOK_HOSTS",
+            help="Hosts of gates' webhooks, such as *.svc or hooks.example.com; off: none. More with commas, or again.",
+            show_default="*.svc,*.svc.cluster.local",
+        ),
+    ] = None,
+    notify: Annotated[
+        list[str] | None,
+        typer.Option(
+            envvar="INFEROPS_NOTIFY",
+            help="Who is told of rollouts, json=URL or slack=URL. Rather by the variable: whoever knows one may post.",
+        ),
+    ] = None,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
 ) -> None:
     """Run the operator, until SIGTERM."""
-    from inferops.cli.run import gateway_in
+    from inferops.cli.run import gateway_in, hosts_in
     from inferops.cli.run import run as run_operator
+    from inferops.controller.notify import receivers_in
     from inferops.controller.operator import Options
 
-    try:
-        default = gateway_in(gateway)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--gateway") from error
-    options = Options(lease_namespace, kubeconfig, workers, address, port, _asked(hub), default)
+    default = _option("--gateway", gateway_in, gateway)
+    hosts = _option("--webhook-hosts", hosts_in, webhook_hosts or ())
+    receivers = _option("--notify", receivers_in, notify or ())
+    options = Options(lease_namespace, kubeconfig, workers, address, port, _asked(hub), default, hosts, receivers)
     raise typer.Exit(run_operator(options, log_level))
 
 

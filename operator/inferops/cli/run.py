@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterable
 
 from pydantic import ValidationError
 
@@ -11,6 +12,7 @@ from inferops.api.problems import problems
 from inferops.api.traffic import GatewayRef
 from inferops.cli.logs import set_up
 from inferops.controller.operator import Operator, Options
+from inferops.controller.webhookhosts import DEFAULT, Hosts
 from inferops.kube.lease import LeaseLost
 
 log = logging.getLogger("inferops")
@@ -26,6 +28,16 @@ def gateway_in(text: str) -> GatewayRef | None:
     except ValidationError as error:
         told = "; ".join(problems(error))
         raise ValueError(f"{text!r} is not NAMESPACE/NAME, for example infra/public: {told}") from error
+
+
+def hosts_in(texts: Iterable[str]) -> tuple[str, ...]:
+    """The patterns of hosts in `texts`, each of which may hold several with commas between; `off` stands for none.
+    Raises ValueError on what is no pattern."""
+    found = tuple(part.strip() for text in texts for part in text.split(",") if part.strip())
+    if found == ("off",):
+        return ()
+    Hosts(found)
+    return found or DEFAULT
 
 
 def run(options: Options, log_level: str) -> int:

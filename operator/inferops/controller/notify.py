@@ -57,11 +57,19 @@ def receivers_in(texts: Iterable[str]) -> tuple[Receiver, ...]:
     found = []
     for number, text in enumerate(texts, 1):
         form, _, url = text.partition("=")
-        parts = urlsplit(url) if url.isprintable() and "[" not in url else urlsplit("")
-        if form not in get_args(Form) or parts.scheme not in ("http", "https") or not parts.hostname:
+        if form not in get_args(Form) or not _web(url):
+            # Not shown, not even as the cause of another error.
             raise ValueError(f"receiver {number} is neither json=URL nor slack=URL with an http or https URL")
         found.append(Receiver("json" if form == "json" else "slack", url))
     return tuple(found)
+
+
+def _web(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and url.isprintable()
+    except ValueError:
+        return False
 
 
 class Notifier:

@@ -21,7 +21,8 @@ app = typer.Typer(
 Kubeconfig = Annotated[str | None, typer.Option(envvar="KUBECONFIG", help="Kubeconfig; in a pod: its ServiceAccount.")]
 Namespace = Annotated[str, typer.Option("--namespace", "-n", help="Namespace of the service.")]
 
-G, R = TypeVar("G"), TypeVar("R")
+G = TypeVar("G")
+R = TypeVar("R")
 
 HubOption = Annotated[
     str, typer.Option(envvar="HF_ENDPOINT", help="Hub to ask about models that are not built in; off: none.")

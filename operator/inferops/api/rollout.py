@@ -8,10 +8,16 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from inferops.api.base import ComputeResources, EnvVars, Model
-from inferops.api.checks import Rule, Unique
+from inferops.api.checks import Matching, Rule, Unique
 from inferops.api.formats import Argument, Duration, Image, Name, PositiveDuration, WebUrl
 
 Metric = Literal["errorRate", "ttft", "tpot"]
+CallTimeout = Annotated[
+    PositiveDuration,
+    Matching(
+        "^0*([12]?[0-9]s|30s|[0-9]{1,4}ms|[12][0-9]{4}ms|30000ms)$", "must be at most 30s, for example 10s or 500ms"
+    ),
+]
 
 
 class WebhookGate(Model):
@@ -21,7 +27,7 @@ class WebhookGate(Model):
         description="Where it is sent, for example http://judge.ml.svc/canary. It must be a host that the operator "
         "allows (--webhook-hosts)."
     )
-    timeout: PositiveDuration = Field(
+    timeout: CallTimeout = Field(
         default="10s", description="How long one call may take, at most 30s. One without an answer is made again."
     )
 

@@ -9,6 +9,8 @@ from typing import Annotated, Literal, TypeVar, cast
 import typer
 
 from inferops.cli.engine import engine
+from inferops.cli.options import Kubeconfig, Name, Namespace
+from inferops.cli.rollout import rollout
 
 app = typer.Typer(
     name="inferops",
@@ -17,9 +19,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-Kubeconfig = Annotated[str | None, typer.Option(envvar="KUBECONFIG", help="Kubeconfig; in a pod: its ServiceAccount.")]
-Namespace = Annotated[str, typer.Option("--namespace", "-n", help="Namespace of the service.")]
 
 G = TypeVar("G")
 R = TypeVar("R")
@@ -159,7 +158,7 @@ def size(
 
 @app.command()
 def status(
-    name: Annotated[str, typer.Argument(help="Name of the InferenceService.")],
+    name: Name,
     namespace: Namespace = "default",
     kubeconfig: Kubeconfig = None,
 ) -> None:
@@ -170,6 +169,7 @@ def status(
 
 
 app.command()(engine)
+app.add_typer(rollout)
 
 if __name__ == "__main__":
     app()

@@ -4,83 +4,57 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from dataclasses import dataclass
 
-from pydantic import ValidationError
-from rich.console import Console
-from rich.markup import escape
 from rich.tree import Tree
 
 from inferops.api.conditions import Condition
-from inferops.api.inferenceservicestatus import RevisionStatus, SizingStatus
+from inferops.api.inferenceservicestatus import SizingStatus
 from inferops.api.resources import InferenceService
-from inferops.controller.views import pod_view
-from inferops.core.observation import PodView
-from inferops.kube.client import Client, KubeError
-from inferops.kube.kinds import INFERENCE_SERVICE, POD
-from inferops.kube.session import load_configuration
+from inferops.cli import rolloutstate
+from inferops.cli.access import Shown, Unreachable, opened, read, refusal
+from inferops.cli.lines import add_revisions, clean, new_console, plain
+from inferops.cli.rollouttree import command
+from inferops.kube.client import KubeError
 
-WIDE = 2000
 OPTIONS = 3
 COLOURS = {"True": "green", "False": "red", "Unknown": "yellow"}
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """What is shown of one service."""
-
-    service: InferenceService
-    pods: list[PodView]
 
 
 def status(name: str, namespace: str, kubeconfig: str | None) -> int:
     """Print the tree. Returns 0 when the service is Ready, 3 when it is not, 1 when it cannot be read."""
     try:
         shown = asyncio.run(_read(name, namespace, kubeconfig))
-    except (KubeError, ValidationError, OSError) as error:
-        print(f"cannot read InferenceService {namespace}/{name}: {error}", file=sys.stderr)
+    except Unreachable as error:
+        print(clean(str(error)), file=sys.stderr)
         return 1
-    if shown is None:
-        print(f"there is no InferenceService {name} in namespace {namespace}", file=sys.stderr)
+    except KubeError as error:
+        print(clean(refusal(error, namespace, name)), file=sys.stderr)
         return 1
-    console = Console()
-    if not console.is_terminal:  # a file or a pipe: whole lines, whatever their length
-        console = Console(width=WIDE)
-    console.print(tree(shown))
+    new_console().print(tree(shown))
     return 0 if any(c.type == "Ready" and c.status == "True" for c in shown.service.status.conditions) else 3
 
 
-async def _read(name: str, namespace: str, kubeconfig: str | None) -> Shown | None:
-    client = Client(await load_configuration(kubeconfig), may_write=lambda: False)
-    try:
-        raw = await client.get(INFERENCE_SERVICE, namespace, name)
-        if raw is None:
-            return None
-        labels = f"inferops.dev/service={name}"
-        pods = [pod async for page, _ in client.pages(POD, labels, namespace=namespace) for pod in page]
-    finally:
-        await client.close()
-    return Shown(
-        InferenceService.model_validate(raw), sorted((pod_view(pod) for pod in pods), key=lambda pod: pod.name)
-    )
+async def _read(name: str, namespace: str, kubeconfig: str | None) -> Shown:
+    async with opened(kubeconfig) as client:
+        client.may_write = lambda: False
+        return await read(client, namespace, name)
 
 
 def tree(shown: Shown) -> Tree:
     """The service as a tree, most important first."""
     meta, now = shown.service.metadata, shown.service.status
-    root = Tree(f"[bold]InferenceService {meta.namespace}/{meta.name}[/]  {escape(shown.service.spec.model.uri)}")
+    root = Tree(f"[bold]InferenceService {meta.namespace}/{meta.name}[/]  {plain(shown.service.spec.model.uri)}")
     if not now.conditions:
         root.add("[yellow]no operator has looked at it yet[/]")
-    elif now.observed_generation != meta.generation:
+    elif rolloutstate.behind(shown.service):
         root.add(f"[yellow]generation {meta.generation} is not judged yet (last: {now.observed_generation})[/]")
     if now.url:
-        root.add(f"url {now.url}")
+        root.add(f"url {plain(now.url)}")
     conditions = root.add("conditions")
     for condition in now.conditions:
         conditions.add(_condition(condition))
-    revisions = root.add(f"revisions  {now.ready_replicas} replicas ready")
-    for revision in now.revisions:
-        _revision(revisions, revision, shown.pods)
+    _rollout(root, shown.service)
+    add_revisions(root.add(f"revisions  {now.ready_replicas} replicas ready"), shown)
     for title, sentences in (
         ("why", now.explain),
         ("sizing", _sizing(now.sizing)),
@@ -89,8 +63,21 @@ def tree(shown: Shown) -> Tree:
         if sentences:
             branch = root.add(title)
             for sentence in sentences:
-                branch.add(escape(sentence))
+                branch.add(plain(sentence))
     return root
+
+
+def _rollout(root: Tree, service: InferenceService) -> None:
+    """The rollout in short, where there is, or was, any."""
+    rollout = service.status.rollout
+    if rollout.phase == "Idle" and not rollout.history:
+        return
+    branch = root.add(f"rollout  {plain(rolloutstate.summary(service))}")
+    paused = rollout.paused
+    words = (paused.reason, paused.message) if paused is not None else (rollout.reason, rollout.message)
+    if told := ": ".join(plain(word) for word in words if word):
+        branch.add(f"[yellow]{told}[/]" if paused is not None else told)
+    branch.add(f"[dim]more: {plain(command(service, 'status'))}[/]")
 
 
 def _sizing(sizing: SizingStatus) -> list[str]:
@@ -108,29 +95,5 @@ def _condition(condition: Condition) -> str:
     # Stalled and Reconciling are bad news when True, the others when not.
     good = condition.status if condition.type not in ("Stalled", "Reconciling") else "Unknown"
     colour = COLOURS[good] if condition.type != "Stalled" else "red"
-    message = f"  {escape(condition.message)}" if condition.message else ""
+    message = f"  {plain(condition.message)}" if condition.message else ""
     return f"[{colour}]{condition.type}={condition.status}[/]  {condition.reason}{message}"
-
-
-def _revision(parent: Tree, revision: RevisionStatus, pods: list[PodView]) -> None:
-    ready = f"{revision.ready_replicas}/{revision.replicas} ready"
-    line = f"[bold]{revision.hash}[/]  {revision.role}  {revision.weight}% of requests  {ready}  {revision.accelerator}"
-    branch = parent.add(f"{line}  {escape(revision.image)}")
-    for pod in pods:
-        if pod.revision == revision.hash:
-            branch.add(_pod(pod))
-
-
-def _pod(pod: PodView) -> str:
-    if pod.deleting:
-        state = "[yellow]terminating[/]"
-    elif pod.ready:
-        state = "[green]ready[/]"
-    elif pod.unschedulable:
-        state = f"[red]pending[/]  {escape(pod.unschedulable)}"
-    elif pod.waiting:
-        state = f"[red]{pod.waiting}[/]  {escape(pod.waiting_message)}"
-    else:
-        state = "[yellow]loading[/]" if pod.node else "[yellow]pending[/]"
-    restarts = f"  {pod.restarts} restarts" if pod.restarts else ""
-    return f"{pod.name}  {state}{f'  on {pod.node}' if pod.node else ''}{restarts}"

@@ -6,7 +6,8 @@ from rich.console import Console
 
 from inferops.api.inferenceservicestatus import InferenceServiceStatus, SizedOption, SizingStatus
 from inferops.api.resources import InferenceService
-from inferops.cli.status import Shown, tree
+from inferops.cli.access import Shown
+from inferops.cli.status import tree
 
 
 def shown(status: InferenceServiceStatus) -> str:

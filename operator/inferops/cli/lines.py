@@ -1,0 +1,107 @@
+"""The words and lines that several commands show: texts made harmless, times, revisions with their pods."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from itertools import pairwise
+
+from rich.console import Console
+from rich.markup import escape
+from rich.tree import Tree
+
+from inferops.api.inferenceservicestatus import RevisionStatus
+from inferops.cli.access import Shown
+from inferops.core.observation import PodView
+
+WIDE = 2000
+UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
+ROLES = {"Stable": "green", "Canary": "cyan", "Previous": "blue", "Retiring": "yellow"}
+
+
+def new_console() -> Console:
+    """The terminal; a file or a pipe gets whole lines, whatever their length. No text turns into a pictogram."""
+    console = Console(highlight=False, emoji=False)
+    if console.is_terminal:
+        return console
+    return Console(highlight=False, emoji=False, width=WIDE)
+
+
+def clean(text: str) -> str:
+    """A text of somebody else's, such as a pod's or a webhook's, without control sequences, in one line."""
+    return "".join(each if each.isprintable() else " " for each in text).strip()
+
+
+def plain(text: str) -> str:
+    """The same where markup is read: what looks like it is none."""
+    return escape(clean(text))
+
+
+def duration(seconds: float) -> str:
+    """A time for people, in its two largest units, for example `3m 12s`. Less than none is none."""
+    left = max(0, round(seconds))
+    for (unit, size), (smaller, small) in pairwise(UNITS):
+        if left >= size:
+            rest = left % size // small
+            return f"{left // size}{unit}{f' {rest}{smaller}' if rest else ''}"
+    return f"{left}s"
+
+
+def moment(text: str) -> datetime | None:
+    """A time of a status; None where there is none, or it is not one."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return found if found.tzinfo is not None else None
+
+
+def since(text: str, now: datetime) -> str:
+    """How long ago that was, such as `3m 12s`; empty where it is no time. Clocks that differ make it 0s."""
+    begun = moment(text)
+    return duration((now - begun).total_seconds()) if begun is not None else ""
+
+
+def percent(weight: int, desired: int, observed: int | None) -> str:
+    """A revision's share of requests: in force, and desired and observed where they say something else."""
+    more = [f"{desired}% desired"] if desired != weight else []
+    more += [f"{observed}% observed"] if observed not in (None, weight) else []
+    told = f" ({', '.join(more)})" if more else ""
+    return f"{weight}% of requests{told}"
+
+
+def add_revisions(parent: Tree, shown: Shown) -> None:
+    """Each revision with its pods."""
+    for revision in shown.service.status.revisions:
+        _revision(parent, revision, (pod for pod in shown.pods if pod.revision == revision.hash))
+
+
+def _revision(parent: Tree, revision: RevisionStatus, pods: Iterable[PodView]) -> None:
+    share = percent(revision.weight, revision.desired_weight, revision.observed_weight)
+    ready = f"{revision.ready_replicas}/{revision.replicas} ready"
+    role = f"[{ROLES[revision.role]}]{revision.role}[/]"
+    told = "  ".join(plain(part) for part in (revision.accelerator, revision.image) if part)
+    branch = parent.add(f"[bold]{plain(revision.hash)}[/]  {role}  {share}  {ready}  {told}")
+    if revision.message:
+        branch.add(f"[yellow]{plain(revision.message)}[/]")
+    for pod in pods:
+        branch.add(_pod(pod))
+
+
+def _pod(pod: PodView) -> str:
+    restarts = f"  {pod.restarts} restarts" if pod.restarts else ""
+    ended = f", ended last by {plain(pod.exit)}" if pod.restarts and pod.exit else ""
+    node = f"  on {plain(pod.node)}" if pod.node else ""
+    return f"{plain(pod.name)}  {_state(pod)}{node}{restarts}{ended}"
+
+
+def _state(pod: PodView) -> str:
+    if pod.deleting:
+        return "[yellow]terminating[/]"
+    if pod.ready:
+        return "[green]ready[/]"
+    if pod.unschedulable:
+        return f"[red]pending[/]  {plain(pod.unschedulable)}"
+    if pod.waiting:
+        return f"[red]{plain(pod.waiting)}[/]  {plain(pod.waiting_message)}"
+    return f"[yellow]{'loading' if pod.started else 'pulling' if pod.node else 'pending'}[/]"

@@ -1,0 +1,86 @@
+"""`inferops rollout history`: the rollouts that have ended, and the revisions that are not tried again."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from datetime import datetime
+
+from rich.console import Console
+from rich.table import Table
+
+from inferops.api.resources import InferenceService
+from inferops.api.rolloutstatus import Ended
+from inferops.cli.access import Unreachable, opened, read, refusal
+from inferops.cli.lines import clean, duration, moment, new_console, plain, since
+from inferops.cli.rolloutfollow import utc
+from inferops.cli.rolloutstate import Code
+from inferops.cli.rollouttree import command
+from inferops.kube.client import KubeError
+
+COLOURS = {"Promoted": "green", "RolledBack": "red", "Superseded": "yellow"}
+
+
+def history(name: str, namespace: str, kubeconfig: str | None, *, as_json: bool) -> int:
+    """Print the table. Returns 0, or 2 where the service cannot be read."""
+    try:
+        service = asyncio.run(_read(name, namespace, kubeconfig))
+    except Unreachable as error:
+        print(clean(str(error)), file=sys.stderr)
+        return Code.ERROR
+    except KubeError as error:
+        print(clean(refusal(error, namespace, name)), file=sys.stderr)
+        return Code.ERROR
+    show(service, new_console(), utc(), as_json=as_json)
+    return Code.ENDED
+
+
+async def _read(name: str, namespace: str, kubeconfig: str | None) -> InferenceService:
+    async with opened(kubeconfig) as client:
+        client.may_write = lambda: False
+        return (await read(client, namespace, name)).service
+
+
+def show(service: InferenceService, console: Console, now: datetime, *, as_json: bool) -> None:
+    """Print what has ended, the newest first, and what is rejected."""
+    rollout = service.status.rollout
+    if as_json:
+        told = rollout.dump()
+        print(json.dumps({"history": told["history"], "rejected": told["rejected"]}, indent=2), file=console.file)
+        return
+    if not rollout.history:
+        console.print("no rollout has ended yet")
+    else:
+        table = _table("ENDED", "REVISION", "REPLACING", "OUTCOME", "REASON", "TOOK", "MESSAGE")
+        for each in rollout.history:
+            table.add_row(*_row(each, now))
+        console.print(table)
+    if rollout.rejected:
+        console.print("\nrejected: not tried again by themselves")
+        table = _table("SINCE", "REVISION", "REASON", "MESSAGE")
+        for one in rollout.rejected:
+            table.add_row(_ago(one.time, now), plain(one.hash), plain(one.reason), plain(one.message))
+        console.print(table)
+        console.print(f"try one again: {plain(command(service, 'retry'))} --revision REVISION")
+
+
+def _table(*titles: str) -> Table:
+    """Columns as kubectl has them."""
+    table = Table(*titles, box=None, pad_edge=False, header_style="bold")
+    for column in table.columns[:-1]:
+        column.no_wrap = True
+    return table
+
+
+def _row(each: Ended, now: datetime) -> tuple[str, ...]:
+    started, ended = moment(each.started), moment(each.ended)
+    took = duration((ended - started).total_seconds()) if started is not None and ended is not None else ""
+    outcome = f"[{COLOURS[each.outcome]}]{each.outcome}[/]"
+    words = (plain(each.revision), plain(each.stable), outcome, plain(each.reason), took, plain(each.message))
+    return (_ago(each.ended, now), *words)
+
+
+def _ago(text: str, now: datetime) -> str:
+    ago = since(text, now)
+    return f"{ago} ago" if ago else ""

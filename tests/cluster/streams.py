@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from harness import GatewayProcess
 
 LOOK_EVERY = 0.1  # seconds
 HANGS = 20.0  # seconds; a stream takes about one
+FEW = 3  # tokens of a stream of which there are many
 PATIENCE = 40.0  # seconds for anything to happen
 
 
@@ -112,12 +114,16 @@ class Streams:
             ready = self._ready or self._gateways
             gateway = ready[next(self._turn) % len(ready)]
             request = Request(f"client-{number}.{count}", gateway.name, asyncio.get_running_loop().time())
-            try:
-                await self._stream(gateway.url, request)
-            except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                request.error = {"code": type(error).__name__, "message": str(error)}
+            await self.carry(gateway.url, request)
             request.ended = asyncio.get_running_loop().time()
             self.ended.append(request)
+
+    async def carry(self, url: str, request: Request) -> None:
+        """Stream, and write down how it went."""
+        try:
+            await self._stream(url, request)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            request.error = {"code": type(error).__name__, "message": str(error)}
 
     async def _stream(self, url: str, request: Request) -> None:
         headers = {"X-Request-Id": request.id}
@@ -156,6 +162,41 @@ class Streams:
                 return answer.status == 200
         except (aiohttp.ClientError, TimeoutError, OSError):
             return False
+
+
+class Traffic(Streams):
+    """Streams that begin at a rate, however long they take: slow answers do not make it slow."""
+
+    def __init__(self, gateways: list[GatewayProcess], model: str, rate: float) -> None:
+        """`rate`: streams a second."""
+        super().__init__(gateways, model, clients=1, tokens=FEW)
+        self._rate = rate
+        self._open: set[asyncio.Task[None]] = set()
+
+    async def _client(self, number: int) -> None:
+        clock = asyncio.get_running_loop().time
+        due = clock()
+        for count in itertools.count():
+            due = max(due + 1 / self._rate, clock() - 1)  # a machine that has much else to do is not asked all at once
+            await asyncio.sleep(max(0.0, due - clock()))
+            if self._stopped:
+                break
+            task = asyncio.create_task(self._one(f"{self._body['model']}.{count}", self._gateways[count % 2]))
+            self._open.add(task)
+            task.add_done_callback(self._open.discard)
+        await asyncio.gather(*self._open)
+
+    async def _one(self, name: str, gateway: GatewayProcess) -> None:
+        request = Request(name, gateway.name, time.time())
+        await self.carry(gateway.url, request)
+        request.ended = time.time()
+        self.ended.append(request)
+
+    async def _look(self) -> None:
+        """These gateways are there all the time."""
+
+    async def _keep_looking(self) -> None:
+        """Likewise."""
 
 
 def access_log(*gateways: GatewayProcess) -> dict[str, dict[str, Any]]:

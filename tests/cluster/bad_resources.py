@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from cluster.bad_gates import GATES
 from cluster.bad_traffic import TRAFFIC
 from cluster.good_resources import ACCELERATOR_KIND, CLUSTER_KIND, GONE, RUNTIME_KIND, SERVICE_KIND, resource
 
@@ -241,7 +242,7 @@ BAD: tuple[Bad, ...] = (
         "spec.placement.clusters.matchExpressions[0].values",
         "In and NotIn need at least one value",
     ),
-    *(Bad(case, SERVICE_KIND, *told) for case, *told in TRAFFIC),
+    *(Bad(case, SERVICE_KIND, *told) for case, *told in (*TRAFFIC, *GATES)),
     Bad("a name too long", SERVICE_KIND, {"metadata.name": "a" * 51}, "metadata.name", "at most 50 characters"),
     Bad("a name from a digit", SERVICE_KIND, {"metadata.name": "7b"}, "metadata.name", "a letter at its start"),
     Bad("a name with a dot", SERVICE_KIND, {"metadata.name": "llama-3.3"}, "metadata.name", "digits and '-'"),

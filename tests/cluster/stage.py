@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, ExitStack, contextmanager
 
 from cluster.services import OPERATOR, denied
 from cluster.watched import Watched
 from controlplane import Cluster
-from harness import NAMESPACE, GatewayProcess, OperatorProcess, gpu_nodes, install, install_gateway, wait_until
+from harness import (
+    NAMESPACE,
+    GatewayProcess,
+    OperatorProcess,
+    environ,
+    gpu_nodes,
+    install,
+    install_gateway,
+    wait_until,
+)
 from inferops.controller.operator import LEASE_NAME
 from inferops.kube.kinds import LEASE
 from nodeagent.client import Client, load_kubeconfig
@@ -45,6 +56,21 @@ class Stage:
         """What needs a running loop."""
         self.api = await stack.enter_async_context(Client(load_kubeconfig(self.cluster.kubeconfig)))
         self.watched = await stack.enter_async_context(Watched(self.api, self.namespace))
+
+    def cli(self, *command: str) -> str:
+        """What `inferops …` prints, for this namespace, as the admin. Raises RuntimeError with what it says instead."""
+        options = ("--namespace", self.namespace, "--kubeconfig", str(self.cluster.kubeconfig))
+        done = subprocess.run(
+            [sys.executable, "-m", "inferops", *command, *options],
+            env=environ(),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        if done.returncode:
+            raise RuntimeError(f"inferops {' '.join(command)}: exit code {done.returncode}: {done.stdout}{done.stderr}")
+        return done.stdout
 
     def sound(self) -> None:
         """The operator came upon nothing that it does not know, and had all the rights that it needs."""

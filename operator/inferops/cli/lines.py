@@ -7,7 +7,7 @@ from datetime import datetime
 from itertools import pairwise
 
 from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 from rich.tree import Tree
 
 from inferops.api.inferenceservicestatus import RevisionStatus
@@ -16,6 +16,10 @@ from inferops.core.observation import PodView
 
 WIDE = 2000
 UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
+# Others' texts have no characters of private use, and markup means nothing by them. Rich's own way, a backslash before
+# each bracket, fails where a text ends with backslashes.
+STAND_INS = {ord("["): "\ue000", ord("\\"): "\ue001"}
+MEANT = {ord(stand_in): chr(meant) for meant, stand_in in STAND_INS.items()}
 ROLES = {"Stable": "green", "Canary": "cyan", "Previous": "blue", "Retiring": "yellow"}
 
 
@@ -33,8 +37,24 @@ def clean(text: str) -> str:
 
 
 def plain(text: str) -> str:
-    """The same where markup is read: what looks like it is none."""
-    return escape(clean(text))
+    """The same for use in markup, where nothing of it is read as markup. `line` shows it as it is."""
+    return clean(text).translate(STAND_INS)
+
+
+def line(markup: str) -> Text:
+    """A line of our markup with others' texts in it."""
+    shown = Text.from_markup(markup, emoji=False)
+    shown.plain = shown.plain.translate(MEANT)  # as long as before, so that colours stay where they are
+    return shown
+
+
+def new_tree(markup: str) -> Tree:
+    return Tree(line(markup))
+
+
+def add(parent: Tree, markup: str) -> Tree:
+    """Add a branch with that line."""
+    return parent.add(line(markup))
 
 
 def duration(seconds: float) -> str:
@@ -81,11 +101,11 @@ def _revision(parent: Tree, revision: RevisionStatus, pods: Iterable[PodView]) -
     ready = f"{revision.ready_replicas}/{revision.replicas} ready"
     role = f"[{ROLES[revision.role]}]{revision.role}[/]"
     told = "  ".join(plain(part) for part in (revision.accelerator, revision.image) if part)
-    branch = parent.add(f"[bold]{plain(revision.hash)}[/]  {role}  {share}  {ready}  {told}")
+    branch = add(parent, f"[bold]{plain(revision.hash)}[/]  {role}  {share}  {ready}  {told}")
     if revision.message:
-        branch.add(f"[yellow]{plain(revision.message)}[/]")
+        add(branch, f"[yellow]{plain(revision.message)}[/]")
     for pod in pods:
-        branch.add(_pod(pod))
+        add(branch, _pod(pod))
 
 
 def _pod(pod: PodView) -> str:

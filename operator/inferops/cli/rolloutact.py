@@ -223,7 +223,7 @@ def _still_asked(found: Intent, wanted: str, service: InferenceService, uid: str
     there = service.metadata.annotations.get(ACTION, "")
     if there != wanted:
         who = f"another request came, {there}" if there else "somebody took the annotation away"
-        raise Refused(f"perhaps not carried out: {who} before the operator told of this one")
+        raise Refused(f"perhaps not carried out: {who} before the operator told of this one; see the rollout's status")
     intent(found.action, service, found.revision)
 
 

@@ -13,7 +13,7 @@ from rich.table import Table
 from inferops.api.resources import InferenceService
 from inferops.api.rolloutstatus import Ended
 from inferops.cli.access import Unreachable, opened, read, refusal
-from inferops.cli.lines import clean, duration, moment, new_console, plain, since
+from inferops.cli.lines import clean, duration, line, moment, new_console, plain, since
 from inferops.cli.rolloutfollow import utc
 from inferops.cli.rolloutstate import Code
 from inferops.cli.rollouttree import command
@@ -54,15 +54,16 @@ def show(service: InferenceService, console: Console, now: datetime, *, as_json:
     else:
         table = _table("ENDED", "REVISION", "REPLACING", "OUTCOME", "REASON", "TOOK", "MESSAGE")
         for each in rollout.history:
-            table.add_row(*_row(each, now))
+            table.add_row(*map(line, _row(each, now)))
         console.print(table)
     if rollout.rejected:
         console.print("\nrejected: not tried again by themselves")
         table = _table("SINCE", "REVISION", "REASON", "MESSAGE")
         for one in rollout.rejected:
-            table.add_row(_ago(one.time, now), plain(one.hash), plain(one.reason), plain(one.message))
+            words = (_ago(one.time, now), plain(one.hash), plain(one.reason), plain(one.message))
+            table.add_row(*map(line, words))
         console.print(table)
-        console.print(f"try one again: {plain(command(service, 'retry'))} --revision REVISION")
+        console.print(line(f"try one again: {plain(command(service, 'retry'))} --revision REVISION"))
 
 
 def _table(*titles: str) -> Table:

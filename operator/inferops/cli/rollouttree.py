@@ -11,7 +11,7 @@ from inferops.api.rollout import Gate
 from inferops.api.rolloutstatus import AnalysisStatus, Counts, GateStatus, MetricStatus, Phase, RolloutStatus
 from inferops.cli import rolloutstate as state
 from inferops.cli.access import Shown
-from inferops.cli.lines import add_revisions, duration, moment, percent, plain, since
+from inferops.cli.lines import add, add_revisions, duration, moment, new_tree, percent, plain, since
 
 BAD: frozenset[Phase] = frozenset({"RollingBack", "RolledBack"})
 VERDICTS = {"Harm": "red", "NoWorse": "green", "Passed": "green", "Failed": "red"}  # of metrics and of gates
@@ -28,14 +28,14 @@ def tree(shown: Shown, now: datetime, problem: str = "") -> Tree:
     """The rollout at `now`. `problem` is why what is shown may be old."""
     service = shown.service
     rollout = service.status.rollout
-    root = Tree(
+    root = new_tree(
         f"[bold]Rollout of {plain(service.metadata.namespace)}/{plain(service.metadata.name)}[/]  {_who(service)}"
     )
     for doubt in _doubts(service, problem):
-        root.add(f"[yellow]{plain(doubt)}[/]")
+        add(root, f"[yellow]{plain(doubt)}[/]")
     _phase(root, service, now)
     _pause(root, service, now)
-    add_revisions(root.add("revisions"), shown)
+    add_revisions(add(root, "revisions"), shown)
     if rollout.analysis.metrics or rollout.phase in state.UNDER_WAY:
         _analysis(root, service, now)
     _gates(root, service, now)
@@ -83,16 +83,16 @@ def _phase(root: Tree, service: InferenceService, now: datetime) -> None:
     begun = since(rollout.started, now) if rollout.phase in {*state.UNDER_WAY, *BAD} else ""
     parts = [f"[bold {colour}]{rollout.phase}[/]", _steps(service)]
     parts += [f"for {lasts}" if lasts else "", f"begun {begun} ago" if begun else ""]
-    branch = root.add("  ".join(part for part in parts if part))
+    branch = add(root, "  ".join(part for part in parts if part))
     told = ": ".join(plain(part) for part in (rollout.reason, rollout.message) if part)
     if told:
-        branch.add(told)
+        add(branch, told)
     canary = state.revision(service, rollout.canary)
     if canary is not None and rollout.phase in {*state.UNDER_WAY, "RollingBack"}:
         share = percent(canary.weight, rollout.weight, canary.observed_weight)
-        branch.add(f"canary {plain(canary.hash)}: {share}")
+        add(branch, f"canary {plain(canary.hash)}: {share}")
     if rollout.yielded:
-        branch.add(f"the stable revision has given up {rollout.yielded} replicas for it")
+        add(branch, f"the stable revision has given up {rollout.yielded} replicas for it")
 
 
 def _steps(service: InferenceService) -> str:
@@ -115,21 +115,21 @@ def _pause(root: Tree, service: InferenceService, now: datetime) -> None:
         return
     lasts = since(paused.since, now)
     told = ": ".join(plain(part) for part in (paused.reason, paused.message) if part)
-    branch = root.add(f"[bold yellow]paused[/]{f' for {lasts}' if lasts else ''}  {told}")
-    branch.add(f"go on: {plain(command(service, 'resume'))}")
-    branch.add(f"give up: {plain(command(service, 'abort'))}")
+    branch = add(root, f"[bold yellow]paused[/]{f' for {lasts}' if lasts else ''}  {told}")
+    add(branch, f"go on: {plain(command(service, 'resume'))}")
+    add(branch, f"give up: {plain(command(service, 'abort'))}")
 
 
 def _analysis(root: Tree, service: InferenceService, now: datetime) -> None:
     analysis, spec = service.status.rollout.analysis, service.spec.rollout.analysis
-    branch = root.add(f"analysis  {_coloured(analysis.verdict)}{_counted(analysis, now)}")
+    branch = add(root, f"analysis  {_coloured(analysis.verdict)}{_counted(analysis, now)}")
     if analysis.message:
-        branch.add(plain(analysis.message))
+        add(branch, plain(analysis.message))
     for metric in analysis.metrics:
         _metric(branch, metric, 1 / spec.alpha)
     if analysis.metrics:
         enough = figure(1 / spec.alpha)
-        branch.add(f"[dim]{enough} is enough: for harm on average over the metrics, for no worse in each of them[/]")
+        add(branch, f"[dim]{enough} is enough: for harm on average over the metrics, for no worse in each of them[/]")
 
 
 def _counted(analysis: AnalysisStatus, now: datetime) -> str:
@@ -143,15 +143,16 @@ def _metric(branch: Tree, metric: MetricStatus, enough: float) -> None:
     head = f"{metric.name:<9}  {_coloured(metric.verdict, 9)}"
     told = plain(metric.message)
     if metric.verdict == "NotJudged":
-        branch.add(f"{head}  {told}")
+        add(branch, f"{head}  {told}")
         return
-    line = branch.add(f"{head}  canary {_counts(metric.canary)}  stable {_counts(metric.stable)}")
-    line.add(
+    line = add(branch, f"{head}  canary {_counts(metric.canary)}  stable {_counts(metric.stable)}")
+    add(
+        line,
         f"evidence: harm {figure(metric.e_value)} of {figure(enough)}, no worse {figure(metric.e_no_worse)} of "
-        f"{figure(enough)}, dispersion {figure(metric.dispersion)}"
+        f"{figure(enough)}, dispersion {figure(metric.dispersion)}",
     )
     if told:
-        line.add(told)
+        add(line, told)
 
 
 def figure(number: float) -> str:
@@ -182,20 +183,20 @@ def _gates(root: Tree, service: InferenceService, now: datetime) -> None:
     )
     if not rollout.gates and not coming:
         return
-    branch = root.add("gates")
+    branch = add(root, "gates")
     for gate in rollout.gates:
         _asked(branch, service, gate, spec.get(gate.name), now)
     for weight, name in coming:
-        branch.add(f"[dim]{plain(name)} ({_kind(spec[name])}) {_at(weight)}: to come[/]")
+        add(branch, f"[dim]{plain(name)} ({_kind(spec[name])}) {_at(weight)}: to come[/]")
 
 
 def _asked(branch: Tree, service: InferenceService, gate: GateStatus, spec: Gate | None, now: datetime) -> None:
     kind = f" ({_kind(spec)})" if spec is not None else ""
     lasts = since(gate.since, now) if gate.verdict == "Waiting" else ""
     told = f"{f' for {lasts}' if lasts else ''}{f'  {plain(gate.message)}' if gate.message else ''}"
-    line = branch.add(f"{plain(gate.name)}{kind} {_at(gate.weight)}: {_coloured(gate.verdict)}{told}")
+    line = add(branch, f"{plain(gate.name)}{kind} {_at(gate.weight)}: {_coloured(gate.verdict)}{told}")
     if gate.name == state.manual_gate(service):
-        line.add(f"open it: {plain(command(service, 'resume'))}")
+        add(line, f"open it: {plain(command(service, 'resume'))}")
 
 
 def _kind(gate: Gate) -> str:
@@ -212,18 +213,18 @@ def _clocks(root: Tree, rollout: RolloutStatus, now: datetime) -> None:
     deadline = moment(rollout.deadline)
     if not running and deadline is None:
         return
-    branch = root.add("clocks")
+    branch = add(root, "clocks")
     for told in running:
-        branch.add(told)
+        add(branch, told)
     if deadline is None:
         return
     left = (deadline - now).total_seconds()
     if rollout.paused is not None:
-        branch.add("deadline: rests while it is paused")
+        add(branch, "deadline: rests while it is paused")
     elif left > 0:
-        branch.add(f"deadline: rolled back in {duration(left)} unless {rollout.phase} is over by then")
+        add(branch, f"deadline: rolled back in {duration(left)} unless {rollout.phase} is over by then")
     else:
-        branch.add(f"[red]deadline: over since {duration(-left)}; it is rolled back once the operator looks[/]")
+        add(branch, f"[red]deadline: over since {duration(-left)}; it is rolled back once the operator looks[/]")
 
 
 def _back(root: Tree, rollout: RolloutStatus, now: datetime) -> None:
@@ -233,11 +234,11 @@ def _back(root: Tree, rollout: RolloutStatus, now: datetime) -> None:
         seconds = f", about {duration(back.seconds)}" if back.ready == "Cold" and back.seconds is not None else ""
         colour = {"Instant": "green", "Cold": "yellow", "Impossible": "red"}[back.ready]
         told = f"  {plain(back.message)}" if back.message else ""
-        root.add(f"rollback to {plain(back.to)}: [{colour}]{back.ready}[/]{seconds}{told}")
+        add(root, f"rollback to {plain(back.to)}: [{colour}]{back.ready}[/]{seconds}{told}")
     if rollout.previous:
         kept = [f"warm for {_left(rollout.warm_until, now)}", f"kept for {_left(rollout.retained_until, now)}"]
         told = ", ".join(each for each in kept if not each.endswith(" "))
-        root.add(f"previous {plain(rollout.previous)}{f': {told}' if told else ''}")
+        add(root, f"previous {plain(rollout.previous)}{f': {told}' if told else ''}")
 
 
 def _left(text: str, now: datetime) -> str:
@@ -252,10 +253,10 @@ def _rejected(root: Tree, service: InferenceService, now: datetime) -> None:
     rejected = service.status.rollout.rejected
     if not rejected:
         return
-    branch = root.add("rejected, and not tried again by itself")
+    branch = add(root, "rejected, and not tried again by itself")
     for each in rejected:
         ago = since(each.time, now)
         when = f" {ago} ago" if ago else ""
-        line = branch.add(f"[bold]{plain(each.hash)}[/]{when}  [red]{plain(each.reason)}[/]  {plain(each.message)}")
+        line = add(branch, f"[bold]{plain(each.hash)}[/]{when}  [red]{plain(each.reason)}[/]  {plain(each.message)}")
         if each.hash == service.status.latest_revision:
-            line.add(f"the spec asks for it; try it again: {plain(command(service, 'retry'))}")
+            add(line, f"the spec asks for it; try it again: {plain(command(service, 'retry'))}")

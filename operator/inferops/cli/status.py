@@ -12,7 +12,7 @@ from inferops.api.inferenceservicestatus import SizingStatus
 from inferops.api.resources import InferenceService
 from inferops.cli import rolloutstate
 from inferops.cli.access import Shown, Unreachable, opened, read, refusal
-from inferops.cli.lines import add_revisions, clean, new_console, plain
+from inferops.cli.lines import add, add_revisions, clean, new_console, new_tree, plain
 from inferops.cli.rollouttree import command
 from inferops.kube.client import KubeError
 
@@ -43,27 +43,27 @@ async def _read(name: str, namespace: str, kubeconfig: str | None) -> Shown:
 def tree(shown: Shown) -> Tree:
     """The service as a tree, most important first."""
     meta, now = shown.service.metadata, shown.service.status
-    root = Tree(f"[bold]InferenceService {meta.namespace}/{meta.name}[/]  {plain(shown.service.spec.model.uri)}")
+    root = new_tree(f"[bold]InferenceService {meta.namespace}/{meta.name}[/]  {plain(shown.service.spec.model.uri)}")
     if not now.conditions:
-        root.add("[yellow]no operator has looked at it yet[/]")
+        add(root, "[yellow]no operator has looked at it yet[/]")
     elif rolloutstate.behind(shown.service):
-        root.add(f"[yellow]generation {meta.generation} is not judged yet (last: {now.observed_generation})[/]")
+        add(root, f"[yellow]generation {meta.generation} is not judged yet (last: {now.observed_generation})[/]")
     if now.url:
-        root.add(f"url {plain(now.url)}")
-    conditions = root.add("conditions")
+        add(root, f"url {plain(now.url)}")
+    conditions = add(root, "conditions")
     for condition in now.conditions:
-        conditions.add(_condition(condition))
+        add(conditions, _condition(condition))
     _rollout(root, shown.service)
-    add_revisions(root.add(f"revisions  {now.ready_replicas} replicas ready"), shown)
+    add_revisions(add(root, f"revisions  {now.ready_replicas} replicas ready"), shown)
     for title, sentences in (
         ("why", now.explain),
         ("sizing", _sizing(now.sizing)),
         ("not acted on in this version", [f"{part.field}: {part.message}" for part in now.not_acted_on]),
     ):
         if sentences:
-            branch = root.add(title)
+            branch = add(root, title)
             for sentence in sentences:
-                branch.add(plain(sentence))
+                add(branch, plain(sentence))
     return root
 
 
@@ -72,12 +72,12 @@ def _rollout(root: Tree, service: InferenceService) -> None:
     rollout = service.status.rollout
     if rollout.phase == "Idle" and not rollout.history:
         return
-    branch = root.add(f"rollout  {plain(rolloutstate.summary(service))}")
+    branch = add(root, f"rollout  {plain(rolloutstate.summary(service))}")
     paused = rollout.paused
     words = (paused.reason, paused.message) if paused is not None else (rollout.reason, rollout.message)
     if told := ": ".join(plain(word) for word in words if word):
-        branch.add(f"[yellow]{told}[/]" if paused is not None else told)
-    branch.add(f"[dim]more: {plain(command(service, 'status'))}[/]")
+        add(branch, f"[yellow]{told}[/]" if paused is not None else told)
+    add(branch, f"[dim]more: {plain(command(service, 'status'))}[/]")
 
 
 def _sizing(sizing: SizingStatus) -> list[str]:
@@ -96,4 +96,4 @@ def _condition(condition: Condition) -> str:
     good = condition.status if condition.type not in ("Stalled", "Reconciling") else "Unknown"
     colour = COLOURS[good] if condition.type != "Stalled" else "red"
     message = f"  {plain(condition.message)}" if condition.message else ""
-    return f"[{colour}]{condition.type}={condition.status}[/]  {condition.reason}{message}"
+    return f"[{colour}]{plain(condition.type)}={condition.status}[/]  {plain(condition.reason)}{message}"

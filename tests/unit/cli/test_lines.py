@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rich.text import Text
 
-from inferops.cli.lines import clean, duration, moment, percent, plain, since
+from inferops.cli.lines import clean, duration, line, moment, percent, plain, since
 from unit.cli.scenes import NOW, at, text
 
 
@@ -51,13 +50,20 @@ def test_shares_are_told_apart_where_they_differ(shares: tuple[int, int, int | N
     assert percent(*shares) == told
 
 
-@given(st.text())
-def test_a_text_of_others_keeps_its_words_and_loses_what_terminals_obey(words: str) -> None:
+texts = st.one_of(st.text(), st.text(alphabet="\\[]/a #@"))
+
+
+@given(texts)
+@pytest.mark.parametrize("around", ["{}", "[bold]{}[/]", "{}  x", "{}[red]x[/]", "\\[{}]"])
+def test_a_text_of_others_keeps_its_words_and_loses_what_terminals_obey(around: str, words: str) -> None:
     assert clean(words).isprintable()
-    assert Text.from_markup(plain(words), emoji=False).plain == clean(words)
+    shown = line(around.format(plain(words)))
+    bare = around.replace("[bold]", "").replace("[red]", "").replace("[/]", "").replace("\\[", "[")
+    assert shown.plain == bare.format(clean(words))
+    assert all(span.style in ("bold", "red") for span in shown.spans)
 
 
 def test_what_looks_like_markup_colours_or_pictograms_is_shown_as_it_is() -> None:
     told = "[red]failed[/] \x1b[2J\x1b]0;title\x07 :bomb: \u202egnp.exe\nnext line"
     assert clean(told) == "[red]failed[/]  [2J ]0;title  :bomb:  gnp.exe next line"
-    assert text(plain(told)).strip() == clean(told)
+    assert text(line(plain(told))).strip() == clean(told)

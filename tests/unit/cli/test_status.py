@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
 from rich.console import Console
 
 from inferops.api.inferenceservicestatus import InferenceServiceStatus, SizedOption, SizingStatus
 from inferops.api.resources import InferenceService
 from inferops.cli.access import Shown
 from inferops.cli.status import tree
+from unit.cli.scenes import NEW, OBSERVING, paused, retaining, revision, service, text
+from unit.cli.scenes import shown as scene
 
 
 def shown(status: InferenceServiceStatus) -> str:
@@ -50,3 +55,35 @@ def test_where_nothing_would_do_the_first_reason_is_shown() -> None:
     sizing = SizingStatus(model="qwen", rejected=["1x gpu-a does not fit", "1x gpu-b does not fit"])
     text = shown(InferenceServiceStatus(sizing=sizing))
     assert "1x gpu-a does not fit" in text and "gpu-b" not in text
+
+
+@pytest.mark.parametrize(
+    ("case", "rollout", "expected"),
+    [
+        ("under way", OBSERVING, ["rollout  Observing, step 2 of 3 (25%), revision a91c22d07b gets 25% of requests, "
+                                  "errorRate NoWorse, ttft Undecided, tpot NotJudged",
+                                  "Undecided: 25% reached; ttft is not decided yet",
+                                  "more: inferops rollout status llama -n chat"]),
+        ("paused", paused(analysis={}), ["rollout  Observing, paused, step 2 of 3 (25%), revision a91c22d07b gets 25% "
+                                         "of requests",
+                                         "NoData: no requests of the canary for 30m",
+                                         "more: inferops rollout status llama -n chat"]),
+        ("long over", retaining(phase="Succeeded"), ["rollout  Succeeded", "Promoted",
+                                                     "more: inferops rollout status llama -n chat"]),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)  # fmt: skip
+def test_the_rollout_is_one_branch(case: str, rollout: Any, expected: list[str]) -> None:
+    lines = [line.lstrip("│├└─ ").rstrip() for line in text(tree(scene(service(rollout)))).splitlines()]
+    start = lines.index(expected[0])
+    assert lines[start : start + 4] == [*expected, "revisions  4 replicas ready"]
+
+
+def test_a_service_that_never_had_a_rollout_shows_none() -> None:
+    assert "rollout" not in text(tree(scene(service({}))))
+
+
+@pytest.mark.parametrize("role", ["Stable", "Canary", "Previous", "Retiring"])
+def test_each_revision_has_its_role_and_its_share(role: str) -> None:
+    told = text(tree(scene(service({}, revisions=[revision(NEW, role, weight=10, desiredWeight=25, replicas=3)]))))
+    assert f"{NEW}  {role}  10% of requests (25% desired)  0/3 ready  1x nvidia-h100-80gb" in told

@@ -2,23 +2,23 @@
 
 A gateway first tells of all services that it knows, then at once of those for which requests begin to wait, and every
 second of those with any traffic. What it does not mention had none. Its words are untrusted: what is broken is dropped
-and counted, and a service of which it told something broken counts as not told of.
+and counted, and a service of which it told something broken counts as not told of. What it has counted of the replicas
+of a rollout is handed on as it comes.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import math
 import random
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 import aiohttp
 
+from inferops.controller.demandline import Asked, Counted, Name, asked_of, counted_of, line_of, name_of
 from inferops.controller.gateways import Gateways
 from inferops.controller.store import Key
 from inferops.core.observation import Demand
@@ -31,22 +31,9 @@ SILENCE = 5.0  # seconds; it tells every second
 CONNECT = 2.0  # seconds
 LINE = 8 * 2**20  # bytes; some 50,000 services
 MOST = 50_000  # services that one gateway may tell of
-HIGHEST = 10**9  # requests, or seconds; more is none of either
-NAME = 320  # characters: namespace and name
+MOST_REPLICAS = 50_000  # that one gateway may tell of, of all services
 FIRST_WAIT, LAST_WAIT = 0.25, 5.0  # seconds until a gateway is asked again
 GATHER = 0.5  # seconds in which several changes of the gateways lead to one run of each service
-
-Name = tuple[str, str]  # namespace and name of a service
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What one gateway told of one service."""
-
-    waiting: int
-    in_flight: int
-    idle: float  # seconds, at that moment
-    at: float
 
 
 @dataclass(slots=True)
@@ -54,6 +41,8 @@ class Teller:
     """One gateway, as it told."""
 
     heard: float = -math.inf
+    start: str = ""  # names the gateway and this start of it
+    replicas: int = 0  # that it told of, of all services
     services: dict[Name, Asked] = field(default_factory=dict[Name, Asked])
 
 
@@ -78,6 +67,7 @@ class Demands:
         self._gateways, self._clock, self._add = gateways, clock, add
         self._asleep, self._managed, self._everything = asleep, managed, everything
         self._known, self._dropped = known, dropped
+        self.counted: Callable[[Key, str, Counted], None] = lambda key, start, counted: None  # takes what is told
         self._any = bool(gateways.ready)  # as all were told last
         self._tellers: dict[str, Teller] = {}
         self._moved = asyncio.Event()
@@ -111,6 +101,16 @@ class Demands:
             return None
         told = [each for each in idle if each is not None]
         return Demand(waiting, in_flight, min(told) if len(told) == len(idle) else None)
+
+    def counts(self, key: Key) -> dict[str, Counted]:
+        """What each gateway that tells has counted of a service's replicas, by a name for this start of it."""
+        found: dict[str, Counted] = {}
+        for gateway in self._gateways.listed:
+            teller = self._tellers.get(gateway.metrics) if self._fresh(gateway.metrics) else None
+            asked = teller.services.get((key.namespace, key.name)) if teller is not None else None
+            if teller is not None and asked is not None and asked.counted is not None:
+                found[teller.start] = asked.counted
+        return found
 
     def asked(self, key: Key) -> bool:
         """Whether requests for a service are there now, by the word of any gateway."""
@@ -173,7 +173,7 @@ class Demands:
                         *lines, last = bytes(rest).split(b"\n")
                         rest = bytearray(last)
                         for line in lines:
-                            self._take_in(teller, line)
+                            self._take_in(address, teller, line)
                     if len(rest) > LINE:
                         self._dropped("line")
                         return f"a line is longer than {LINE} bytes"
@@ -181,33 +181,56 @@ class Demands:
             return str(error) or type(error).__name__
         return "it ended the stream"
 
-    def _take_in(self, teller: Teller, line: bytes) -> None:
+    def _take_in(self, address: str, teller: Teller, text: bytes) -> None:
         """A line of a gateway."""
         now = self._clock()
-        services = services_of(line)
-        if services is None:
+        line = line_of(text)
+        if line is None:
             self._dropped("line")
             return
         was_silent = now - teller.heard > SILENCE
-        teller.heard = now
-        for text, told in services.items():
-            name, asked = name_of(text), asked_of(told, now)
+        teller.heard, teller.start = now, f"{address} {line.boot}"
+        for title, told in line.services.items():
+            name, asked = name_of(title), asked_of(told, now)
             if name is None or (asked is None or not self._room(teller, name)):
                 self._dropped("service")
                 if name is not None:
-                    teller.services.pop(name, None)
+                    self._remember(teller, name, None)
                 continue
-            teller.services[name] = asked
+            if line.boot and "replicas" in told:
+                asked = replace(asked, counted=self._replicas(teller, name, told["replicas"]))
+            self._remember(teller, name, asked)
+            if asked.counted is not None:
+                self.counted(Key(INFERENCE_SERVICE.kind, *name), teller.start, asked.counted)
             if (asked.waiting or asked.in_flight) and self._asleep(*name):
                 self._add(Key(INFERENCE_SERVICE.kind, *name))
         if was_silent:
             self._gather()
 
+    def _replicas(self, teller: Teller, name: Name, told: object) -> Counted | None:
+        """What was told of a service's replicas, where there is room for it."""
+        counted, dropped = counted_of(told)
+        before = teller.services.get(name)
+        others = teller.replicas - (len(before.counted.tallies) if before is not None and before.counted else 0)
+        if counted is not None and others + len(counted.tallies) > MOST_REPLICAS:
+            counted, dropped = None, dropped + 1
+        for _ in range(dropped):
+            self._dropped("replica")
+        return counted
+
+    def _remember(self, teller: Teller, name: Name, asked: Asked | None) -> None:
+        """Put what was told of a service in the place of what was told before."""
+        before = teller.services.pop(name, None)
+        teller.replicas -= len(before.counted.tallies) if before is not None and before.counted is not None else 0
+        if asked is not None:
+            teller.services[name] = asked
+            teller.replicas += len(asked.counted.tallies) if asked.counted is not None else 0
+
     def _room(self, teller: Teller, name: Name) -> bool:
         """Whether one more service can be remembered; those that do not exist make room."""
         if len(teller.services) >= MOST and name not in teller.services:
             for other in [each for each in teller.services if not self._known(Key(INFERENCE_SERVICE.kind, *each))]:
-                del teller.services[other]
+                self._remember(teller, other, None)
         return len(teller.services) < MOST or name in teller.services
 
     def _fresh(self, address: str) -> bool:
@@ -228,34 +251,3 @@ class Demands:
         before, self._any = self._any, bool(self.addresses)
         for key in self._managed() if before == self._any else self._everything():
             self._add(key)
-
-
-def services_of(line: bytes) -> Mapping[str, Any] | None:
-    """The services of a line, not looked at yet; None where the line is none."""
-    try:
-        parsed = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    services = parsed.get("services") if isinstance(parsed, dict) else None
-    return services if isinstance(services, dict) else None
-
-
-def name_of(text: str) -> Name | None:
-    """Namespace and name, of `NAMESPACE/NAME`."""
-    namespace, slash, name = text.partition("/")
-    return (namespace, name) if namespace and slash and name and "/" not in name and len(text) <= NAME else None
-
-
-def asked_of(told: Any, at: float) -> Asked | None:
-    """What was told of a service; None where that is not what a gateway tells."""
-    if not isinstance(told, dict):
-        return None
-    waiting, in_flight, idle = (_number(told.get(name)) for name in ("waiting", "inFlight", "idle"))
-    if waiting is None or in_flight is None or idle is None or waiting % 1 or in_flight % 1:
-        return None
-    return Asked(int(waiting), int(in_flight), idle, at)
-
-
-def _number(value: Any) -> float | None:
-    """A number that is neither negative nor beyond all measure."""
-    return float(value) if type(value) in (int, float) and 0 <= value <= HIGHEST else None

@@ -25,6 +25,7 @@ from inferops.api.traffic import GatewayRef
 from inferops.catalogue import accelerators, runtimes
 from inferops.controller import watch
 from inferops.controller.apply import Applier
+from inferops.controller.counting import Counting
 from inferops.controller.demand import Demands
 from inferops.controller.events import Recorder
 from inferops.controller.gateways import SELECTOR, Gateways
@@ -78,6 +79,7 @@ class Operator:
         self.queue: Queue[Key] = Queue(asyncio.get_running_loop().time, urgent=self._urgent)
         self.gateways = Gateways()
         self.demands = self._demands()
+        self.counting = Counting(_now, self.demands)
         self.primed = False
         self.stop = asyncio.Event()
         self.failure: BaseException | None = None
@@ -184,6 +186,7 @@ class Operator:
         beside = [
             asyncio.create_task(self.demands.read(), name="demand"),
             asyncio.create_task(outward.notifier.run(), name="notifications"),
+            asyncio.create_task(self.counting.run(), name="counting"),
         ]
         for each in beside:  # cancelled at the end of this one, they must not end it: what led here is yet to be told
             each.add_done_callback(lambda task: None if task.cancelled() else self._ended(task))

@@ -55,7 +55,7 @@ class Metrics:
         )
         self.dropped = Counter(
             "inferops_demand_dropped",
-            "What gateways told and nobody could read, by line and service.",
+            "What gateways told and nobody could read, by line, service and replica.",
             ["what"],
             registry=own,
         )

@@ -14,10 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inferops.controller import demand as module
-from inferops.controller.demand import Demands, asked_of, name_of, services_of
+from inferops.controller.demand import Demands
+from inferops.controller.demandline import Counted, asked_of, counted_of, line_of, name_of
 from inferops.controller.gateways import Gateway, Gateways
 from inferops.controller.store import Key
 from inferops.core.observation import Demand
+from inferops.signals.cumulative import Tally
 
 LLAMA, QWEN = (Key("InferenceService", "chat", name) for name in ("llama", "qwen"))
 
@@ -83,6 +85,8 @@ class Bench:
             known=self.known.__contains__,
             dropped=self.dropped.append,
         )
+        self.counted: list[tuple[Key, str, Counted]] = []
+        self.demands.counted = lambda *told: self.counted.append(told)
         self.tellers: dict[str, Teller] = {}
         self.runners: list[web.AppRunner] = []
 
@@ -202,7 +206,8 @@ async def test_one_on_its_way_out_counts_with_what_it_has() -> None:
         assert world.demands.addresses == ("10.0.0.0:8080",)
 
 
-async def test_who_sleeps_is_woken_at_once_and_nobody_else() -> None:
+async def test_who_sleeps_is_woken_at_once_and_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "GATHER", 60.0)
     async with bench() as (world, [gateway]):
         world.asleep = {LLAMA}
         gateway.say(line(llama=told(idle=600.0), qwen=told(waiting=1)))
@@ -250,7 +255,10 @@ async def test_whoever_depends_on_the_gateways_is_told_of_them_once() -> None:
     ],
     ids=lambda value: value if isinstance(value, str) and value not in ("line", "service") else "",
 )  # fmt: skip
-async def test_what_is_broken_is_dropped_and_counted(case: str, text: bytes, dropped: str) -> None:
+async def test_what_is_broken_is_dropped_and_counted(
+    case: str, text: bytes, dropped: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "GATHER", 60.0)
     async with bench() as (world, [gateway]):
         world.asleep = {LLAMA}
         gateway.say(line(qwen=told(idle=600.0)))
@@ -303,10 +311,98 @@ async def test_a_new_leader_waits_for_their_word_and_not_for_long() -> None:
         assert world.demands.telling == 1
 
 
+def boot(name: str, **services: Any) -> bytes:
+    """A line of one start of a gateway."""
+    return json.dumps({**json.loads(line(**services)), "boot": name}).encode()
+
+
+def counting(**replicas: Any) -> dict[str, Any]:
+    return {**told(), "replicas": replicas}
+
+
+STABLE, CANARY = [90, 1, 80, 2, 70, 3, 95, 4], [10, 10, 0, 0, 0, 0, 12, 0]
+
+
+async def test_what_replicas_have_counted_is_handed_on() -> None:
+    async with bench(2) as (world, [first, second]):
+        first.say(boot("one", llama=counting(aaa={"llama-1": STABLE}, bbb={"llama-2": CANARY}), qwen=told()))
+        await world.until(lambda: world.counted)
+        [(key, start, counted)] = world.counted
+        assert key == LLAMA
+        assert counted.revisions == {"llama-1": "aaa", "llama-2": "bbb"}
+        assert counted.tallies["llama-1"] == Tally((89, 78, 67), (1, 2, 3), 95)
+        assert counted.tallies["llama-2"] == Tally((0, 0, 0), (10, 0, 0), 12)
+        assert counted.in_flight == {"llama-1": 4, "llama-2": 0}
+        assert world.demands.counts(LLAMA) == {start: counted}
+        assert world.demands.counts(QWEN) == {}
+        second.say(boot("two", llama=counting(aaa={"llama-1": STABLE})))
+        await world.until(lambda: len(world.counted) == 2)
+        assert len(world.demands.counts(LLAMA)) == 2
+        first.say(boot("one", llama=told()))
+        await world.until(lambda: len(world.demands.counts(LLAMA)) == 1)  # its rollout has ended, for this one
+        world.time += 6
+        assert world.demands.counts(LLAMA) == {}, "nobody tells any more"
+
+
+async def test_each_start_of_a_gateway_counts_for_itself() -> None:
+    async with bench() as (world, [gateway]):
+        for name in ("one", "one", "two"):
+            gateway.say(boot(name, llama=counting(aaa={"llama-1": STABLE})))
+        gateway.say(line(llama=counting(aaa={"llama-1": STABLE})))
+        gateway.say(boot("not an id", llama=counting(aaa={"llama-1": STABLE})))
+        gateway.say(line(qwen=told(idle=3.0)))
+        await world.becomes(Demand(idle=3.0), QWEN)
+        starts = [start for _, start, _ in world.counted]
+        assert len(starts) == 3, "who does not say which start of it counts, is not comparable"
+        assert starts[0] == starts[1] != starts[2]
+
+
+@pytest.mark.parametrize(
+    ("case", "replicas", "dropped", "left"),
+    [
+        ("no replicas", None, 1, None),
+        ("a list", [], 1, None),
+        ("a list of pods", {"aaa": ["llama-1"]}, 1, None),
+        ("revisions without number", {f"r{number}": {} for number in range(17)}, 1, None),
+        ("replicas without number", {"aaa": {f"llama-{number}": STABLE for number in range(1001)}}, 1, None),
+        ("a hash that is none", {"../../etc": {"llama-1": STABLE}}, 1, {}),
+        ("a pod that is none", {"aaa": {"x" * 254: STABLE, "A b": STABLE, "llama-1": STABLE}}, 2, {"llama-1": "aaa"}),
+        ("a pod of two revisions", {"aaa": {"p": STABLE}, "bbb": {"p": STABLE}}, 1, {"p": "aaa"}),
+        ("too few numbers", {"aaa": {"p": STABLE[:7]}}, 1, {}),
+        ("more bad than judged", {"aaa": {"p": [1, 2, 0, 0, 0, 0, 2, 0], "q": CANARY}}, 1, {"q": "aaa"}),
+        ("a negative number", {"aaa": {"p": [1, -1, 0, 0, 0, 0, 2, 0]}}, 1, {}),
+        ("half a request", {"aaa": {"p": [1, 0.5, 0, 0, 0, 0, 2, 0]}}, 1, {}),
+        ("a truth", {"aaa": {"p": [True, 0, 0, 0, 0, 0, 2, 0]}}, 1, {}),
+        ("a number beyond all measure", {"aaa": {"p": [10**300, 0, 0, 0, 0, 0, 2, 0]}}, 1, {}),
+        ("more there than ever came", {"aaa": {"p": [0, 0, 0, 0, 0, 0, 2, 3]}}, 1, {}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)  # fmt: skip
+async def test_broken_counts_are_dropped_and_the_demand_is_not(
+    case: str, replicas: Any, dropped: int, left: dict[str, str] | None
+) -> None:
+    async with bench() as (world, [gateway]):
+        gateway.say(boot("one", llama={**told(waiting=2), "replicas": replicas}))
+        await world.becomes(Demand(waiting=2, idle=0.0))
+        assert world.dropped == ["replica"] * dropped
+        assert [counted.revisions for _, _, counted in world.counted] == ([left] if left is not None else [])
+
+
+async def test_a_gateway_may_tell_of_so_many_replicas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_REPLICAS", 10)
+    many = {f"p{number}": STABLE for number in range(6)}
+    async with bench() as (world, [gateway]):
+        gateway.say(boot("one", llama=counting(aaa=many), qwen=counting(aaa=many)))
+        gateway.say(boot("one", llama=counting(aaa={"p": STABLE}), qwen=counting(aaa=many)))
+        await world.until(lambda: len(world.counted) == 3)
+        assert [key for key, _, _ in world.counted] == [LLAMA, LLAMA, QWEN]
+        assert world.dropped == ["replica"]
+
+
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
 def test_any_bytes_are_read_or_dropped(text: bytes) -> None:
-    services = services_of(text)
-    assert services is None or isinstance(services, dict)
+    line = line_of(text)
+    assert line is None or isinstance(line.services, dict)
 
 
 anything = st.recursive(
@@ -321,6 +417,17 @@ def test_whatever_is_told_of_a_service_is_a_number_or_nothing(what: Any) -> None
     asked = asked_of(what, 5.0)
     if asked is not None:
         assert asked.waiting >= 0 and asked.in_flight >= 0 and 0 <= asked.idle < float("inf")
+
+
+numbers = st.lists(st.integers(-1, 20) | anything, min_size=7, max_size=9)
+
+
+@given(anything | st.dictionaries(st.sampled_from(["aaa", "b", ""]), st.dictionaries(st.text(max_size=3), numbers)))
+def test_whatever_is_told_of_replicas_is_sane_or_nothing(what: Any) -> None:
+    counted, _ = counted_of(what)
+    if counted is not None:
+        assert counted.revisions.keys() == counted.tallies.keys() == counted.in_flight.keys()
+        assert all(each >= 0 for tally in counted.tallies.values() for each in tally.flat())
 
 
 @given(st.text(max_size=30))

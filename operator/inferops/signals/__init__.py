@@ -1,0 +1,1 @@
+"""What is measured of replicas: counters as sources tell them, and what was counted between two moments."""

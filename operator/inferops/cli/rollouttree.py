@@ -151,8 +151,8 @@ def _metric(branch: Tree, metric: MetricStatus, enough: float) -> None:
         f"evidence: harm {figure(metric.e_value)} of {figure(enough)}, no worse {figure(metric.e_no_worse)} of "
         f"{figure(enough)}, dispersion {figure(metric.dispersion)}",
     )
-    if told:
-        add(line, told)
+    if told and metric.verdict not in VERDICTS and max(metric.e_value, metric.e_no_worse) >= enough:
+        add(line, told)  # why such evidence is not the verdict; else it repeats the figures
 
 
 def figure(number: float) -> str:

@@ -24,6 +24,7 @@ from unit.cli.scenes import (
     at,
     gated,
     loading,
+    metric,
     observing,
     parsed,
     paused,
@@ -74,6 +75,12 @@ def deadline(**delta: float) -> Any:
     return service(loading(deadline=at(**delta)))
 
 
+def analysed(e_value: float) -> Any:
+    message = "worse at first, less so lately"
+    found = metric("ttft", "Undecided", (1, 9), (1, 9), eValue=e_value, message=message)
+    return observing(analysis={"metrics": [found]})
+
+
 OOM = {"containerStatuses": [{"name": "engine", "restartCount": 3, "state": {"waiting": {"reason": "CrashLoopBackOff"}},
                               "lastState": {"terminated": {"reason": "OOMKilled", "exitCode": 137}}}]}  # fmt: skip
 
@@ -116,6 +123,7 @@ OOM = {"containerStatuses": [{"name": "engine", "restartCount": 3, "state": {"wa
          "runs"),
         ("a spec that cannot be served", service(OBSERVING, conditions=[valid("False", "no Accelerator 'x'")]),
          "the spec cannot be served, so nothing new begins: no Accelerator 'x'"),
+        ("evidence that is not the verdict", service(analysed(e_value=140.0)), "worse at first, less so lately"),
         ("a metric without requests", service(observing(analysis={"metrics": [{"name": "ttft"}]})),
          "ttft       NoData     canary no requests  stable no requests"),
     ],
@@ -133,6 +141,7 @@ def test_what_is_told(case: str, raw: Object, expected: str) -> None:
         ("an ended one is not analysed", service(rolled_back()), "analysis"),
         ("what is rolled back has gone back", service(rolled_back()), "rollback to"),
         ("one that the spec does not ask for is not to be tried again", service(OBSERVING), "try it again"),
+        ("a sentence that repeats the figures", service(analysed(e_value=14.0)), "less so lately"),
         ("before its first step none is marked", service(loading()), ">"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from math import exp
+from dataclasses import replace
+from math import exp, log
 
 from inferops.core.evidence.eprocess import Block, Shares, hedged, log_growth
 from inferops.core.evidence.memory import Memory, Recent, Stakes
 
 RISKED = 0.9  # of a bet in one window: an incident of both versions takes no more
-TRICKLE_HARM = 0.01  # of what is held back, staked a window: an effect may begin at any time
-TRICKLE_NO_WORSE = 0.03
+TRICKLE = 0.01  # of what is held back, staked a window: an effect may begin at any time
 LARGE = 0.15  # of the requests that would be good otherwise: the alternative for effects seen at once
 HALF_LIFE = 200.0  # canary requests until an older one counts half
 MOST = 1e290
@@ -17,14 +17,20 @@ MOST_NO_WORSE = 1e6  # no reserve of good days that a bad one would have to eat 
 
 
 def after(memory: Memory, block: Block, allowance: float, margin: float) -> Memory:
-    """What is remembered after a window in which both arms had requests, but for the sketches."""
-    if block.canary == 0 or block.stable == 0:
-        return memory
+    """What is remembered after a window in which both arms had requests, but for the replicas' spread."""
     recent = memory.recent
-    harm = _moved(memory.harm.staked(TRICKLE_HARM), block, worse(recent, allowance), allowance, MOST)
-    alike = (no_worse(recent, margin),)
-    none = _moved(memory.no_worse.staked(TRICKLE_NO_WORSE), block, alike, margin, MOST_NO_WORSE)
-    return Memory(harm, none, remembered(recent, block), memory.canary, memory.stable)
+    staked = memory.harm.staked(TRICKLE)
+    harm = tuple(
+        _grown(bet, block, alternative, allowance, MOST)
+        for bet, alternative in zip(staked.bets, worse(recent, allowance), strict=True)
+    )
+    alike = no_worse(recent, margin)
+    return replace(
+        memory,
+        harm=Stakes(staked.held, harm),
+        no_worse=memory.no_worse if alike is None else _grown(memory.no_worse, block, alike, margin, MOST_NO_WORSE),
+        recent=remembered(recent, block),
+    )
 
 
 def worse(recent: Recent, allowance: float) -> tuple[Shares, Shares]:
@@ -38,11 +44,12 @@ def worse(recent: Recent, allowance: float) -> tuple[Shares, Shares]:
     return Shares(learned, stable), Shares(large, stable)
 
 
-def no_worse(recent: Recent, margin: float) -> Shares:
-    """The alternative to harm of `margin`: what was learned, at most half of the margin worse."""
+def no_worse(recent: Recent, margin: float) -> Shares | None:
+    """The alternative to harm of `margin`, as it was learned. None while the canary looks about as bad as that, so that
+    nothing is worth a bet: cold caches leave no debt."""
     stable = _stable(recent)
     learned = (recent.canary_bad + 20 * stable) / (recent.canary + 20)
-    return Shares(min(learned, stable + margin / 2), stable)
+    return Shares(learned, stable) if learned < stable + 0.8 * margin else None
 
 
 def remembered(recent: Recent, block: Block) -> Recent:
@@ -60,9 +67,8 @@ def _stable(recent: Recent) -> float:
     return (recent.stable_bad + 0.3) / (recent.stable + 30)
 
 
-def _moved(stakes: Stakes, block: Block, alternatives: tuple[Shares, ...], shift: float, most: float) -> Stakes:
-    grown = tuple(
-        min(most, bet * exp(min(600.0, hedged(log_growth(block, p, shift), RISKED)))) if bet > 0 else 0.0
-        for bet, p in zip(stakes.bets, alternatives, strict=True)
-    )
-    return Stakes(stakes.held, grown)
+def _grown(bet: float, block: Block, alternative: Shares, shift: float, most: float) -> float:
+    if bet <= 0:
+        return 0.0
+    growth = hedged(log_growth(block, alternative, shift), RISKED)
+    return min(most, exp(min(log(most), log(bet) + growth)))

@@ -24,7 +24,6 @@ from inferops.api.rollout import AnalysisSpec, Metric
 from inferops.api.rolloutstatus import AnalysisStatus, Counts, MetricStatus, Verdict
 from inferops.core.evidence import bets
 from inferops.core.evidence.arms import Arms, Seen, seen
-from inferops.core.evidence.dispersion import dispersion
 from inferops.core.evidence.memory import Memory
 from inferops.core.signal import Window
 
@@ -101,19 +100,17 @@ def _judged(before: MetricStatus, memory: Memory, found: Seen, spec: AnalysisSpe
     block = found.block
     each = before.canary.total / len(found.canary)  # requests that a canary replica has served in the mean
     memory = bets.after(memory, block, _allowance(before.name, each), min(spec.margin, 0.999))
-    memory = replace(
-        memory, canary=memory.canary.and_window(found.canary), stable=memory.stable.and_window(found.stable)
-    )
+    memory = replace(memory, spread=memory.spread.and_window(found.canary, found.stable))
     canary = _sum(before.canary, block.canary_bad, block.canary)
     stable = _sum(before.stable, block.stable_bad, block.stable)
-    share = stable.bad / stable.total
-    phi = dispersion(memory.canary, memory.stable, share * canary.total / len(found.canary))
+    expected = stable.bad / stable.total * canary.total / len(found.canary)
+    phi = memory.spread.phi(expected, len(found.canary))
     after = MetricStatus(
         name=before.name,
         canary=canary,
         stable=stable,
         e_value=_rounded(_discounted(memory.harm.wealth, phi)),
-        e_no_worse=_rounded(_discounted(memory.no_worse.wealth, min(phi, CAUTION))),
+        e_no_worse=_rounded(_discounted(memory.no_worse, min(phi, CAUTION))),
         dispersion=max(1.0, _rounded(phi)),
         memory=memory.numbers(),
     )

@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
 
-from inferops.core.evidence.dispersion import Sketches
+from inferops.core.evidence.dispersion import NOTHING_SEEN, SKETCHES, Outlier, Spread
 
-CANARY_SKETCHES = 2
-STABLE_SKETCHES = 3
-LENGTH = 11 + CANARY_SKETCHES + STABLE_SKETCHES
+LENGTH = 13 + SKETCHES
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +41,6 @@ class Stakes:
 
 
 HARM = Stakes(1.0, (0.0, 0.0)).staked(0.5)
-NO_WORSE = Stakes(1.0, (0.0,)).staked(0.5)
-NO_CANARY = Sketches(0.0, (0.0,) * CANARY_SKETCHES)
-NO_STABLE = Sketches(0.0, (0.0,) * STABLE_SKETCHES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,43 +48,36 @@ class Memory:
     """All that a metric's next look goes on from, besides its counts."""
 
     harm: Stakes = HARM
-    no_worse: Stakes = NO_WORSE
+    no_worse: float = 1.0  # wealth of the other test
     recent: Recent = Recent()
-    canary: Sketches = NO_CANARY
-    stable: Sketches = NO_STABLE
+    spread: Spread = NOTHING_SEEN
 
     def numbers(self) -> list[float]:
         """As the status holds it, to six significant digits."""
-        recent = self.recent
+        recent, spread, outlier = self.recent, self.spread, self.spread.outlier
         numbers = [
-            self.harm.held,
-            *self.harm.bets,
-            self.no_worse.held,
-            *self.no_worse.bets,
+            *(self.harm.held, *self.harm.bets, self.no_worse),
             *(recent.canary_bad, recent.canary, recent.stable_bad, recent.stable),
-            self.canary.variance,
-            *self.canary.sums,
-            self.stable.variance,
-            *self.stable.sums,
+            *(spread.variance, spread.squares, float(outlier.name), outlier.variance),
+            *(outlier.residual, *spread.sketches),
         ]
         return [float(f"{number:.6g}") for number in numbers]
 
     @staticmethod
     def of(numbers: Sequence[float]) -> Memory | None:
         """From what the status holds; None where that is no memory of ours, since somebody edited it."""
-        if len(numbers) != LENGTH or not all(map(isfinite, numbers)):
+        if len(numbers) != LENGTH or not all(map(isfinite, numbers)) or min(numbers[:12]) < 0:
             return None
-        if min(numbers[:10]) < 0 or numbers[9 + 1 + CANARY_SKETCHES] < 0:
-            return None
+        held, learned, large, no_worse, *rest = numbers
+        recent, (variance, squares, name, of_outlier, residual, *sketches) = rest[:4], rest[4:]
         return Memory(
-            harm=Stakes(numbers[0], tuple(numbers[1:3])),
-            no_worse=Stakes(numbers[3], tuple(numbers[4:5])),
-            recent=Recent(*numbers[5:9]),
-            canary=Sketches(numbers[9], tuple(numbers[10 : 10 + CANARY_SKETCHES])),
-            stable=Sketches(numbers[10 + CANARY_SKETCHES], tuple(numbers[11 + CANARY_SKETCHES :])),
+            harm=Stakes(held, (learned, large)),
+            no_worse=no_worse,
+            recent=Recent(*recent),
+            spread=Spread(variance, squares, tuple(sketches), Outlier(round(name), residual, of_outlier)),
         )
 
     def at_a_new_weight(self) -> Memory:
         """Half of what is held back goes onto harm, since a higher load may be what brings it about; what spoke for
         no harm spoke of the weight before."""
-        return replace(self, harm=self.harm.staked(0.5), no_worse=NO_WORSE)
+        return replace(self, harm=self.harm.staked(0.5), no_worse=1.0)

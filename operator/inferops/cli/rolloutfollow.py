@@ -15,7 +15,7 @@ from rich.live import Live
 
 from inferops.cli import rolloutstate as state
 from inferops.cli.access import Reader, Shown, Unreachable, opened, read, refusal
-from inferops.cli.lines import clean, duration, new_console
+from inferops.cli.lines import clean, new_console
 from inferops.cli.rolloutstate import Code, code
 from inferops.cli.rollouttree import tree
 from inferops.kube.client import KubeError
@@ -45,9 +45,9 @@ class Lines:
         self._console, self._last, self._problem = console, "", ""
 
     def show(self, shown: Shown, problem: str, now: datetime) -> None:
-        status = shown.service.status
         stale = " (of an older spec)" if state.behind(shown.service) else ""
-        line = f"{state.summary(shown.service)}{stale}{f': {status.rollout.message}' if status.rollout.message else ''}"
+        _, message = state.why(shown.service)
+        line = f"{state.summary(shown.service)}{stale}{f': {message}' if message else ''}"
         self._last = self._told(line, self._last, now)
         self._problem = self._told(problem, self._problem, now)
 
@@ -123,15 +123,10 @@ def show_once(shown: Shown, console: Console, as_json: bool, now: Clock = utc) -
 class Newest:
     """What was read last of a service, and why it may be old."""
 
-    def __init__(self, client: Reader, namespace: str, name: str, shown: Shown) -> None:
-        self._client, self._namespace, self._name = client, namespace, name
-        self._clock = asyncio.get_running_loop().time
-        self._answered, self._problem = self._clock(), ""
-        self.shown = shown
-
-    @property
-    def problem(self) -> str:
-        return f"{self._problem} for {duration(self._clock() - self._answered)}" if self._problem else ""
+    def __init__(self, client: Reader, namespace: str, name: str, shown: Shown, now: Clock) -> None:
+        self._client, self._namespace, self._name, self._now = client, namespace, name, now
+        self._seen = now()
+        self.shown, self.problem = shown, ""
 
     async def keep(self) -> None:
         """Read it again and again. Raises KubeError where that will not do any more, and Unreachable."""
@@ -139,9 +134,9 @@ class Newest:
             await asyncio.sleep(EVERY)
             try:
                 self.shown = await read(self._client, self._namespace, self._name)
-                self._answered, self._problem = self._clock(), ""
+                self._seen, self.problem = self._now(), ""
             except KubeError as error:
-                self._problem = _passing(error)
+                self.problem = _passing(error, self._seen)
 
 
 async def follow(
@@ -154,7 +149,7 @@ async def follow(
     """
     clock = asyncio.get_running_loop().time
     ends = clock() + (limit if limit is not None else math.inf)
-    newest = Newest(client, namespace, name, await read(client, namespace, name))
+    newest = Newest(client, namespace, name, await read(client, namespace, name), now)
     looking = asyncio.create_task(newest.keep())
     try:
         while True:
@@ -170,11 +165,11 @@ async def follow(
         await asyncio.gather(looking, return_exceptions=True)
 
 
-def _passing(error: KubeError) -> str:
+def _passing(error: KubeError, seen: datetime) -> str:
     """What is wrong with the API server, where it may pass. Raises the error where it will not."""
     if error.final or error.status == 401:
         raise error
-    return f"this is old: the API server does not answer ({error.message or error.reason})"
+    return f"this is of {seen:%H:%M:%S} UTC: the API server does not answer ({error.message or error.reason})"
 
 
 def document(shown: Shown) -> dict[str, Any]:

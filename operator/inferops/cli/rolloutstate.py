@@ -79,6 +79,13 @@ def step(service: InferenceService) -> str:
     return f"step {min(rollout.step + 1, rollout.steps)} of {rollout.steps} ({rollout.weight}%)"
 
 
+def why(service: InferenceService) -> tuple[str, str]:
+    """Why it rests, else why it is where it is: a word and a sentence, each of which may be empty."""
+    rollout = service.status.rollout
+    said = rollout.paused if rollout.paused is not None else rollout
+    return said.reason, said.message
+
+
 def summary(service: InferenceService) -> str:
     """Where it stands, in one line without markup: phase, step, the canary's requests, the verdicts."""
     rollout = service.status.rollout

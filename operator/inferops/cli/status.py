@@ -73,10 +73,8 @@ def _rollout(root: Tree, service: InferenceService) -> None:
     if rollout.phase == "Idle" and not rollout.history:
         return
     branch = add(root, f"rollout  {plain(rolloutstate.summary(service))}")
-    paused = rollout.paused
-    words = (paused.reason, paused.message) if paused is not None else (rollout.reason, rollout.message)
-    if told := ": ".join(plain(word) for word in words if word):
-        add(branch, f"[yellow]{told}[/]" if paused is not None else told)
+    if told := ": ".join(plain(word) for word in rolloutstate.why(service) if word):
+        add(branch, f"[yellow]{told}[/]" if rollout.paused is not None else told)
     add(branch, f"[dim]more: {plain(command(service, 'status'))}[/]")
 
 

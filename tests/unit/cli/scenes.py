@@ -43,6 +43,11 @@ def revision(hash_: str, role: str, **more: Any) -> dict[str, Any]:
     }
 
 
+def share(weight: int, observed: int) -> dict[str, int]:
+    desired = {"weight": weight, "desiredWeight": weight}
+    return {**desired, "observedWeight": observed} if 0 < weight < 100 else desired
+
+
 def valid(status: str = "True", message: str = "") -> dict[str, Any]:
     reason = "Valid" if status == "True" else "AcceleratorNotFound"
     return {"type": "Valid", "status": status, "reason": reason, "message": message, "lastTransitionTime": at()}
@@ -50,6 +55,7 @@ def valid(status: str = "True", message: str = "") -> dict[str, Any]:
 
 def service(rollout: Mapping[str, Any] | None = None, *, generation: int = 2, **status: Any) -> Object:
     """An InferenceService as JSON; `status` is added to what two revisions, one of them new, would have."""
+    weight = 0 if (rollout or {}).get("phase") in ("Loading", "RolledBack") else 25
     told = {
         "observedGeneration": 2,
         "conditions": [valid()],
@@ -57,8 +63,8 @@ def service(rollout: Mapping[str, Any] | None = None, *, generation: int = 2, **
         "latestRevision": NEW,
         "readyReplicas": 4,
         "revisions": [
-            revision(OLD, "Stable", replicas=4, readyReplicas=4, weight=75, desiredWeight=75, observedWeight=76),
-            revision(NEW, "Canary", replicas=1, readyReplicas=1, weight=25, desiredWeight=25, observedWeight=24),
+            revision(OLD, "Stable", replicas=4, readyReplicas=4, **share(100 - weight, 76)),
+            revision(NEW, "Canary", replicas=1, readyReplicas=1 if weight else 0, **share(weight, 24)),
         ],
         "rollout": {**(rollout or {})},
         **status,

@@ -119,9 +119,9 @@ def test_an_api_server_that_goes_away_is_waited_for_and_told_of() -> None:
     seen = Seen()
     client = script((3, fails(AWAY)), (9, fails(None)), (10, becomes(service(retaining(), **PROMOTED))))
     assert followed(client, seen) == (Code.ENDED, 9.0)
-    problems = [problem for _, _, problem in seen.shown if problem]
-    assert problems[0] == "this is old: the API server does not answer (refused) for 1s"
-    assert problems[-1].endswith("for 6s") or problems[-1].endswith("for 7s")
+    problems = [(at, problem) for at, _, problem in seen.shown if problem]
+    assert {problem for _, problem in problems} == {"this is of 12:00:01 UTC: the API server does not answer (refused)"}
+    assert (problems[0][0], problems[-1][0]) == (2.0, 7.5)
     assert seen.shown[-1][2] == ""
 
 
@@ -163,15 +163,19 @@ def test_a_pipe_gets_a_line_whenever_something_changed() -> None:
         (4, becomes(service(OBSERVING, generation=3))),
         (6, fails(AWAY)),
         (7, fails(None)),
+        (8, becomes(service(paused(analysis={})))),
         (9, becomes(service(retaining(), **PROMOTED))),
     )
     told = printed(Lines, client).splitlines()
-    assert told[0] == f"12:00:00  Loading, 3 steps, revision {NEW} gets 25% of requests: 0 of 1 [x] [2J replicas ready"
+    assert told[0] == f"12:00:00  Loading, 3 steps, revision {NEW} gets 0% of requests: 0 of 1 [x] [2J replicas ready"
     assert (
         told[1].startswith("12:00:03  Observing, step 2 of 3 (25%)") and "tpot NotJudged (of an older spec)" in told[1]
     )
-    assert told[2].startswith("12:00:05  this is old: the API server does not answer (refused)")
-    assert told[-1] == "12:00:08  Retaining"
+    assert told[2] == ("12:00:05  this is of 12:00:04 UTC: the API server does not answer (refused)")
+    assert told[3].endswith(
+        f"paused, step 2 of 3 (25%), revision {NEW} gets 25% of requests: no requests of the canary for 30m"
+    )
+    assert told[4:] == ["12:00:08  Retaining"]
 
 
 def test_json_is_a_document_a_line_whenever_something_changed() -> None:

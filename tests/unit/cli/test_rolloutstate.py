@@ -63,7 +63,7 @@ def test_the_exit_code(case: str, raw: Object, expected: Code) -> None:
     ("rollout", "told"),
     [
         ({}, "Idle"),
-        (loading(), f"Loading, 3 steps, revision {NEW} gets 25% of requests"),
+        (loading(), f"Loading, 3 steps, revision {NEW} gets 0% of requests"),
         (OBSERVING, f"Observing, step 2 of 3 (25%), revision {NEW} gets 25% of requests, errorRate NoWorse, "
                     "ttft Undecided, tpot NotJudged"),
         (paused(analysis={}), f"Observing, paused, step 2 of 3 (25%), revision {NEW} gets 25% of requests"),

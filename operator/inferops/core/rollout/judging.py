@@ -1,0 +1,54 @@
+"""Looks at what was counted: who is judged by it, how often, and what harm leads to."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from inferops.api.conditions import Reason
+from inferops.api.formats import seconds
+from inferops.core.evidence import Arms, judge, without_data
+from inferops.core.rollout import clocks, ending, sentences
+from inferops.core.rollout.turn import STEPPING, Turn
+
+LOOK = 5.0  # seconds between looks, at the least
+SOON = 2.5  # seconds until something is looked for while requests flow, so that bursts are seen in time
+NOTHING = "nobody has counted requests yet"
+
+
+def look(turn: Turn) -> None:
+    """Judge what was counted since the last look. Harm takes the canary's requests back, also while it is paused."""
+    state, window = turn.state, turn.view.window
+    if state.phase not in (*STEPPING, "Promoting") or not state.weight or not turn.splits:
+        return
+    turn.wake(SOON)
+    before = state.analysis
+    if window is None:
+        if state.phase != "Warming" and not state.skipped:
+            turn.set(analysis=without_data(before, turn.view.uncounted or NOTHING))
+        return
+    seen = clocks.parse(before.until)
+    if seen is not None and (window.until - seen).total_seconds() < LOOK:
+        return
+    if seen is not None and not any(one.requests for one in window.replicas if one.revision == state.canary):
+        return  # nothing has happened, so nothing is written
+    if state.phase == "Warming" or state.skipped:  # caches are cold, or nobody asks: these requests are not judged
+        turn.set(analysis=before.model_copy(update={"until": _exactly(window.until)}))
+        return
+    analysis = judge(before, window, _arms(turn, window.since), turn.view.spec.analysis, turn.view.slo)
+    turn.set(analysis=analysis)
+    if analysis.verdict == "Harm":
+        ending.roll_back(turn, Reason.HARM_SHOWN, sentences.evidence(analysis), urgent=True)
+
+
+def _arms(turn: Turn, since: datetime) -> Arms:
+    """Canary and stable, and the pods of both whose caches were warm before the window began."""
+    least = timedelta(seconds=seconds(turn.view.spec.analysis.warm_up))
+    both = (turn.state.canary, turn.stable)
+    pods = [pod for hash_ in both if hash_ in turn.view.revisions for pod in turn.view.revisions[hash_].pods]
+    warm = frozenset(pod.name for pod in pods if pod.ready_since is not None and pod.ready_since + least <= since)
+    return Arms(canary=both[0], stable=both[1], warm=warm)
+
+
+def _exactly(moment: datetime) -> str:
+    """A window ends where the next begins, so no part of a second is lost."""
+    return moment.isoformat().replace("+00:00", "Z")

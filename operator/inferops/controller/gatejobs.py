@@ -1,7 +1,7 @@
 """The Jobs of gates: made while they are wanted, stopped when they are not, and read when they have ended.
 
 Nothing is remembered of them that a new process would miss: a Job tells by its annotations which gate it is of. One
-that ended stays until its time to live is over, so that its log can be read.
+that judged stays until its time to live is over, so that its log can be read.
 """
 
 from __future__ import annotations
@@ -48,8 +48,9 @@ class GateJobs:
         names = {job_name(key.name, each): each for each in wanted}
         self._forget_others(key, {each.name for each in wanted}, {child.uid for child, _ in jobs.values()})
         for name, (child, job) in jobs.items():
-            # Stopped before another is made: two would ask for the resources of both.
-            if job.outcome == "Running" and name not in names and not child.deleting:
+            # Before another is made: two would ask for the resources of both. What judged nothing makes room, too: its
+            # gate may be asked again.
+            if job.outcome in ("Running", "Unjudged") and name not in names and not child.deleting:
                 await self._kube.delete(JOB, key.namespace, name, child.uid)
         for name, each in names.items():
             if name in jobs:

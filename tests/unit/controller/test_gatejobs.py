@@ -154,6 +154,19 @@ def test_what_judged_nothing_is_no_verdict_and_asked_anew_it_makes_room() -> Non
     virtualtime.run(main())
 
 
+def test_what_judged_nothing_makes_room_as_soon_as_nobody_wants_it() -> None:
+    async def main() -> None:
+        gated, gate = Gated(), job()
+        await gated.ask(gate)
+        finish(gated, gate, LOST)
+        await gated.ask()
+        assert gated.jobs() == []
+        await gated.ask(gate)
+        assert gated.said(gate) == ("Waiting", f"Job {job_name('llama', gate)} has not ended")
+
+    virtualtime.run(main())
+
+
 @pytest.mark.parametrize("status", [None, COMPLETE, FAILED])
 def test_one_that_runs_or_has_judged_is_not_made_anew(status: dict[str, Any] | None) -> None:
     async def main() -> None:

@@ -37,6 +37,7 @@ class Shown:
 
     service: InferenceService
     pods: list[PodView]
+    unseen: str = ""  # why there may be pods that are not among them
 
 
 class Reader(Protocol):
@@ -89,7 +90,20 @@ async def opened(kubeconfig: str | None) -> AsyncIterator[UserClient]:
 
 
 async def read(client: Reader, namespace: str, name: str) -> Shown:
-    """The service and its pods. Raises KubeError, and Unreachable where there is none, or none that can be read."""
+    """The service and its pods, or why those cannot be seen. Raises what `read_service` does, and KubeError."""
+    service = await read_service(client, namespace, name)
+    labels = f"inferops.dev/service={name}"
+    try:
+        pods = [pod async for page, _ in client.pages(POD, labels, namespace=namespace) for pod in page]
+    except KubeError as error:
+        if error.status != 403:
+            raise
+        return Shown(service, [], f"its pods are not shown: {error.message}")
+    return Shown(service, sorted((pod_view(pod) for pod in pods), key=lambda pod: pod.name))
+
+
+async def read_service(client: Reader, namespace: str, name: str) -> InferenceService:
+    """The service. Raises KubeError, and Unreachable where there is none, or none that can be read."""
     for what, given in (("NAME", name), ("--namespace", namespace)):
         if len(given) > LONGEST or DNS_LABEL.fullmatch(given) is None:
             raise Unreachable(f"{what} {given!r}: must be lower-case letters, digits and '-', for example team-a")
@@ -98,9 +112,7 @@ async def read(client: Reader, namespace: str, name: str) -> Shown:
         raise Unreachable(
             f"there is no InferenceService {name} in namespace {namespace}; see `kubectl get inferenceservices -A`"
         )
-    labels = f"inferops.dev/service={name}"
-    pods = [pod async for page, _ in client.pages(POD, labels, namespace=namespace) for pod in page]
-    return Shown(parsed(raw), sorted((pod_view(pod) for pod in pods), key=lambda pod: pod.name))
+    return parsed(raw)
 
 
 def parsed(raw: Mapping[str, Any]) -> InferenceService:

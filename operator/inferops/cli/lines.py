@@ -94,6 +94,8 @@ def add_revisions(parent: Tree, shown: Shown) -> None:
     """Each revision with its pods."""
     for revision in shown.service.status.revisions:
         _revision(parent, revision, (pod for pod in shown.pods if pod.revision == revision.hash))
+    if shown.unseen:
+        add(parent, f"[yellow]{plain(shown.unseen)}[/]")
 
 
 def _revision(parent: Tree, revision: RevisionStatus, pods: Iterable[PodView]) -> None:

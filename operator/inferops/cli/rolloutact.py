@@ -18,7 +18,7 @@ from typing import Literal, get_args
 
 from inferops.api.resources import InferenceService
 from inferops.cli import rolloutstate as state
-from inferops.cli.access import Reader, Unreachable, Writer, opened, read, refusal
+from inferops.cli.access import Reader, Unreachable, Writer, opened, read_service, refusal
 from inferops.cli.lines import clean
 from inferops.cli.rolloutstate import Code
 from inferops.controller.parents import ACTION
@@ -183,7 +183,7 @@ async def _act(
 async def ask(client: Writer, action: Action, name: str, namespace: str, revision: str, limit: float | None) -> Code:
     """Write the annotation, saying what will happen. Raises Refused before anything is written, Unreachable and
     KubeError."""
-    service = (await read(client, namespace, name)).service
+    service = await read_service(client, namespace, name)
     found = intent(action, service, revision)
     if state.behind(service):
         print("the operator has not judged the newest spec yet; it carries this out once it is back", file=sys.stderr)
@@ -202,7 +202,7 @@ async def _handled(client: Reader, found: Intent, wanted: str, before: Inference
     ends = clock() + limit
     while clock() < ends:
         try:
-            service = (await read(client, meta.namespace, meta.name)).service
+            service = await read_service(client, meta.namespace, meta.name)
         except KubeError as error:
             if error.final:
                 raise

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from inferops.api.resources import InferenceService
 from inferops.api.rolloutstatus import Ended
-from inferops.cli.access import Unreachable, opened, read, refusal
+from inferops.cli.access import Unreachable, opened, read_service, refusal
 from inferops.cli.lines import clean, duration, line, moment, new_console, plain, since
 from inferops.cli.rolloutfollow import utc
 from inferops.cli.rolloutstate import Code
@@ -39,7 +39,7 @@ def history(name: str, namespace: str, kubeconfig: str | None, *, as_json: bool)
 async def _read(name: str, namespace: str, kubeconfig: str | None) -> InferenceService:
     async with opened(kubeconfig) as client:
         client.may_write = lambda: False
-        return (await read(client, namespace, name)).service
+        return await read_service(client, namespace, name)
 
 
 def show(service: InferenceService, console: Console, now: datetime, *, as_json: bool) -> None:

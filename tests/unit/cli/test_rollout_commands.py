@@ -56,7 +56,7 @@ class Server(ThreadingHTTPServer):
     def __init__(self) -> None:
         self.service: Object | None = service(OBSERVING)
         self.pods = [pod("llama-a91-1", NEW), pod("llama-5f0-1", OLD)]
-        self.refuses: dict[str, tuple[int, Any]] = {}  # by verb
+        self.refuses: dict[str, tuple[int, Any]] = {}  # by verb or path
         self.operator = True
         self.requests: list[Request] = []
         super().__init__(("127.0.0.1", 0), Handler)
@@ -67,8 +67,8 @@ class Server(ThreadingHTTPServer):
 
     def answer(self, request: Request) -> tuple[int, Any]:
         self.requests.append(request)
-        if request.verb in self.refuses:
-            return self.refuses[request.verb]
+        if found := self.refuses.get(request.verb) or self.refuses.get(request.path):
+            return found
         if request.path == PODS:
             assert request.query["labelSelector"] == ["inferops.dev/service=llama"]
             return 200, {"metadata": {"resourceVersion": "7"}, "items": self.pods}
@@ -248,6 +248,20 @@ def test_an_api_server_that_refuses(
     result = typed("rollout", *args)
     assert result.exit_code == 2 and why in said(result)
     assert said(result).startswith("InferenceService chat/llama: ")
+
+
+@pytest.mark.parametrize("command", [("rollout", "status"), ("status",)])
+def test_who_may_not_see_the_pods_sees_the_rest(server: Server, typed: Any, command: tuple[str, ...]) -> None:
+    server.refuses = {PODS: FORBIDDEN}
+    told = said(typed(*command, "llama"))
+    assert f"{OLD}  Stable" in told and "llama-5f0-1" not in told
+    assert 'its pods are not shown: User "me" cannot do that  [2J' in told
+
+
+def test_acting_takes_no_right_to_see_the_pods(server: Server, typed: Any) -> None:
+    assert typed("rollout", "abort", "llama", "--wait").exit_code == 0
+    assert typed("rollout", "history", "llama").exit_code == 0
+    assert PODS not in {request.path for request in server.requests}
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from inferops.kube.owned import Object
 from inferops.render.gatejob import CONTAINER, Compared, job_name, render_gate_job
 
 AGAIN = 10.0  # seconds until a Job that the API server refused is tried again
-JOB_NAME = "batch.kubernetes.io/job-name"  # label of a Job's pods
+OF_JOB = "batch.kubernetes.io/controller-uid"  # label of a Job's pods: its uid
 
 
 class GateJobs:
@@ -100,19 +100,19 @@ class GateJobs:
             return
         said = self._said.setdefault(key, {})
         if child.uid not in said:
-            said[child.uid] = await self._last_words(key, name)
+            said[child.uid] = await self._last_words(key, child.uid)
             self._add(key, 0.0)
 
-    async def _last_words(self, key: Key, name: str) -> str:
-        """What the Job's container said at its end. Without an answer a verdict goes without it."""
+    async def _last_words(self, key: Key, uid: str) -> str:
+        """What the container of a Job's last pod said at its end. Without an answer a verdict goes without it."""
+        pods: list[Object] = []
         try:
-            async for pods, _ in self._kube.pages(POD, f"{JOB_NAME}={name}", namespace=key.namespace):
-                for pod in sorted(pods, key=lambda pod: str(pod["metadata"].get("creationTimestamp")), reverse=True):
-                    if said := _terminated(pod):
-                        return plain(said)
+            async for page, _ in self._kube.pages(POD, f"{OF_JOB}={uid}", namespace=key.namespace):
+                pods += page
         except KubeError:
-            pass
-        return ""
+            return ""
+        last = max(pods, key=lambda pod: str(pod["metadata"].get("creationTimestamp") or ""), default={})
+        return plain(_terminated(last))
 
     def _forget_others(self, key: Key, gates: set[str], uids: set[str]) -> None:
         """Remember nothing of other gates and Jobs than these."""

@@ -66,12 +66,16 @@ def finish(gated: Gated, gate: GateWanted, status: dict[str, Any], said: str | N
     assert live is not None
     gated.fake.put(JOB, {**live, "status": status}, "job-controller")
     if said is not None:
+        evicted = [{"name": CONTAINER, "state": {"terminated": {"exitCode": 137, "message": "killed halfway"}}}]
         ended = [
             {"name": "istio-proxy", "state": {"terminated": {"exitCode": 0, "message": "the sidecar's"}}},
             {"name": CONTAINER, "state": {"terminated": {"exitCode": 3, "message": said}}},
         ]
-        labels = {"batch.kubernetes.io/job-name": name}
-        gated.fake.put(POD, raw(POD, f"{name}-x", metadata={"labels": labels}, status={"containerStatuses": ended}))
+        labels = {"batch.kubernetes.io/controller-uid": live["metadata"]["uid"]}
+        for number, statuses in enumerate((evicted, ended)):
+            gated.fake.now = f"2025-11-03T12:00:0{number}Z".format
+            left = raw(POD, f"{name}-{number}", metadata={"labels": labels}, status={"containerStatuses": statuses})
+            gated.fake.put(POD, left, "kubelet")
     gated.deliver()
 
 

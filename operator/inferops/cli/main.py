@@ -69,10 +69,13 @@ def run(
             help="Who is told of rollouts, json=URL or slack=URL. Rather by the variable: whoever knows one may post.",
         ),
     ] = None,
+    prometheus: Annotated[
+        str, typer.Option(envvar="INFEROPS_PROMETHEUS", help="URL of a Prometheus that scrapes the engines.")
+    ] = "",
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
 ) -> None:
     """Run the operator, until SIGTERM."""
-    from inferops.cli.run import gateway_in, hosts_in
+    from inferops.cli.run import gateway_in, hosts_in, prometheus_in
     from inferops.cli.run import run as run_operator
     from inferops.controller.notify import receivers_in
     from inferops.controller.operator import Options
@@ -80,7 +83,9 @@ def run(
     default = _option("--gateway", gateway_in, gateway)
     hosts = _option("--webhook-hosts", hosts_in, webhook_hosts or ())
     receivers = _option("--notify", receivers_in, notify or ())
-    options = Options(lease_namespace, kubeconfig, workers, address, port, _asked(hub), default, hosts, receivers)
+    server = _option("--prometheus", prometheus_in, prometheus)
+    told = hosts, receivers, server
+    options = Options(lease_namespace, kubeconfig, workers, address, port, _asked(hub), default, *told)
     raise typer.Exit(run_operator(options, log_level))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable
+from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
@@ -38,6 +39,20 @@ def hosts_in(texts: Iterable[str]) -> tuple[str, ...]:
         return ()
     Hosts(found)
     return found or DEFAULT
+
+
+def prometheus_in(text: str) -> str | None:
+    """The URL of a Prometheus; None of an empty text. Raises ValueError on anything else, and does not tell passwords
+    that stand in it."""
+    try:
+        url = urlsplit(text)
+        sound = url.scheme in ("http", "https") and bool(url.hostname) and not (url.query or url.fragment)
+        sound = sound and (url.port is None or url.port > 0)
+    except ValueError:
+        sound = False
+    if text and not sound:
+        raise ValueError("it is no URL of a Prometheus, for example http://prometheus.monitoring.svc:9090")
+    return text or None
 
 
 def run(options: Options, log_level: str) -> int:

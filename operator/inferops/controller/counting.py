@@ -7,21 +7,27 @@ tells nothing holds: there is no window then, and a sentence why. After a restar
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal, Protocol
 
-from inferops.api.rollout import Metric
 from inferops.controller.demandline import Counted
 from inferops.controller.store import Key
+from inferops.controller.told import Limits, Told
 from inferops.core.observation import PodView
-from inferops.core.signal import Count, ReplicaCounts, Source, Window
+from inferops.core.signal import Source, Window
 from inferops.runtimes.base import Metrics
-from inferops.signals.cumulative import METRICS, Sample, Sums, Tally
+from inferops.signals.cumulative import METRICS, Sums
+from inferops.signals.pods import Pods
+from inferops.signals.reading import Reading, Target
+
+log = logging.getLogger(__name__)
 
 POLL = 5.0  # seconds between two looks at sources that do not tell by themselves
-STALE = timedelta(seconds=3 * POLL)  # after which a source that does not answer has told nothing
+REST = 1.0  # and at least between the end of one and the next
 UNASKED = timedelta(minutes=15)  # after which nobody is taken to ask for a service any more
 SERVICES = 2000  # in rollouts at a time
 ORDER: tuple[Source, ...] = ("gateway", "prometheus", "pods")
@@ -38,6 +44,10 @@ class Ask:
     ttft: float | None = None  # what the SLO allows, in seconds
     tpot: float | None = None
 
+    @property
+    def limits(self) -> Limits:
+        return {"errorRate": 0.0, "ttft": self.ttft, "tpot": self.tpot}
+
 
 class Gateways(Protocol):
     """What the built-in gateways tell, as `demand.Demands` puts it together."""
@@ -47,23 +57,12 @@ class Gateways(Protocol):
     def counts(self, key: Key) -> Mapping[str, Counted]: ...
 
 
-@dataclass(slots=True)
-class Told:
-    """What one source told of one service."""
+class Asked(Protocol):
+    """A source that tells when it is asked. A text says why it does not."""
 
-    sums: Sums
-    revisions: dict[str, str] = field(default_factory=dict[str, str])  # hashes by pod
-    metrics: frozenset[Metric] = frozenset()  # that it can tell of
-    in_flight: Mapping[str, int] = field(default_factory=dict[str, int])
-    heard: datetime | None = None  # when it answered last
-    why: str = ""  # it does not
+    async def read(self, targets: Mapping[Key, Target]) -> Mapping[Key, Reading | str]: ...
 
-    def name(self, revisions: Mapping[str, str]) -> None:
-        """Remember whose replicas those are that are counted."""
-        counted = self.sums.total()
-        for pod, revision in revisions.items():
-            if pod in counted:
-                self.revisions.setdefault(pod, revision)
+    async def close(self) -> None: ...
 
 
 @dataclass(slots=True)
@@ -79,9 +78,11 @@ class Service:
 class Counting:
     """Counts by service."""
 
-    def __init__(self, now: Callable[[], datetime], gateways: Gateways | None = None) -> None:
-        """`now`: the wall clock; while it goes backwards it is taken to stand still."""
-        self._clock, self._gateways = now, gateways
+    def __init__(
+        self, now: Callable[[], datetime], gateways: Gateways | None = None, prometheus: str | None = None
+    ) -> None:
+        """`now`: the wall clock; while it goes backwards it is taken to stand still. `prometheus`: its URL."""
+        self._clock, self._gateways, self._prometheus = now, gateways, prometheus
         self._latest = now()
         self._services: dict[Key, Service] = {}
         if gateways is not None:
@@ -97,6 +98,8 @@ class Counting:
         if len(self._services) >= SERVICES and not self._expire(now):
             return
         told = {source: Told(Sums(complete=source == "gateway")) for source in ORDER}
+        if self._prometheus is None:
+            told["prometheus"].why = "the operator knows no Prometheus (--prometheus)"
         self._services[key] = Service(ask, now, told)
         if self._gateways is not None:  # they told before anybody asked
             for start, counted in self._gateways.counts(key).items():
@@ -120,17 +123,59 @@ class Counting:
         self._hear_gateways(key, service, now)
         source = self._source(service, now)
         told = service.told[source]
-        whole = now if source == "gateway" else None  # what a gateway does not mention had no requests
-        pair = told.sums.between(since, now, whole) if self._fresh(told, now) else None
-        if pair is None:
-            return None, self._why(service, now)
-        return _window(source, service.ask, told, *pair), _unknown(source, told, service.ask)
+        window = told.window(source, since, now, service.ask.pods) if told.fresh(now) else None
+        if window is None:
+            return None, self._why(service)
+        return window, told.unknown(source, service.ask.limits)
 
     async def run(self) -> None:
-        """Forget those who are not asked for any more, until cancelled."""
+        """Ask those who do not tell by themselves, until cancelled."""
+        async with AsyncExitStack() as stack:
+            pods = Pods()
+            stack.push_async_callback(pods.close)
+            loops = [self._follow("pods", pods)]
+            if self._prometheus is not None:
+                from inferops.signals.prometheus import Prometheus  # what it needs costs memory
+
+                prometheus = Prometheus(self._prometheus)
+                stack.push_async_callback(prometheus.close)
+                loops.append(self._follow("prometheus", prometheus))
+            async with asyncio.TaskGroup() as group:
+                for each in loops:
+                    group.create_task(each)
+
+    async def _follow(self, source: Source, asked: Asked) -> None:
+        """Ask a source again and again."""
         while True:
-            await asyncio.sleep(POLL)
+            began = asyncio.get_running_loop().time()
             self._expire(self._now())
+            targets = self._targets(source)
+            if targets:
+                try:
+                    answers = await asked.read(targets)
+                except Exception:  # one answer that nobody thought of must not end all counting
+                    log.exception("%s cannot be read", source)
+                    answers = dict.fromkeys(targets, f"what {source} tells cannot be read")
+                for key, answer in answers.items():
+                    if (service := self._services.get(key)) is not None:
+                        service.told[source].take(self._now(), source, answer, service.ask.pods)
+            await asyncio.sleep(max(REST, began + POLL - asyncio.get_running_loop().time()))
+
+    def _targets(self, source: Source) -> dict[Key, Target]:
+        """The services of which a source is to tell now: those that name it, and those for which nobody tells who
+        comes before it."""
+        now = self._now()
+        targets: dict[Key, Target] = {}
+        for key, service in self._services.items():
+            settled = service.settled
+            other = settled not in (None, source) and service.told[settled].fresh(now)
+            if service.ask.source == source or (service.ask.source == "auto" and not other):
+                target = _target(key, service.ask)
+                if isinstance(target, Target):
+                    targets[key] = target
+                else:
+                    service.told[source].why = target
+        return targets
 
     def _heard(self, key: Key, start: str, counted: Counted) -> None:
         """A gateway tells."""
@@ -149,8 +194,7 @@ class Counting:
         told.why = "" if now_there else "no gateway tells of replicas of two revisions"
         if now_there:
             told.heard = now
-            slo = {"errorRate": 0.0, "ttft": service.ask.ttft, "tpot": service.ask.tpot}
-            told.metrics = frozenset(metric for metric in METRICS if slo[metric] is not None)
+            told.metrics = frozenset(metric for metric in METRICS if service.ask.limits[metric] is not None)
         told.in_flight = {
             pod: sum(each.in_flight.get(pod, 0) for each in now_there.values())
             for pod in {pod for each in now_there.values() for pod in each.in_flight}
@@ -161,21 +205,20 @@ class Counting:
         long as it tells; another one's counts of the same requests may come later."""
         if service.ask.source != "auto":
             return service.ask.source
-        if service.settled is not None and self._fresh(service.told[service.settled], now):
+        if service.settled is not None and service.told[service.settled].fresh(now):
             return service.settled
-        best = max(ORDER, key=lambda source: self._rank(service.told[source], now))
-        service.settled = best if self._rank(service.told[best], now)[1] > 1 else service.settled
+
+        def knows(source: Source) -> tuple[bool, bool, bool]:
+            told = service.told[source]
+            counted = told.counted()
+            return told.fresh(now), counted > 1, counted > 0
+
+        best = max(ORDER, key=knows)
+        if all(knows(best)):
+            service.settled = best
         return best
 
-    def _rank(self, told: Told, now: datetime) -> tuple[bool, int]:
-        """How much a source knows: whether it tells at all, and of how many revisions it has counted requests."""
-        counted = {told.revisions.get(pod) for pod, total in told.sums.total().items() if total} - {None}
-        return self._fresh(told, now), min(len(counted), 2)
-
-    def _fresh(self, told: Told, now: datetime) -> bool:
-        return told.heard is not None and not told.why and now - told.heard <= STALE
-
-    def _why(self, service: Service, now: datetime) -> str:
+    def _why(self, service: Service) -> str:
         """Why nobody tells."""
         sources = ORDER if service.ask.source == "auto" else (service.ask.source,)
         said = [service.told[source].why for source in sources]
@@ -192,27 +235,12 @@ class Counting:
         return self._latest
 
 
-def _window(source: Source, ask: Ask, told: Told, since: Sample, until: Sample) -> Window:
-    """What was counted between two samples, of replicas that are there or have counted something."""
-    replicas = tuple(
-        ReplicaCounts(pod, told.revisions[pod], _counts(gained, told.metrics), gained.requests)
-        for pod, gained in sorted(until.since(since).items())
-        if pod in told.revisions and (gained or pod in ask.pods)
-    )
-    return Window(since.at, until.at, source, replicas, dict(told.in_flight))
-
-
-def _counts(gained: Tally, metrics: frozenset[Metric]) -> dict[Metric, Count]:
-    return {
-        metric: Count(bad, good + bad)
-        for metric, good, bad in zip(METRICS, gained.good, gained.bad, strict=True)
-        if metric in metrics
-    }
-
-
-def _unknown(source: Source, told: Told, ask: Ask) -> str:
-    """Which metrics a source cannot tell of, though there is an SLO for them."""
-    slo = {"errorRate": 0.0, "ttft": ask.ttft, "tpot": ask.tpot}
-    missing = [metric for metric in METRICS if slo[metric] is not None and metric not in told.metrics]
-    names = {"gateway": "the gateways do", "prometheus": "Prometheus does", "pods": "the pods' metrics do"}
-    return f"{names[source]} not tell of {', '.join(missing)}" if missing else ""
+def _target(key: Key, ask: Ask) -> Target | str:
+    """Where a service's engines tell their metrics, or why they do not."""
+    if ask.engine is None or ask.engine.endpoint.port not in ask.ports:
+        return "its engine has no metrics that are known"
+    there = {pod: view for pod, view in ask.pods.items() if view.address and view.started and not view.worker}
+    if len({view.revision for view in there.values()}) < 2:
+        return "no pods of two revisions have started"
+    addresses = {pod: view.address for pod, view in there.items()}
+    return Target(key.namespace, addresses, ask.engine, ask.ports[ask.engine.endpoint.port], ask.ttft, ask.tpot)

@@ -67,6 +67,7 @@ class Options:
     gateway: GatewayRef | None = None  # of the Gateway API, for services that name none
     webhook_hosts: tuple[str, ...] = DEFAULT  # patterns of those that gates' webhooks may be at
     notify: tuple[Receiver, ...] = ()  # who is told of rollouts
+    prometheus: str | None = None  # its URL, where requests of canaries may be counted; None: there is none
 
 
 class Operator:
@@ -79,7 +80,7 @@ class Operator:
         self.queue: Queue[Key] = Queue(asyncio.get_running_loop().time, urgent=self._urgent)
         self.gateways = Gateways()
         self.demands = self._demands()
-        self.counting = Counting(_now, self.demands)
+        self.counting = Counting(_now, self.demands, options.prometheus)
         self.primed = False
         self.stop = asyncio.Event()
         self.failure: BaseException | None = None

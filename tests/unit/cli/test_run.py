@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from inferops.cli.main import app
-from inferops.cli.run import gateway_in, hosts_in
+from inferops.cli.run import gateway_in, hosts_in, prometheus_in
 from inferops.controller.notify import Receiver
 from inferops.controller.operator import Options
 from inferops.controller.webhookhosts import DEFAULT
@@ -37,6 +37,27 @@ def test_anything_else_is_refused_with_an_example(text: str) -> None:
 )
 def test_hosts_of_webhooks(given: list[str], hosts: tuple[str, ...]) -> None:
     assert hosts_in(given) == hosts
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["prometheus:9090", "ftp://p", "http://", "http://p:x", "http://user:secret@p?a=b", "http://[::1", "http://p:0"],
+)
+def test_a_prometheus_is_a_url(text: str) -> None:
+    result = CliRunner().invoke(app, ["run", "--prometheus", text])
+    assert result.exit_code == 2
+    assert "--prometheus" in result.output
+    assert "secret" not in result.output
+    with pytest.raises(ValueError, match="it is no URL of a Prometheus"):
+        prometheus_in(text)
+
+
+def test_a_prometheus_comes_by_its_option_or_by_the_environment(options: list[Options]) -> None:
+    url = "https://user:secret@prometheus.example.com/tenant"
+    assert CliRunner().invoke(app, ["run"], env={"INFEROPS_PROMETHEUS": url}).exit_code == 0
+    assert CliRunner().invoke(app, ["run", "--prometheus", url]).exit_code == 0
+    assert CliRunner().invoke(app, ["run"]).exit_code == 0
+    assert [each.prometheus for each in options] == [url, url, None]
 
 
 @pytest.fixture

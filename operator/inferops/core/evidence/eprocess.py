@@ -30,6 +30,8 @@ from dataclasses import dataclass
 from math import exp, inf, log, log1p
 
 TINY = 1e-12  # nearest to 0 and 1 that a share comes
+STEPS = 80
+CLOSE = 1e-13  # relative change of a share that is none any more
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +59,29 @@ def border(p: Shares, canary: int, stable: int, shift: float) -> Shares:
         return Shares(pooled, pooled)
     at_p, beside = p.stable, p.canary - shift  # the best share of stable lies between these two
     low, high = max(TINY, min(at_p, beside)), min(1 - shift - TINY, max(at_p, beside))
-    for _ in range(60):
-        middle = (low + high) / 2
-        moved = middle + shift
-        slope = canary * (p.canary - moved) / (moved * (1 - moved)) + stable * (p.stable - middle) / (
-            middle * (1 - middle)
-        )
-        low, high = (middle, high) if slope > 0 else (low, middle)
-    middle = (low + high) / 2
-    return Shares(middle + shift, middle)
+    share = (low + high) / 2
+    for _ in range(STEPS):  # Newton's, kept within the bracket
+        moved = share + shift
+        slope = canary * _slope(p.canary, moved) + stable * _slope(p.stable, share)
+        low, high = (share, high) if slope > 0 else (low, share)
+        bend = canary * _bend(p.canary, moved) + stable * _bend(p.stable, share)
+        better = share + slope / bend
+        if not low < better < high:
+            better = (low + high) / 2
+        if abs(better - share) <= CLOSE * share:
+            break
+        share = better
+    return Shares(share + shift, share)
+
+
+def _slope(p: float, q: float) -> float:
+    """How fast KL(p | q) falls as q grows."""
+    return p / q - (1 - p) / (1 - q)
+
+
+def _bend(p: float, q: float) -> float:
+    """How fast that falls in turn."""
+    return p / (q * q) + (1 - p) / ((1 - q) * (1 - q))
 
 
 def log_growth(block: Block, p: Shares, shift: float) -> float:

@@ -149,17 +149,23 @@ class Counting:
         while True:
             began = asyncio.get_running_loop().time()
             self._expire(self._now())
-            targets = self._targets(source)
-            if targets:
-                try:
-                    answers = await asked.read(targets)
-                except Exception:  # one answer that nobody thought of must not end all counting
-                    log.exception("%s cannot be read", source)
-                    answers = dict.fromkeys(targets, f"what {source} tells cannot be read")
-                for key, answer in answers.items():
-                    if (service := self._services.get(key)) is not None:
-                        service.told[source].take(self._now(), source, answer, service.ask.pods)
+            await self.ask(source, asked)
             await asyncio.sleep(max(REST, began + POLL - asyncio.get_running_loop().time()))
+
+    async def ask(self, source: Source, asked: Asked) -> None:
+        """Ask a source once for all services of which it is to tell."""
+        targets = self._targets(source)
+        if not targets:
+            return
+        try:
+            answers = await asked.read(targets)
+        except Exception:  # one answer that nobody thought of must not end all counting
+            log.exception("%s cannot be read", source)
+            answers = dict.fromkeys(targets, f"what {source} tells cannot be read")
+        now = self._now()
+        for key, answer in answers.items():
+            if (service := self._services.get(key)) is not None:
+                service.told[source].take(now, source, answer, service.ask.pods)
 
     def _targets(self, source: Source) -> dict[Key, Target]:
         """The services of which a source is to tell now: those that name it, and those for which nobody tells who

@@ -124,10 +124,10 @@ class Prometheus:
             raise Unanswered("there is no connection to it") from error
         except PrometheusApiClientException as error:
             raise Unanswered(" ".join(str(error).split())[:200]) from error
-        except (requests.RequestException, HTTPError, OSError) as error:
-            raise Unanswered(type(error).__name__) from error
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+        except (requests.JSONDecodeError, KeyError, TypeError, RecursionError) as error:
             raise Unanswered("its answer is none of Prometheus") from error
+        except (requests.RequestException, HTTPError, OSError, ValueError) as error:
+            raise Unanswered(f"asking it failed: {type(error).__name__}") from error
 
 
 def _wanted(targets: Iterable[Target]) -> dict[str, set[Pod]]:

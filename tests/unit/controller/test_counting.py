@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,48 +9,15 @@ import pytest
 
 from inferops.controller import counting as module
 from inferops.controller.counting import UNASKED, Ask, Counting
-from inferops.controller.demandline import Counted
 from inferops.controller.store import Key
 from inferops.core.observation import PodView
 from inferops.core.signal import Count, Window
 from inferops.signals.cumulative import Tally
+from unit.controller.counted import LLAMA, Gateways, both, counted
 
-LLAMA = Key("InferenceService", "chat", "llama")
 START = datetime(2025, 11, 3, 12, tzinfo=UTC)
 PODS = {name: PodView(name, revision, ready=True) for name, revision in (("s1", "aaa"), ("c1", "bbb"))}
 ASK = Ask(pods=PODS, ttft=0.8, tpot=0.05)
-
-
-def counted(**pods: tuple[str, Tally, int]) -> Counted:
-    return Counted(
-        {pod: revision for pod, (revision, _, _) in pods.items()},
-        {pod: tally for pod, (_, tally, _) in pods.items()},
-        {pod: now for pod, (_, _, now) in pods.items()},
-    )
-
-
-def both(stable: int, canary: int, bad: int = 0, now: int = 0) -> Counted:
-    """What a gateway counted: so many of each, of which the canary failed some."""
-    good = canary - bad
-    return counted(
-        s1=("aaa", Tally((stable, stable, stable), (0, 0, 0), stable), now),
-        c1=("bbb", Tally((good, good, good), (bad, 0, 0), canary), now),
-    )
-
-
-class Gateways:
-    """Gateways that told what a test puts into them."""
-
-    def __init__(self) -> None:
-        self.told: dict[str, Counted] = {}
-        self.counted: Callable[[Key, str, Counted], None] = lambda key, start, counted: None
-
-    def counts(self, key: Key) -> Mapping[str, Counted]:
-        return self.told if key == LLAMA else {}
-
-    def tell(self, what: Counted, start: str = "g 1") -> None:
-        self.told[start] = what
-        self.counted(LLAMA, start, what)
 
 
 class World:

@@ -34,28 +34,32 @@ def exceeded(turn: Turn) -> str:
 
 
 def tick(turn: Turn) -> None:
-    """Begin the clocks of what is waited for, end those of what is over, and say when the next deadline is."""
+    """Begin the clocks of what is waited for, and end those of what is over."""
     if turn.under_way:
         _note_load(turn)
         turn.set(clocks=_parts(turn).model_copy(update={"stable_down": _stable_down(turn)}))
+
+
+def watch(turn: Turn) -> None:
+    """Say when the next deadline is, and look again then."""
     rests = running(turn)
     for rest in rests.values():
         turn.wake(rest)
-    if not turn.state.clocks.stable_down or turn.state.paused is not None:
-        turn.set(deadline=_next(turn, rests))
-        return
-    turn.wake(max(capacity.DOWN - turn.elapsed(turn.state.clocks.stable_down), 1.0))
+    down = turn.state.clocks.stable_down
+    if turn.under_way and down and (rest := capacity.DOWN - turn.elapsed(down)) > 0:
+        turn.wake(rest)
     turn.set(deadline=_next(turn, rests))
 
 
 def _note_load(turn: Turn) -> None:
-    """How long the canary's first replica took to load."""
-    state = turn.state
-    if not turn.under_way or state.loaded_in is not None or not turn.of(state.canary).ready:
+    """How long the canary's first replica took, images and all, where that was seen from its beginning."""
+    state, revision = turn.state, turn.view.revisions.get(turn.state.canary)
+    begun = clocks.parse(state.clocks.pull or state.clocks.load)
+    if revision is None or begun is None or state.loaded_in is not None:
         return
-    since = state.clocks.pull or state.clocks.load
-    if since:
-        turn.set(loaded_in=round(turn.elapsed(since)))
+    times = [pod.ready_since for pod in revision.pods if pod.ready_since is not None]
+    if times and min(times) > begun:
+        turn.set(loaded_in=round((min(times) - begun).total_seconds()))
 
 
 def _next(turn: Turn, rests: dict[str, float]) -> str:

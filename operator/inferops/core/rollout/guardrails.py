@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from inferops.api.conditions import Reason
 from inferops.core.observation import PodView, RevisionView
-from inferops.core.rollout import deadlines, ending, sentences
+from inferops.core.rollout import clocks, deadlines, ending, sentences
 from inferops.core.rollout.turn import Turn
 
 BURST = 10  # failed requests
@@ -62,13 +62,21 @@ def errors(turn: Turn, hash_: str) -> tuple[int, int]:
 
 def _guard_promoted(turn: Turn) -> None:
     state, stable, previous = turn.state, turn.of(turn.stable), turn.of(turn.state.previous)
-    pods = _pods(turn.view.revisions.get(turn.stable))
+    pods = [pod for pod in _pods(turn.view.revisions.get(turn.stable)) if not _got_over(turn, pod)]
     found = {pod.group or pod.name: (pod, reason) for pod in pods if (reason := broken(pod))}
     better = previous.ready > 0 or stable.ready == 0
     if state.previous in turn.view.revisions and found and 2 * len(found) >= turn.wanted > 0 and better:
         pod, reason = next(iter(found.values()))
         evidence = sentences.crashed_after(len(found), turn.wanted, sentences.crash(pod, reason))
         ending.go_back(turn, reason, evidence, urgent=True)
+
+
+def _got_over(turn: Turn, pod: PodView) -> bool:
+    """Whether what befell a pod was before its revision was promoted, and it has answered since."""
+    last = next(iter(turn.state.history), None)
+    if not pod.ready or pod.ready_since is None or last is None or last.revision != turn.stable:
+        return pod.ready
+    return clocks.stamp(pod.ready_since) <= last.ended
 
 
 def _pods(revision: RevisionView | None) -> list[PodView]:

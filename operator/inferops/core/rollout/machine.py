@@ -29,6 +29,7 @@ def step(state: RolloutStatus, view: View) -> Outcome:
     _mend(turn)
     for _ in range(MOST):
         before = turn.state
+        deadlines.tick(turn)
         guard(turn)
         look(turn)
         actions.act(turn)
@@ -37,7 +38,7 @@ def step(state: RolloutStatus, view: View) -> Outcome:
         _advance(turn)
         if turn.state == before:
             break
-    deadlines.tick(turn)
+    deadlines.watch(turn)
     return outcome(turn)
 
 

@@ -139,7 +139,7 @@ def _retain(turn: Turn) -> None:
         turn.say(Reason.PROMOTED, sentences.retaining(turn))
     else:
         turn.set(yielded=0)
-        turn.enter("Succeeded", Reason.PROMOTED, sentences.succeeded(turn))
+        turn.enter("Succeeded", Reason.READY, sentences.succeeded(turn))
 
 
 def _ending_there(turn: Turn) -> bool:
@@ -150,7 +150,7 @@ def _ending_there(turn: Turn) -> bool:
 
 
 def _succeed(turn: Turn) -> None:
-    turn.say(Reason.PROMOTED, sentences.succeeded(turn))
+    turn.say(Reason.READY, sentences.succeeded(turn))
 
 
 def _gates_pass(turn: Turn, weight: int) -> bool:

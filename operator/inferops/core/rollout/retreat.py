@@ -58,6 +58,8 @@ def _short(turn: Turn) -> bool:
     """Whether stable gets no replica unless the canary gives one up."""
     if capacity.strict(turn):
         return turn.of(turn.stable).live < turn.wanted
+    if turn.state.strategy == "swap":  # there was no room before either
+        return turn.of(turn.stable).unschedulable > 0
     waited = turn.elapsed(turn.state.clocks.capacity)
     if turn.state.clocks.capacity and waited < capacity.PATIENCE:
         turn.wake(capacity.PATIENCE - waited)

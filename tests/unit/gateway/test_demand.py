@@ -12,12 +12,14 @@ from aiohttp import HttpVersion, web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.test_utils import make_mocked_request
 
+from inferops.controller.demandline import counted_of, line_of
 from inferops.gateway.balance.fleet import Fleet
 from inferops.gateway.balance.outcome import Outcome
 from inferops.gateway.signals.demand import MOST_READERS, PATIENCE, TICK, Demand
 from inferops.gateway.signals.meters import GONE, Meters
 from inferops.gateway.table import Backend, Replica, Revision, ServiceKey, Table
 from inferops.runtimes import ENGINES
+from inferops.signals.cumulative import Tally
 from unit.kube.virtualtime import now, run
 
 LLAMA, QWEN = ServiceKey("chat", "llama"), ServiceKey("chat", "qwen")
@@ -254,6 +256,28 @@ def test_replicas_of_two_revisions_are_told_of() -> None:
         await asyncio.sleep(1)
         [line] = stream.reader.services(5.5)
         assert line["chat/llama"]["replicas"]["bbb"] == {"llama-2": [3, 2, 1, 0, 1, 1, 6, 1]}
+
+    played(play)
+
+
+def test_the_operator_reads_what_is_told() -> None:
+    async def play(stream: Stream) -> None:
+        rollout(stream, CANARY)
+        for outcome in (Outcome.OK, Outcome.OK, Outcome.FAILED, Outcome.GONE):
+            attempt(stream, "bbb", "llama-2", outcome)
+        stream.meters.series(LLAMA, "bbb", "llama-2").judge(1, True)
+        stream.meters.began(LLAMA, "bbb", "llama-2")
+        stream.read()
+        await asyncio.sleep(0)
+        line = line_of(json.dumps(stream.reader.told[0][1]).encode())
+        assert line is not None
+        assert line.boot
+        counted, dropped = counted_of(line.services["chat/llama"]["replicas"])
+        assert counted is not None
+        assert dropped == 0
+        assert counted.revisions == {"llama-1": "aaa", "llama-2": "bbb"}
+        assert counted.tallies == {"llama-1": Tally(), "llama-2": Tally((2, 0, 0), (1, 1, 0), 5)}
+        assert counted.in_flight == {"llama-1": 0, "llama-2": 1}
 
     played(play)
 

@@ -68,7 +68,9 @@ class World:
     workloads: dict[str, int] = field(default_factory=dict)
     pods: dict[str, PodView] = field(default_factory=dict)
     since: dict[str, datetime] = field(default_factory=dict)  # when pods got a node, or were deleted
-    sent: list[tuple[datetime, str, str, int, int]] = field(default_factory=list)
+    sent: list[tuple[datetime, str, str, int, int]] = field(default_factory=list)  # when, pod, revision, bad, all
+    owed: dict[str, float] = field(default_factory=dict)  # requests that are still to fail, by pod
+    got: dict[str, int] = field(default_factory=dict)  # requests by revision
     asked: tuple[GateWanted, ...] = ()
     events: list[Event] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
@@ -204,13 +206,13 @@ class World:
             if not pods:
                 self.lost += total if self.stable else 0
                 continue
-            bad = self.does.get(hash_, Behaviour()).errors
+            errors = self.does.get(hash_, Behaviour()).errors
             for number, pod in enumerate(pods):
                 mine = total // len(pods) + (number < total % len(pods))
-                failed = round(
-                    sum(count for _, name, _, _, count in self.sent[-400:] if name == pod.name) * bad + mine * bad
-                ) - sum(count for _, name, _, count, _ in self.sent[-400:] if name == pod.name)
-                self.sent.append((self.now, pod.name, hash_, min(max(failed, 0), mine), mine))
+                owed = self.owed.get(pod.name, 0.0) + mine * errors  # a part of a request fails later
+                self.owed[pod.name] = owed - int(owed)
+                self.sent.append((self.now, pod.name, hash_, int(owed), mine))
+                self.got[hash_] = self.got.get(hash_, 0) + mine
 
     def _revision(self, hash_: str) -> RevisionView:
         pods = tuple(pod for pod in self.pods.values() if pod.revision == hash_)
@@ -220,11 +222,11 @@ class World:
     def _window(self) -> Window | None:
         until = self.state.analysis.until
         since = datetime.fromisoformat(until) if until else NOW
+        self.sent = [each for each in self.sent if each[0] > since]  # nobody asks for what was judged
         counts: dict[tuple[str, str], tuple[int, int]] = {}
-        for time, pod, hash_, bad, total in self.sent:
-            if time > since:
-                before = counts.get((pod, hash_), (0, 0))
-                counts[pod, hash_] = (before[0] + bad, before[1] + total)
+        for _, pod, hash_, bad, total in self.sent:
+            before = counts.get((pod, hash_), (0, 0))
+            counts[pod, hash_] = (before[0] + bad, before[1] + total)
         found = tuple(
             ReplicaCounts(pod, hash_, {"errorRate": Count(bad, total)}, total)
             for (pod, hash_), (bad, total) in counts.items()
@@ -270,4 +272,5 @@ def serving(**parts: Any) -> World:
     world.events.clear()
     world.outcomes.clear()
     world.sent.clear()
+    world.got.clear()
     return world

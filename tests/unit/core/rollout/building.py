@@ -49,7 +49,7 @@ class World:
     splitter: Splitter = Splitter.OWN
     gpus: int = 100
     needed: int | None = None
-    rate: int = 20  # requests a second
+    rate: int = 60  # requests a second
     counted: bool = True
     action: str = ""
     delay: float = 1.0  # until a gateway goes by the weights on record
@@ -77,6 +77,7 @@ class World:
     lost: int = 0  # requests that met no replica
     born: int = 0
     written: int = 0
+    killed: int = 0  # how often the operator ended before a write
 
     # What the operator sees, and does
 
@@ -110,11 +111,12 @@ class World:
         count = 0
         for write in self._writes(outcome):
             if count == crash_after:
+                self.killed += 1
                 return count
             write()
             count += 1
+            self.written += 1
         self.asked = outcome.gates
-        self.written += count
         if all(hash_ in self.records for hash_ in outcome.replicas) and outcome.state == self.state:
             self.events += outcome.events
         return count
@@ -131,15 +133,15 @@ class World:
                 yield lambda hash_=hash_, replicas=replicas: self.workloads.update({hash_: replicas})  # type: ignore[misc]
         if fresh:
             return
-        stored = RolloutStatus.model_validate(outcome.state.dump())  # as it reads when it comes back
-        if (stored, outcome.stable, dict(outcome.weights)) != (self.state, self.stable, dict(self.weights)):
-            yield lambda: self._write_status(stored, outcome)
+        if (outcome.state, outcome.stable, dict(outcome.weights)) != (self.state, self.stable, dict(self.weights)):
+            yield lambda: self._write_status(outcome)
         for hash_ in outcome.removed:
             yield lambda hash_=hash_: self.workloads.pop(hash_, None)  # type: ignore[misc]
             yield lambda hash_=hash_: self.records.pop(hash_, None)  # type: ignore[misc]
 
-    def _write_status(self, state: RolloutStatus, outcome: Outcome) -> None:
-        self.state, self.stable = state, outcome.stable
+    def _write_status(self, outcome: Outcome) -> None:
+        self.state = RolloutStatus.model_validate(outcome.state.dump())  # as it reads when it comes back
+        self.stable = outcome.stable
         if dict(outcome.weights) != dict(self.weights):
             self.weights, self.weighed = dict(outcome.weights), self.now
 

@@ -156,7 +156,7 @@ def test_the_splitter_that_goes_away_for_a_while_promotes_nothing() -> None:
 def test_scaling_follows_both_while_a_canary_is_observed() -> None:
     world = serving(replicas=2).until("Observing")
     world.replicas = 6
-    world.run(30)
+    world.run(20)
     assert world.workloads[A] == 6
     world.replicas = 1
     world.run(5)

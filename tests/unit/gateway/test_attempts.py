@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import time
 from typing import Any
 
 import aiohttp
@@ -20,6 +21,7 @@ from unit.gateway.engines import (
     DONE,
     STREAMED,
     Engine,
+    Seen,
     babbles,
     breaks_off,
     engines,
@@ -60,6 +62,23 @@ async def test_another_replica_is_asked(case: str, does: Any, outcome: Any) -> N
     assert len(one.seen) == len(other.seen) == 1
     assert one.seen[0].body == other.seen[0].body
     assert (record.attempts, record.status, record.error) == (2, 200, "")
+
+
+async def test_what_another_replica_took_is_not_this_ones_time() -> None:
+    failed = 0.0
+
+    async def fails(seen: Seen) -> None:
+        nonlocal failed
+        failed = time.monotonic()
+        await says(500, {"error": {}})(seen)
+
+    shared = in_turn(fails, streams(token("a"), DONE))
+    async with serving(Engine(shared), Engine(shared)) as running:
+        await running.post(STREAMED)
+        record = running.log.records[-1]
+    assert record.attempts == 2
+    assert record.first is not None
+    assert failed <= record.arrived + record.asked <= record.arrived + record.first
 
 
 def free_port():

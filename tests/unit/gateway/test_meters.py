@@ -65,7 +65,7 @@ def test_errors_are_judged_by_the_attempt(outcome: Outcome, judged: int, missed:
         ("a stream within both", {"stream": True, "first": 0.8, "duration": 5.75, "tokens_out": 100}, (1, 0), (1, 0)),
         ("a late first token", {"stream": True, "first": 0.81, "duration": 5.0, "tokens_out": 100}, (1, 1), (1, 0)),
         ("slow tokens", {"stream": True, "first": 0.5, "duration": 10.5, "tokens_out": 101}, (1, 0), (1, 1)),
-        ("a wait for a replica", {"stream": True, "first": 60.5, "queued": 60.0, "duration": 61.0}, (1, 0), (0, 0)),
+        ("a wait for a replica", {"stream": True, "first": 60.5, "asked": 60.0, "duration": 61.0}, (1, 0), (0, 0)),
         ("tokens not told", {"stream": True, "first": 0.5, "duration": 99.0}, (1, 0), (0, 0)),
         ("one token", {"stream": True, "first": 0.5, "duration": 0.5, "tokens_out": 1}, (1, 0), (0, 0)),
         ("a whole answer", {"first": 9.0, "duration": 9.0, "tokens_in": 5, "tokens_out": 100}, (0, 0), (0, 0)),

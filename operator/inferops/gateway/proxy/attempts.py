@@ -107,6 +107,7 @@ class Attempts:
         assert key is not None
         record.attempts += 1
         record.revision, record.replica = revision, replica.name
+        record.asked = self._clock() - record.arrived
         head = f"Host: {replica.address}\r\n".encode()
         outcome, failure, answer = Outcome.GONE, None, None
         self._meters.began(key, revision, replica.name)

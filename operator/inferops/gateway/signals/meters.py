@@ -273,7 +273,8 @@ def _time(series: ReplicaSeries, record: Record, first: float, backend: Backend)
     """Count the time to the first token, and judge it and the time per token after it.
 
     What generates no tokens, such as an embedding, is there with its first and last at once. Of a whole answer that
-    was generated nobody saw the first token. The wait in the room is not the revision's fault and is not judged.
+    was generated nobody saw the first token. What passed before this replica was asked, in the room or with another one
+    that failed, is not its fault and is not judged.
     """
     whole = not record.stream
     if whole and (record.tokens_out or (record.tokens_in is None and backend.api.dialect == "openai")):
@@ -282,6 +283,6 @@ def _time(series: ReplicaSeries, record: Record, first: float, backend: Backend)
     series.ttft += first
     series.revision.ttft.observe(first)
     if backend.ttft is not None:
-        series.judge(TTFT, first - record.queued > backend.ttft)
+        series.judge(TTFT, first - record.asked > backend.ttft)
     if backend.tpot is not None and record.stream and record.tokens_out is not None and record.tokens_out > 1:
         series.judge(TPOT, (record.duration - first) / (record.tokens_out - 1) > backend.tpot)

@@ -25,6 +25,7 @@ class Record:
     queued: float = 0.0  # seconds in the room, for a replica
     attempts: int = 0  # replicas asked
     status: int = 0  # sent to the client; 499: it went away first
+    asked: float = 0.0  # seconds from arrival until the replica was asked that answered in the end
     first: float | None = None  # seconds from arrival to the first token of a stream, or to the whole answer
     duration: float = 0.0  # seconds from arrival to the end
     tokens_in: int | None = None  # None: the engine did not say

@@ -1,9 +1,9 @@
 """`make demo`: the main job from start to end on a real control plane, as a user would see it.
 
 Starts a cluster with GPU nodes, the operator and the gateway, applies a sample with kubectl, follows it to Ready, has
-the gateway stream an answer, lets the service go to zero and wakes it with a request, damages children and shows them
-repaired, deletes the service and shows that nothing is left. With --keep it stays up before the deletion, and
-`make cluster` opens a shell in it.
+the gateway stream an answer, lets the service go to zero and wakes it with a request, rolls a good version out and has
+a bad one roll itself back, damages children and shows them repaired, deletes the service and shows that nothing is
+left. With --keep it stays up before the deletion, and `make cluster` opens a shell in it.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from rich.console import Console
 
 from controlplane import BenchError, Cluster, enter, find_binaries
 from controlplane.holder import holding
+from demo_rollout import rollouts
 from harness import (
     ROOT,
     GatewayProcess,
@@ -192,6 +193,8 @@ def play(cluster: Cluster, keep: bool) -> None:
                 stream(gateway)
                 step("To zero replicas without requests, and back with one")
                 zero_and_back(cluster, gateway)
+                step("Under traffic: a good version is promoted, a bad one is rolled back by itself")
+                rollouts(cluster, gateway, NAME, show, inferops)
                 step("What the gateway counted")
                 told(gateway)
             step("Damage by hand is repaired")

@@ -18,6 +18,8 @@ Json = dict[str, Any]
 Say = Callable[[str], None]
 OPERATOR = "system:serviceaccount:inferops-system:inferops-operator"
 CHILDREN = (DEPLOYMENT, RECORD, SERVICE, BUDGET)
+# A new revision takes over once it is ready, and nothing is left of the one before.
+AT_ONCE = {"steps": [], "retainPrevious": "0s"}
 PATIENCE = 60.0  # seconds; nothing takes nearly as long
 OFTEN = 0.25  # seconds between two looks
 
@@ -28,7 +30,11 @@ def manifest(name: str, model: str = "Qwen/Qwen3-8B") -> Json:
         "apiVersion": API_VERSION,
         "kind": "InferenceService",
         "metadata": {"name": name},
-        "spec": {"model": {"uri": f"hf://{model}"}, "accelerators": [{"type": "nvidia-h100-80gb"}]},
+        "spec": {
+            "model": {"uri": f"hf://{model}"},
+            "accelerators": [{"type": "nvidia-h100-80gb"}],
+            "rollout": AT_ONCE,
+        },
     }
 
 

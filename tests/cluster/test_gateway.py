@@ -14,6 +14,7 @@ import aiohttp
 import openai
 import pytest
 
+from cluster.services import AT_ONCE
 from cluster.streams import Request, Streams, access_log
 from controlplane import Cluster
 from harness import GatewayProcess, OperatorProcess, gpu_nodes, install, install_gateway, wait_until
@@ -80,7 +81,11 @@ class Installed:
 def _resource(name: str, namespace: str, spec: dict[str, Any]) -> dict[str, Any]:
     head = {"apiVersion": "serving.inferops.dev/v1alpha1", "kind": "InferenceService"}
     meta = {"name": name, "namespace": namespace}
-    return {**head, "metadata": meta, "spec": {"accelerators": [{"type": "nvidia-h100-80gb"}], **spec}}
+    return {
+        **head,
+        "metadata": meta,
+        "spec": {"accelerators": [{"type": "nvidia-h100-80gb"}], "rollout": AT_ONCE, **spec},
+    }
 
 
 def _apply(cluster: Cluster) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from cluster.services import OPERATOR, denied
+from cluster.services import AT_ONCE, OPERATOR, denied
 from controlplane import Cluster
 from harness import ROOT, OperatorProcess, environ, gpu_nodes, install, wait_until
 
@@ -51,6 +51,7 @@ class User:
         spec = {
             "model": {"uri": "hf://meta-llama/Llama-3.1-8B-Instruct"},
             "accelerators": [{"type": "nvidia-h100-80gb"}],
+            "rollout": AT_ONCE,
             **spec,
         }
         resource = {

@@ -11,13 +11,15 @@ from inferops.api.checks import Unique
 from inferops.api.conditions import Conditions
 from inferops.api.rolloutstatus import RolloutStatus
 
+Role = Literal["Stable", "Canary", "Previous", "Retiring"]
+
 
 class RevisionStatus(Model):
     """One revision as it stands."""
 
     name: str = Field(max_length=63, description="Name of the revision's objects: the service's name and the hash.")
     hash: str = Field(max_length=16, description="Hash of what is served: model, runtime and accelerators.")
-    role: Literal["Stable", "Canary", "Previous", "Retiring"] = Field(
+    role: Role = Field(
         description="Stable is the one that serves, Canary is being rolled out, Previous is kept to go back to, "
         "Retiring is being removed."
     )

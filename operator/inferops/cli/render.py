@@ -114,7 +114,7 @@ def _objects(service: InferenceService, given: Given) -> Iterator[dict[str, Any]
         yield with_replicas(rendered_object, replicas) if part in WORKLOADS else rendered_object
     yield render_stable(service, revision.hash, record)
     there = replace(seen, revisions=(RevisionView(revision.hash, revision),))
-    route = routing.plan(there, revision.hash)
+    route = routing.plan(there, revision.hash, {})
     picker = service.spec.traffic.endpoint_picker
     if route is not None:
         if route.pooled and picker is not None:

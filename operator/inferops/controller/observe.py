@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -19,8 +20,17 @@ from inferops.controller.routes import with_pools
 from inferops.controller.sizer import Sized, Sizer
 from inferops.controller.store import WORKLOADS, Child, Key, Store
 from inferops.core.engine import Obstacle
-from inferops.core.observation import Demand, Observation, PodView, RevisionView, RouteView, WorkloadView
+from inferops.core.observation import (
+    Demand,
+    GateView,
+    Observation,
+    PodView,
+    RevisionView,
+    RouteView,
+    WorkloadView,
+)
 from inferops.core.revision import revision_name
+from inferops.core.signal import Window
 from inferops.kube.kinds import BUDGET, CLAIM_TEMPLATE, ENDPOINT_SLICE, HTTP_ROUTE, INFERENCE_POOL, RECORD, SERVICE
 from inferops.render.gatewayslice import slice_name
 from inferops.render.record import Record, read_record
@@ -57,6 +67,16 @@ class Told(Protocol):
     def of(self, key: Key) -> Demand | None: ...
 
 
+class Rollouts(Protocol):
+    """What was counted for a rollout, and what its gates say, as `rollouts.Rollouts` puts it together."""
+
+    def window(
+        self, key: Key, service: InferenceService, revisions: Sequence[RevisionView]
+    ) -> tuple[Window | None, str]: ...
+
+    def gates(self, key: Key) -> Mapping[str, GateView]: ...
+
+
 def observe(
     key: Key,
     store: Store,
@@ -64,6 +84,7 @@ def observe(
     sizer: Sizer | None = None,
     gateway: GatewayRef | None = None,
     told: Told | None = None,
+    rollouts: Rollouts | None = None,
 ) -> Observation | Unreadable | None:
     """What a decision about `key` may depend on, where `gateway` is for services that name none.
 
@@ -81,6 +102,8 @@ def observe(
     accelerators = store.accelerators()
     sized = sizer.size(key, service.spec, engine, runtime, accelerators) if sizer is not None else Sized()
     stable = store.children(key, SERVICE).get(key.name)
+    revisions = _revisions(store, key, service.metadata.uid)
+    window, uncounted = rollouts.window(key, service, revisions) if rollouts is not None else (None, "")
     return Observation(
         service=service,
         now=now,
@@ -90,7 +113,7 @@ def observe(
         accelerators=accelerators,
         nodes=store.nodes(),
         kinds=store.offered(),
-        revisions=_revisions(store, key, service.metadata.uid),
+        revisions=revisions,
         sizing=sized.sizing,
         sizable=sized.sizable,
         looking=sized.looking,
@@ -101,6 +124,9 @@ def observe(
         gateways=told.addresses if told is not None else (),
         demand=told.of(key) if told is not None else None,
         held_since=_held_since(store, key, service.metadata.uid),
+        window=window,
+        uncounted=uncounted,
+        gates=rollouts.gates(key) if rollouts is not None else {},
     )
 
 

@@ -36,6 +36,7 @@ from inferops.controller.optional import OptionalKinds
 from inferops.controller.outward import Outward
 from inferops.controller.queue import Queue
 from inferops.controller.reconcile import Reconciler
+from inferops.controller.rollouts import Rollouts
 from inferops.controller.sizer import Sizer
 from inferops.controller.store import Key, Store
 from inferops.controller.telemetry import Metrics, serve
@@ -181,8 +182,8 @@ class Operator:
             self.options.gateway,
             self.demands,
             self.queue.add,
-            gates=outward.gates,
-            notifier=outward.notifier,
+            Rollouts(self.counting, outward.gates, self.store),
+            outward.notifier,
         )
         beside = [
             asyncio.create_task(self.demands.read(), name="demand"),
@@ -213,7 +214,8 @@ class Operator:
 
     def _urgent(self, key: Key) -> bool:
         """Whether somebody waits for it who gets nothing until it is done."""
-        return self.store.unserved(key) or (self.store.asleep(key.namespace, key.name) and self.demands.asked(key))
+        asked = self.store.asleep(key.namespace, key.name) and self.demands.asked(key)
+        return self.store.unserved(key) or self.store.rolling(key) or asked
 
     def _outward(self, client: Client) -> Outward:
         return Outward.to(

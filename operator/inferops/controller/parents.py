@@ -11,6 +11,8 @@ from typing import Any
 ACTION = "inferops.dev/action"  # the one annotation that is read: what somebody asks of a rollout
 ACTION_LIMIT = 128  # characters; none that says something is as long
 
+AT_REST = ("Idle", "Retaining", "Succeeded", "RolledBack")  # phases of rollouts in which nobody waits for anything
+
 Raw = Mapping[str, Any]
 
 
@@ -22,6 +24,7 @@ class Parent:
     settled: bool  # Ready on its newest generation: nothing but its own children can change that
     managed: bool  # it depends on which gateways there are, and on what they tell
     asleep: bool  # scaling has it at zero replicas until somebody asks
+    rolling: bool  # a rollout is under way
     content: bytes
 
 
@@ -41,9 +44,11 @@ def parent_view(raw: Raw) -> Parent:
     metadata = {name: meta[name] for name in kept if name in meta} | _asked(meta)
     content = {"metadata": metadata, "spec": spec, "status": status}
     text = json.dumps(content, separators=(",", ":"), sort_keys=True).encode()
-    managed = wakes or bool((spec.get("traffic") or {}).get("access"))
+    phase = (status.get("rollout") or {}).get("phase")
+    rolling = phase not in (None, "", *AT_REST)
+    managed = wakes or rolling or bool((spec.get("traffic") or {}).get("access"))
     asleep = wakes and status.get("desiredReplicas") == 0
-    return Parent(str(meta.get("uid", "")), settled, managed, asleep, zlib.compress(text, 1))
+    return Parent(str(meta.get("uid", "")), settled, managed, asleep, rolling, zlib.compress(text, 1))
 
 
 def _asked(meta: Raw) -> dict[str, Any]:

@@ -16,9 +16,9 @@ from inferops.api.inferencecluster import InferenceClusterStatus
 from inferops.api.traffic import GatewayRef
 from inferops.controller.apply import Applier, Refused, Unroutable
 from inferops.controller.events import Recorder
-from inferops.controller.gates import Gates
 from inferops.controller.notify import Notifier
 from inferops.controller.observe import Told, Unreadable, content, observe
+from inferops.controller.rollouts import Rollouts
 from inferops.controller.sizer import Sizer
 from inferops.controller.store import Key, Store
 from inferops.core import choices
@@ -43,7 +43,7 @@ class Reconciler:
     gateway: GatewayRef | None = None  # for services that name none
     told: Told | None = None  # by the built-in gateways; without it there are none
     later: Callable[[Key, float], None] = lambda key, seconds: None  # asks for another run in so many seconds
-    gates: Gates | None = None  # without it no webhook and no Job is asked
+    rollouts: Rollouts | None = None  # what was counted for them, and their gates; without it nothing is judged
     notifier: Notifier | None = None  # without it nobody is told but by Events
 
     async def reconcile(self, key: Key) -> bool:
@@ -56,10 +56,11 @@ class Reconciler:
         """
         if key.kind == INFERENCE_CLUSTER.kind:
             return await self._tell_cluster(key)
-        seen = observe(key, self.store, self.now(), self.sizer, self.gateway, self.told)
+        seen = self._observe(key)
         if seen is None:
-            if self.sizer is not None:
-                self.sizer.forget(key)
+            for each in (self.sizer, self.rollouts):
+                if each is not None:
+                    each.forget(key)
             return False
         if isinstance(seen, Unreadable):
             await self._tell_unreadable(key, seen)
@@ -69,20 +70,35 @@ class Reconciler:
         try:
             decision, stands = await self._apply(key, seen)
         except Refused as refused:
-            seen = observe(key, self.store, self.now(), self.sizer, self.gateway, self.told)
-            if seen is not None and not isinstance(seen, Unreadable):
-                told = decide(replace(seen, refused=refused.obstacle))
-                before, uid = seen.service.status, seen.service.metadata.uid
-                await self.applier.write_status(key, uid, before, told.status)
-                await self.recorder.record(key, uid, told.events)
+            await self._tell_refused(key, refused)
             raise
         if stands:
-            await self.recorder.record(key, seen.service.metadata.uid, decision.events)
-            if not await self.applier.leave_gateways(key, seen, decision):
-                self.later(key, SOON)
+            await self._follow_up(key, seen, decision)
         if decision.again is not None:
             self.later(key, decision.again)
         return True
+
+    def _observe(self, key: Key) -> Observation | Unreadable | None:
+        return observe(key, self.store, self.now(), self.sizer, self.gateway, self.told, self.rollouts)
+
+    async def _follow_up(self, key: Key, seen: Observation, decision: Decision) -> None:
+        """What comes once the status stands: telling people, asking gates, and leaving gateways."""
+        await self.recorder.record(key, seen.service.metadata.uid, decision.events)
+        if self.notifier is not None:
+            self.notifier.notify(key, decision.events)
+        if self.rollouts is not None:
+            await self.rollouts.ask(key, seen.service, decision.gates)
+        if not await self.applier.leave_gateways(key, seen, decision):
+            self.later(key, SOON)
+
+    async def _tell_refused(self, key: Key, refused: Refused) -> None:
+        seen = self._observe(key)
+        if seen is None or isinstance(seen, Unreadable):
+            return
+        told = decide(replace(seen, refused=refused.obstacle))
+        before, uid = seen.service.status, seen.service.metadata.uid
+        await self.applier.write_status(key, uid, before, told.status)
+        await self.recorder.record(key, uid, told.events)
 
     async def _apply(self, key: Key, seen: Observation) -> tuple[Decision, bool]:
         """Decide and apply. Whoever stands in the way of the route alone does not hold up what is inside the cluster:

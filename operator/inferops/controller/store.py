@@ -211,6 +211,11 @@ class Store:
         entry = self._objects[INFERENCE_SERVICE].get((namespace, name))
         return entry is not None and entry.view.asleep
 
+    def rolling(self, key: Key) -> bool:
+        """Whether a rollout of the service is under way."""
+        entry = self._objects[INFERENCE_SERVICE].get((key.namespace, key.name))
+        return key.kind == INFERENCE_SERVICE.kind and entry is not None and entry.view.rolling
+
     def _remember_gone(self, what: tuple[Kind, tuple[str, str]], version: int) -> None:
         """The answer to an apply may come after the event of a deletion: it must not bring the object back."""
         self._gone[what] = max(version, self._gone.pop(what, -1))

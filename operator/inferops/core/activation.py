@@ -45,13 +45,18 @@ def wanted(seen: Observation, target: str) -> Wanted:
 
 
 def _rested(seen: Observation, target: str) -> float | None:
-    """Seconds since the revision that is asked for was shown to serve, by the record, and the gateways see who asks.
-    None: one of these is not so."""
+    """Seconds since a revision was shown to serve, the one that is asked for or the one that its rollout went back to,
+    by the record, and the gateways see who asks. None: one of these is not so."""
     status = seen.service.status
     newest = status.latest_revision == target and status.observed_generation == seen.service.metadata.generation
     if not target or not newest or seen.held_since is None:
         return None
-    since = {each.type: each.last_transition_time for each in status.conditions if each.status == "True"}
+    went_back = ConditionType.ROLLED_OUT if status.rollout.phase == "RolledBack" else None
+    since = {
+        each.type: each.last_transition_time
+        for each in status.conditions
+        if each.status == "True" or each.type == went_back
+    }
     try:
         times = [datetime.fromisoformat(since[kind]) for kind in (ConditionType.AVAILABLE, ConditionType.ROLLED_OUT)]
         return (seen.now - max(*times, seen.held_since)).total_seconds()

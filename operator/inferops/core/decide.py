@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from inferops.api.conditions import Condition, ConditionType, Reason
-from inferops.api.inferenceservicestatus import InferenceServiceStatus, RevisionStatus
-from inferops.core import activation, choices, oneshot, routing, scheduling, status, told, validity
+from inferops.api.inferenceservicestatus import InferenceServiceStatus
+from inferops.core import activation, choices, revisions, rolling, rollout, routing, scheduling, status, told, validity
 from inferops.core.engine import Obstacle
 from inferops.core.event import Event
 from inferops.core.notacted import not_acted_on
 from inferops.core.observation import Observation, RevisionView
-from inferops.core.revision import RevisionSpec, revision_name
+from inferops.core.revision import RevisionSpec
 
 TOLD = (
     ConditionType.VALID,
@@ -24,7 +24,6 @@ PASSED_BY = (
     "not scaled to zero: the Gateway has not taken in yet that requests go through the built-in gateway; see the "
     "condition Routed"
 )
-HELD = "kept until the Gateway has taken in the HTTPRoute that no longer names it, since requests may still come"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +51,7 @@ class Decision:
     unpooled: bool = True  # none has; neither: leave them as they are
     gateways: tuple[str, ...] = ()  # of the built-in gateway, host:port, to which its Service leads; none: to its pods
     closed: bool = False  # its Service leads nowhere, since there is no gateway to check who asks
+    gates: tuple[rollout.GateWanted, ...] = ()  # of the rollout, to be asked
     again: float | None = None  # seconds until time alone may change the decision
 
 
@@ -65,28 +65,31 @@ def decide(seen: Observation) -> Decision:
     target = None if obstacle is not None else _target(seen)
     hash_ = target.hash if target is not None else ""
     wanted = _wanted(seen, hash_)
-    plan = oneshot.plan(seen, hash_, wanted.replicas)
+    outcome = rollout.step(seen.service.status.rollout, rolling.view(seen, hash_, wanted.replicas))
     there = {revision.hash: revision for revision in seen.revisions}
     order = 1 + max((revision.order for revision in seen.revisions), default=0)
-    revisions = tuple(
-        RevisionPlan(hash_, wanted.replicas, new=_unrecorded(hash_, there, target), order=order)
-        for hash_ in (*plan.wanted, *plan.retiring)
+    plans = tuple(
+        RevisionPlan(each, replicas, new=_unrecorded(each, there, target), order=order)
+        for each, replicas in outcome.replicas.items()
     )
-    route = routing.plan(seen, plan.route)
-    new_status = _status(seen, plan, route, target, wanted, obstacle)
+    route = routing.plan(seen, outcome.route, outcome.weights)
+    through_own = routing.through_own(seen) or rolling.split_by_own(seen, outcome)
+    scene = _scene(seen, outcome, target, wanted, obstacle, route, through_own=through_own)
+    new_status = _status(scene, outcome, target, wanted)
     return Decision(
-        revisions=revisions,
-        removed=plan.removed,
-        route_to=plan.route,
+        revisions=plans,
+        removed=outcome.removed,
+        route_to=outcome.route,
         status=new_status,
-        events=(*_scaled(seen, wanted), *_events(seen.service.status, new_status)),
+        events=(*_scaled(seen, wanted), *outcome.events, *_events(seen.service.status, new_status, outcome.events)),
         route=route,
         unrouted=routing.gateway(seen) is None,
         pooled=routing.pools_wanted(seen),
         unpooled=routing.pools_left(seen),
-        gateways=seen.gateways if routing.through_own(seen) and plan.route else (),
+        gateways=seen.gateways if through_own and outcome.route else (),
         closed=bool(routing.unchecked(seen)),
-        again=wanted.again,
+        gates=outcome.gates,
+        again=min((each for each in (wanted.again, outcome.again) if each is not None), default=None),
     )
 
 
@@ -111,72 +114,57 @@ def _target(seen: Observation) -> RevisionSpec:
     return choices.revision(seen, chosen)
 
 
-def _status(
+def _scene(
     seen: Observation,
-    plan: oneshot.Plan,
-    route: routing.RoutePlan | None,
+    outcome: rollout.Outcome,
     target: RevisionSpec | None,
     wanted: activation.Wanted,
     obstacle: Obstacle | None,
-) -> InferenceServiceStatus:
+    route: routing.RoutePlan | None,
+    *,
+    through_own: bool,
+) -> status.Scene:
     there = {revision.hash: revision for revision in seen.revisions}
-    before = seen.service.status
-    meta = seen.service.metadata
-    stable = there.get(plan.route)
-    scene = status.Scene(seen, wanted.replicas, obstacle, stable, there.get(plan.target), route, wanted.managed)
-    latest = plan.target or before.latest_revision
+    return status.Scene(
+        seen,
+        wanted.replicas,
+        obstacle,
+        there.get(outcome.route),
+        there.get(target.hash) if target is not None else None,
+        route,
+        wanted.managed,
+        outcome.state,
+        outcome.replicas,
+        outcome.weights,
+        through_own,
+    )
+
+
+def _status(
+    scene: status.Scene, outcome: rollout.Outcome, target: RevisionSpec | None, wanted: activation.Wanted
+) -> InferenceServiceStatus:
+    seen = scene.seen
+    before, meta = seen.service.status, seen.service.metadata
+    latest = target.hash if target is not None else before.latest_revision
+    there = {revision.hash: revision for revision in seen.revisions}
     found = status.findings(scene)
     return InferenceServiceStatus(
         observed_generation=meta.generation,
         conditions=status.date(found, before.conditions, meta.generation, seen.now),
         replicas=sum(not (pod.deleting or pod.worker) for revision in seen.revisions for pod in revision.pods),
-        ready_replicas=stable.ready if stable is not None else 0,
+        ready_replicas=scene.stable.ready if scene.stable is not None else 0,
         desired_replicas=wanted.replicas,
         selector=f"inferops.dev/service={meta.name},inferops.dev/role notin (worker)",
         url=f"http://{meta.name}.{meta.namespace}.svc",
-        hostnames=routing.hostnames(seen, route),
-        stable_revision=plan.stable,
+        hostnames=routing.hostnames(seen, scene.route),
+        stable_revision=outcome.stable,
         latest_revision=latest,
-        revisions=_revisions(seen, plan, there, wanted.replicas),
+        revisions=revisions.told(seen, outcome),
+        rollout=outcome.state,
         sizing=told.sizing(seen, target),
         explain=_explain(seen, target, there.get(latest), wanted),
         not_acted_on=not_acted_on(seen),
     )
-
-
-def _revisions(
-    seen: Observation, plan: oneshot.Plan, there: dict[str, RevisionView], replicas: int
-) -> list[RevisionStatus]:
-    shown = []
-    carried = routing.carried(seen)
-    for hash_ in (*plan.wanted, *plan.retiring):
-        revision = there.get(hash_)
-        if revision is None:
-            continue
-        is_stable = hash_ == plan.route
-        stuck = status.broken(revision)
-        kept = HELD if hash_ in plan.retiring and hash_ in carried else ""
-        shown.append(
-            RevisionStatus(
-                name=revision_name(seen.service.metadata.name, hash_),
-                hash=hash_,
-                role="Stable" if is_stable else "Retiring" if hash_ in plan.retiring else "Canary",
-                accelerator=told.describe(revision.spec.accelerator) if revision.spec is not None else "",
-                image=revision.image,
-                replicas=replicas,
-                ready_replicas=revision.ready,
-                weight=100 if is_stable else 0,
-                usd_per_hour=_cost(seen, revision),
-                message=stuck.message[: status.MESSAGE_LIMIT] if stuck is not None else kept,
-            )
-        )
-    return shown
-
-
-def _cost(seen: Observation, revision: RevisionView) -> str:
-    choice = revision.spec.accelerator if revision.spec is not None else None
-    accelerator = seen.accelerators.get(choice.type) if choice is not None else None
-    return told.cost(choice, accelerator.price) if choice is not None and accelerator is not None else ""
 
 
 def _explain(
@@ -205,17 +193,19 @@ def _scaled(seen: Observation, wanted: activation.Wanted) -> tuple[Event, ...]:
     return (Event(False, Reason.REQUESTS_WAIT, f"{waiting} requests wait in the gateway: woken from zero"),)
 
 
-def _events(before: InferenceServiceStatus, after: InferenceServiceStatus) -> tuple[Event, ...]:
-    """What went wrong, that it is over, and each promotion; nothing twice.
-
-    A promotion is told when the traffic moves, and not again when a replica of it was away for a while.
-    """
+def _events(
+    before: InferenceServiceStatus, after: InferenceServiceStatus, told_by_rollout: tuple[Event, ...]
+) -> tuple[Event, ...]:
+    """What went wrong and that it is over; nothing twice, and nothing that the rollout tells itself."""
     earlier = {condition.type: condition for condition in before.conditions}
+    rollout_says = {event.reason for event in told_by_rollout}
     events = []
     for condition in after.conditions:
-        if ConditionType(condition.type) in TOLD and _is_news(condition, earlier.get(condition.type), before):
+        known = condition.reason in rollout_says or condition.message in after.rollout.message
+        news = ConditionType(condition.type) in TOLD and _is_news(condition, earlier.get(condition.type), before)
+        if news and not (condition.type == ConditionType.ROLLED_OUT and known):
             events.append(Event(condition.status == "False", condition.reason, condition.message or condition.reason))
-    if after.stable_revision not in ("", before.stable_revision):
+    if after.stable_revision and not before.stable_revision and Reason.PROMOTED not in rollout_says:
         does = "takes over, with no replica wanted yet" if after.desired_replicas == 0 else "serves"
         events.append(Event(False, Reason.PROMOTED, f"revision {after.stable_revision} {does}"))
     return tuple(events)

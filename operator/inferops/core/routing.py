@@ -64,8 +64,8 @@ def gateway(seen: Observation) -> GatewayRef | None:
     return found.model_copy(update={"namespace": seen.service.metadata.namespace})
 
 
-def plan(seen: Observation, stable: str) -> RoutePlan | None:
-    """The route to the revision with the hash `stable`.
+def plan(seen: Observation, stable: str, split: Mapping[str, int]) -> RoutePlan | None:
+    """The route to the revision with the hash `stable`, or by the weights in `split` where there are any.
 
     None where there is none to be made: no Gateway is named, its API is not installed, or nothing is there to route to.
     """
@@ -73,7 +73,7 @@ def plan(seen: Observation, stable: str) -> RoutePlan | None:
     revision = next((each for each in seen.revisions if each.hash == stable), None)
     if found is None or revision is None or HTTP_ROUTE not in seen.kinds:
         return None
-    weights = {} if through_own(seen) else {stable: 100}
+    weights = {} if through_own(seen) else dict(split or {stable: 100})
     return RoutePlan(found, _models(seen, revision), weights, bool(weights) and pools_wanted(seen))
 
 
@@ -119,9 +119,9 @@ def carried(seen: Observation) -> frozenset[str]:
     named = frozenset(hash_ for hash_, weight in route.weights.items() if weight)
     if route.programmed:
         return named
-    roles = {told.hash: told.role for told in seen.service.status.revisions}
+    idle = {told.hash for told in seen.service.status.revisions if told.role == "Canary" and not told.weight}
     # Of one that is not on record, because somebody removed the status, nobody knows whether it served.
-    served = [each.hash for each in seen.revisions if each.ready and roles.get(each.hash) != "Canary"]
+    served = [each.hash for each in seen.revisions if each.ready and each.hash not in idle]
     return named | frozenset(served[:MOST_HELD])
 
 

@@ -7,12 +7,14 @@ answered, whatever else is going on.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from inferops.api.conditions import Condition, ConditionType, Reason
 from inferops.api.inferencecluster import InferenceClusterStatus
 from inferops.api.inferenceservicestatus import InferenceServiceStatus
+from inferops.api.rolloutstatus import RolloutStatus
 from inferops.core import routing
 from inferops.core.activation import NO_GATEWAY
 from inferops.core.engine import Obstacle
@@ -57,12 +59,29 @@ class Scene:
     """What the conditions are told from."""
 
     seen: Observation
-    replicas: int  # wanted of each revision
+    replicas: int  # wanted of the revision that serves
     obstacle: Obstacle | None  # why the spec cannot be served at all
-    stable: RevisionView | None  # the revision that gets the traffic
+    stable: RevisionView | None  # the revision that serves
     target: RevisionView | None  # the revision that the spec asks for, once it exists
     route: routing.RoutePlan | None = None  # of the Gateway API, where a Gateway is named
     managed: bool = False  # whether the gateways' word decides on its replicas, and all requests go through them
+    rollout: RolloutStatus = field(default_factory=RolloutStatus)
+    wanted: Mapping[str, int] = field(default_factory=dict[str, int])  # replicas by hash
+    weights: Mapping[str, int] = field(default_factory=dict[str, int])  # percentages of requests by hash
+    through_own: bool = False  # whether requests go through the built-in gateway
+
+    @property
+    def rolled_back(self) -> bool:
+        return self.rollout.phase == "RolledBack"
+
+    @property
+    def newest(self) -> RevisionView | None:
+        """The revision that is to serve: of a rollout that was rolled back it is the one from before."""
+        return self.stable if self.rolled_back else self.target
+
+    @property
+    def newest_wanted(self) -> int:
+        return self.wanted.get(self.newest.hash, 0) if self.newest is not None else self.replicas
 
     @property
     def held(self) -> bool:
@@ -89,7 +108,7 @@ def _held_up(kind: ConditionType, obstacle: Obstacle) -> Finding:
 def scheduled(scene: Scene) -> Finding:
     """Whether every replica of the newest revision has found its node."""
     kind = ConditionType.SCHEDULED
-    target = scene.target
+    target = scene.newest
     if scene.obstacle is not None:
         return _held_up(kind, scene.obstacle)
     if target is None or (target.workload is None and not target.pods):
@@ -103,10 +122,10 @@ def scheduled(scene: Scene) -> Finding:
     if waiting:
         why = _homeless(scene.seen, target, waiting[0].unschedulable)
         pending = len({pod.group or pod.name for pod in waiting})
-        return Finding(kind, False, why.reason, f"{pending} of {scene.replicas} replicas pending: {why.message}")
-    if homeless or len(alive) < scene.replicas * target.pods_per_replica:
+        return Finding(kind, False, why.reason, f"{pending} of {scene.newest_wanted} replicas pending: {why.message}")
+    if homeless or len(alive) < scene.newest_wanted * target.pods_per_replica:
         there = (len(alive) - len(homeless)) // target.pods_per_replica
-        return Finding(kind, None, Reason.CREATING, f"{there} of {scene.replicas} replicas have a node")
+        return Finding(kind, None, Reason.CREATING, f"{there} of {scene.newest_wanted} replicas have a node")
     return Finding(kind, True, Reason.SCHEDULED)
 
 
@@ -130,20 +149,32 @@ def broken(revision: RevisionView | None) -> Obstacle | None:
 
 
 def rolled_out(scene: Scene) -> Finding:
-    """Whether the newest revision is the one that serves, with all its replicas."""
-    kind = ConditionType.ROLLED_OUT
-    target = scene.target
+    """Whether the newest revision is the one that serves, with all its replicas; else where its rollout is."""
+    kind, target, rollout = ConditionType.ROLLED_OUT, scene.target, scene.rollout
     if scene.obstacle is not None:
         return _held_up(kind, scene.obstacle)
+    if scene.rolled_back:
+        return Finding(kind, False, reason_of(rollout.reason, Reason.ROLLED_BACK), rollout.message)
     if target is None:
         return Finding(kind, None, Reason.CREATING, "the revision is being created")
+    if rollout.phase == "RollingBack":
+        return Finding(kind, None, Reason.ROLLING_BACK, rollout.message)
     if found := broken(target):
         return Finding(kind, False, found.reason, found.message)
     if scene.stable is not None and scene.stable.hash == target.hash and target.ready >= scene.replicas:
         told = "serves" if scene.replicas else "is the one to serve; no replica of it is wanted now"
         return Finding(kind, True, Reason.PROMOTED, f"revision {target.hash} {told}")
-    told = f"revision {target.hash}: {target.ready} of {scene.replicas} replicas ready"
+    if rollout.paused is not None:
+        return Finding(kind, None, Reason.ROLLOUT_PAUSED, rollout.paused.message)
+    if rollout.canary == target.hash and rollout.phase not in ("Idle", "Succeeded", "Retaining"):
+        return Finding(kind, None, reason_of(rollout.reason, Reason.PROGRESSING), rollout.message)
+    told = f"revision {target.hash}: {target.ready} of {scene.newest_wanted} replicas ready"
     return Finding(kind, None, Reason.LOADING if target.scheduled else Reason.CREATING, told)
+
+
+def reason_of(word: str, otherwise: Reason) -> Reason:
+    """The reason that is called `word`; `otherwise` where somebody edited the status so that there is none."""
+    return Reason(word) if word in Reason.__members__.values() else otherwise
 
 
 def available(scene: Scene) -> Finding:
@@ -175,17 +206,27 @@ def routed(scene: Scene) -> Finding:
         return Finding(kind, None, Reason.GATEWAY_NOT_READY, f"nothing holds requests: {NO_GATEWAY}")
     if not stable.ready and not scene.held:
         return Finding(kind, None, Reason.NO_ENDPOINTS, f"no replica of revision {stable.hash} is ready")
-    way = "through the built-in gateway " if routing.through_own(scene.seen) else ""
-    all_to = f"all requests go {way}to revision {stable.hash}"
+    all_to = _split(scene, stable)
     if gateway is not None:
         told = gateway.message if gateway.status is None else f"{all_to}; {gateway.message}"
         return Finding(kind, gateway.status, gateway.reason, told)
     return Finding(kind, True, Reason.SERVICE_ROUTED, all_to)
 
 
+def _split(scene: Scene, stable: RevisionView) -> str:
+    """Who gets how many of the requests."""
+    way = "through the built-in gateway " if scene.through_own else ""
+    if len(scene.weights) < 2:
+        to = next(iter(scene.weights), stable.hash)
+        return f"all requests go {way}to revision {to}"
+    shares = ", ".join(f"{weight} % to revision {hash_}" for hash_, weight in sorted(scene.weights.items()))
+    return f"requests go {way}by weight: {shares}"
+
+
 def summary(scene: Scene, stages: list[Finding]) -> list[Finding]:
     """Ready, and Reconciling or Stalled beside it, from the stages that lead there."""
-    stuck = scene.obstacle or broken(scene.target)
+    going_back = scene.rollout.phase == "RollingBack"
+    stuck = scene.obstacle or _rolled_back(scene) or (None if going_back else broken(scene.target))
     if stuck is not None:
         return [
             Finding(ConditionType.READY, False, stuck.reason, stuck.message),
@@ -203,6 +244,12 @@ def summary(scene: Scene, stages: list[Finding]) -> list[Finding]:
         Finding(ConditionType.READY, None, open_stage.reason, open_stage.message),
         Finding(ConditionType.RECONCILING, True, Reason.PROGRESSING, open_stage.message),
     ]
+
+
+def _rolled_back(scene: Scene) -> Obstacle | None:
+    if not scene.rolled_back:
+        return None
+    return Obstacle(reason_of(scene.rollout.reason, Reason.ROLLED_BACK), scene.rollout.message)
 
 
 def findings(scene: Scene) -> list[Finding]:

@@ -34,7 +34,9 @@ def child(kind: Kind, name: str, version: int = 1, *, service: str = "llama", re
     return raw(kind, name, version, metadata=meta, **parts)
 
 
-SPEC = {"model": {"uri": "hf://Qwen/Qwen3-8B"}, "accelerators": [{"type": "nvidia-l4"}]}
+# A new revision takes over once it is ready, and nothing is left of the one before.
+AT_ONCE = {"steps": [], "retainPrevious": "0s"}
+SPEC = {"model": {"uri": "hf://Qwen/Qwen3-8B"}, "accelerators": [{"type": "nvidia-l4"}], "rollout": AT_ONCE}
 
 
 def service(name: str = "llama", version: int = 1, *, ready: str = "", generation: int = 1, **spec: Any) -> Any:

@@ -130,7 +130,7 @@ async def test_a_life_is_told_in_few_events() -> None:
     assert world.events() == [("Promoted", 1)]
     world.ask(model={"uri": "hf://Qwen/Qwen3-14B"})
     await world.settle()
-    assert world.events() == [("Promoted", 1), ("Promoted", 1)]
+    assert world.events() == [("Promoted", 1), ("RolloutStarted", 1), ("Promoting", 1), ("Promoted", 1)]
 
 
 async def test_a_fault_and_its_end_are_told_once_though_the_first_run_stops_early() -> None:

@@ -87,7 +87,7 @@ async def test_the_traffic_moves_when_the_new_one_is_ready_and_then_the_old_one_
     new = world.status()["latestRevision"]
     assert new != old and routed_to(world) == old
     assert set(world.children(DEPLOYMENT)) == {f"llama-{old}", f"llama-{new}"}
-    assert world.conditions()["Ready"] == ("Unknown", "Loading")
+    assert world.conditions()["Ready"] == ("Unknown", "Pulling")
     assert world.conditions()["Available"][0] == "True"
     world.pod_status = lambda pod: READY
     world.fake.requests.clear()

@@ -136,7 +136,7 @@ async def test_an_old_revision_stays_until_the_gateway_has_left_it() -> None:
     await world.settle()  # the Gateway's controller is away
     assert stable(world) != old and backends(world) == [("Service", stable(world), 100)]
     assert old in world.children(SERVICE)
-    [kept] = [each for each in world.status()["revisions"] if each["role"] == "Retiring"]
+    [kept] = [each for each in world.status()["revisions"] if each["role"] == "Previous"]
     assert kept["name"] == old and kept["readyReplicas"] == 1 and "Gateway" in kept["message"]
     await gateway.settle()
     assert old not in world.children(SERVICE)

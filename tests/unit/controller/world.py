@@ -193,6 +193,7 @@ class World:
                 told.pop("lastTransitionTime", None)
                 if "observedGeneration" in told:
                     told["observedGeneration"] = told["observedGeneration"] == raw["metadata"]["generation"]
+            status.pop("rollout", None)  # when it was, and what was tried before
             if kind == RECORD.kind:
                 rest.pop("revision")
                 for each in rest["data"]["objects"].values():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from inferops.api.accelerator import AcceleratorSpec
@@ -18,7 +18,10 @@ from inferops.core.observation import NodeView, Observation, PodView, RevisionVi
 from inferops.core.revision import RevisionSpec, revision_of
 
 NOW = datetime(2025, 11, 3, 12, 0, tzinfo=UTC)
+LONG = timedelta(hours=1)
 MODEL = {"uri": "hf://Qwen/Qwen3-8B"}
+# A new revision takes over once it is ready, and nothing is left of the one before.
+AT_ONCE = {"steps": [], "retainPrevious": "0s"}
 REFUSED_ARGUMENT = "--refused"
 
 
@@ -71,7 +74,7 @@ def service(
     parsed = InferenceService.model_validate(
         {
             "metadata": {"name": "llama", "namespace": "chat", "uid": "uid-1", "generation": generation},
-            "spec": {"model": model, "accelerators": accelerators, **spec},
+            "spec": {"model": model, "accelerators": accelerators, "rollout": AT_ONCE, **spec},
         }
     )
     return parsed if status is None else parsed.model_copy(update={"status": status})
@@ -94,9 +97,11 @@ def pods(revision: str, ready: int = 0, loading: int = 0, homeless: int = 0, **f
     """Pods of a revision: ready ones, ones on a node, ones without; `facts` are of those that are not ready."""
     states = [*[(True, True)] * ready, *[(True, False)] * loading, *[(False, False)] * homeless]
     return tuple(
-        PodView(f"llama-{revision}-{number}", revision, node="node-1" if placed else "", ready=is_ready)
+        PodView(f"llama-{revision}-{number}", revision, node="node-1", ready=True, started=True, ready_since=NOW - LONG)
         if is_ready
-        else PodView(f"llama-{revision}-{number}", revision, node="node-1" if placed else "", **facts)
+        else PodView(
+            f"llama-{revision}-{number}", revision, node="node-1" if placed else "", **{"started": placed, **facts}
+        )
         for number, (placed, is_ready) in enumerate(states)
     )
 

@@ -11,6 +11,7 @@ from inferops.api.inferenceservicestatus import InferenceServiceStatus
 from inferops.core.decide import Decision, RevisionPlan, decide
 from inferops.core.observation import Demand, NodeView, Observation, PodView, RevisionView, WorkloadView
 from inferops.core.revision import RevisionSpec
+from inferops.core.rolling import ACTION
 from inferops.core.scheduling import match
 from unit.core.building import ACCELERATORS, NOW, node, seen, service
 
@@ -35,6 +36,7 @@ class Cluster:
     routed_to: str = ""
     gateways: tuple[str, ...] = ()
     demand: Demand | None = None
+    action: str = ""  # the annotation by which somebody acts on a rollout
     held_since: datetime | None = None  # when the gateways came behind the Service
     now: datetime = NOW
     born: int = 0
@@ -47,6 +49,8 @@ class Cluster:
     def seen(self) -> Observation:
         self.now += timedelta(seconds=1)
         of = service(*self.choices, status=self.status, generation=self.generation, **self.spec)
+        annotations = {ACTION: self.action} if self.action else {}
+        of = of.model_copy(update={"metadata": of.metadata.model_copy(update={"annotations": annotations})})
         views = tuple(sorted(map(self._view, {*self.records, *self.workloads}), key=lambda one: (one.order, one.hash)))
         more = {} if self.known_runtime else {"runtime": None, "engine": None}
         found: Observation = seen(of, *views, nodes=tuple(self.nodes.values()), routed_to=self.routed_to, **more)
@@ -109,7 +113,11 @@ class Cluster:
                 self.born += 1
                 self.pods[f"pod-{self.born}"] = PodView(f"pod-{self.born}", hash_)
         for name, pod in self.pods.items():
-            self.pods[name] = self._place(pod) if not pod.node else replace(pod, ready=ready, waiting="")
+            self.pods[name] = self._place(pod) if not pod.node else self._run(pod, ready)
+
+    def _run(self, pod: PodView, ready: bool) -> PodView:
+        since = pod.ready_since or self.now if ready else None
+        return replace(pod, ready=ready, waiting="", started=True, ready_since=since)
 
     def _place(self, pod: PodView) -> PodView:
         need = self.needs[pod.revision].accelerator

@@ -52,7 +52,7 @@ HOMELESS = seen(ONE, revision(ONE, homeless=1, unschedulable="x"))
         ("it serves again and is not promoted again", [FAILS, SERVES, FAILS, SERVES], ["MinimumReplicasAvailable"]),
         ("it crashes", [FAILS, SERVES, CRASHES], ["NoReplicaAvailable!", "CrashLoop!"]),
         ("it goes on crashing", [FAILS, SERVES, CRASHES, CRASHES], []),
-        ("an update takes over", [SERVES, MOVES], ["Promoted"]),
+        ("an update takes over", [SERVES, MOVES], ["RolloutStarted", "Promoting", "Promoted"]),
         ("the spec turns invalid", [SERVES, seen(service("tpu"), old, routed_to=old)], ["AcceleratorNotFound!"]),
         ("the spec is invalid from the first", [seen(service("tpu"))], ["AcceleratorNotFound!"]),
         ("the spec turns valid", [seen(service("tpu")), seen(ONE)], ["Valid"]),

@@ -80,11 +80,11 @@ def test_what_is_told_of_traffic(case: str, traffic: dict[str, Any], there: dict
         ("nothing of zero and one", {"scaling": {"minReplicas": 0, "maxReplicas": 1, "scaleToZeroAfter": "5m"}}, []),
         ("a queue", {"scaling": {"queueDepth": 9}}, ["spec.scaling.queueDepth"]),
         ("one SLO", {"slo": {"errorRate": 0.1}}, ["spec.slo"]),
-        ("no steps", {"rollout": {"steps": []}}, ["spec.rollout"]),
+        ("no steps", {"rollout": {"steps": []}}, []),
         (
             "the whole example",
             EXAMPLE,
-            ["spec.slo", "spec.scaling.maxReplicas", "spec.rollout", "spec.placement",
+            ["spec.slo", "spec.scaling.maxReplicas", "spec.placement",
              "spec.traffic.hostnames"],
         ),
     ],

@@ -44,7 +44,7 @@ def route(weights: dict[str, int], **facts: Any) -> RouteView:
 
 
 def planned(of: Observation) -> routing.RoutePlan:
-    found = routing.plan(of, hash_of(of))
+    found = routing.plan(of, hash_of(of), {})
     assert found is not None
     return found
 
@@ -96,7 +96,7 @@ def test_where_requests_go(case: str, more: dict[str, Any], revisions: bool) -> 
 )
 def test_no_route(case: str, more: dict[str, Any]) -> None:
     of = world(**more)
-    assert routing.plan(of, hash_of(of)) is None
+    assert routing.plan(of, hash_of(of), {}) is None
 
 
 def test_nothing_to_route_to_leaves_the_route_as_it_is() -> None:

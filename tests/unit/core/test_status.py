@@ -102,6 +102,8 @@ PROGRESS = [
     ("an update finds no room beside stable",
      seen(NEXT, old, revision(NEXT, 2, homeless=2, **IN_USE), stable=old, routed_to=old),
      "Unknown", "Scheduled", "InsufficientCapacity", ["2 of 2 replicas pending"]),
+    ("a stuck update", seen(NEXT, old, revision(NEXT, 2, loading=2, **crash("CrashLoopBackOff")), stable=old),
+     "Unknown", "RolledOut", "RollingBack", ["ran out of memory", "is rolled back"]),
 ]
 STUCK = [
     ("a crash loop", seen(TWO, revision(TWO, loading=1, **crash("CrashLoopBackOff", "back-off 5m0s"))),
@@ -116,8 +118,6 @@ STUCK = [
      seen(TWO, revision(TWO, loading=2, **crash("CreateContainerConfigError", 'secret "hf-token" not found'))),
      "False", "RolledOut", "ContainerConfigInvalid",
      ['secret "hf-token" not found', "spec.model.credentialsSecret", "spec.runtime.env"]),
-    ("a stuck update", seen(NEXT, old, revision(NEXT, 2, loading=2, **crash("CrashLoopBackOff")), stable=old),
-     "False", "RolledOut", "CrashLoop", ["CrashLoopBackOff"]),
     ("one of many replicas", seen(TWO, revision(TWO, ready=1, loading=1, **crash("CrashLoopBackOff")), stable=old),
      "False", "RolledOut", "CrashLoop", ["CrashLoopBackOff"]),
 ]

@@ -37,8 +37,7 @@ def reconcile(cluster: Cluster, crash_after: int | None) -> None:
 
 def nothing_goes_unasked(seen: Observation, decision: Decision) -> None:
     before = seen.service.status.desired_replicas
-    wanted = {plan.replicas for plan in decision.revisions}
-    if before == 0 or 0 not in wanted:
+    if before == 0 or _serving(decision) > 0:
         return
     assert before is not None, "a new service is shown to load"
     assert seen.gateways and seen.demand is not None and seen.demand.idle is not None
@@ -47,9 +46,14 @@ def nothing_goes_unasked(seen: Observation, decision: Decision) -> None:
     assert seen.service.status.stable_revision == decision.status.stable_revision, "no version comes up just now"
 
 
+def _serving(decision: Decision) -> int:
+    """Replicas of the revision that serves; one where there is none yet."""
+    return next((plan.replicas for plan in decision.revisions if plan.hash == decision.route_to), 1)
+
+
 def whoever_asks_gets_a_replica(seen: Observation, decision: Decision) -> None:
     if seen.demand is not None and (seen.demand.waiting or seen.demand.in_flight):
-        assert all(plan.replicas == 1 for plan in decision.revisions)
+        assert _serving(decision) == 1
     assert decision.gateways == (seen.gateways if decision.route_to else ())
     assert decision.status.desired_replicas in (0, 1)
 

@@ -60,7 +60,7 @@ def routed(service: InferenceService, record: Record) -> Iterator[dict[str, Any]
     revisions = (RevisionView(record.spec.hash, record.spec),)
     kinds = frozenset([HTTP_ROUTE, INFERENCE_POOL])
     seen = Observation(service, datetime.now(UTC), kinds=kinds, revisions=revisions)
-    plan, picker = routing.plan(seen, record.spec.hash), service.spec.traffic.endpoint_picker
+    plan, picker = routing.plan(seen, record.spec.hash, {}), service.spec.traffic.endpoint_picker
     if plan is not None:
         if picker is not None:
             yield render_inferencepool(service, record.spec.hash, record, picker)

@@ -19,7 +19,9 @@ def outcome(turn: Turn) -> Outcome:
     others = [hash_ for hash_ in turn.view.revisions if hash_ not in replicas]
     if not turn.view.target:  # nobody knows what these are for
         leaving = {turn.state.canary} if turn.state.phase == "RollingBack" and retreat.leaves(turn) else set[str]()
-        replicas |= {hash_: turn.of(hash_).live for hash_ in others if hash_ not in leaving}
+        # Where none has served yet, what the spec asked for before comes up meanwhile.
+        kept = {hash_: turn.of(hash_).live if turn.stable else turn.wanted for hash_ in others}
+        replicas |= {hash_: number for hash_, number in kept.items() if hash_ not in leaving}
         others = [hash_ for hash_ in others if hash_ in leaving]
     shares = weights.in_force(turn)
     retiring = tuple(hash_ for hash_ in others if turn.carrying(hash_) or hash_ in shares)

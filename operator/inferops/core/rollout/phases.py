@@ -139,7 +139,8 @@ def _retain(turn: Turn) -> None:
         turn.say(Reason.PROMOTED, sentences.retaining(turn))
     else:
         turn.set(yielded=0)
-        turn.enter("Succeeded", Reason.READY, sentences.succeeded(turn))
+        turn.set(phase="Succeeded", since=clocks.stamp(turn.now))  # its promotion was told
+        turn.say(Reason.READY, sentences.succeeded(turn))
 
 
 def _ending_there(turn: Turn) -> bool:

@@ -129,4 +129,5 @@ class Turn:
         view = self.view
         if hash_ in view.carried or hash_ in (view.recorded, view.routed_to) or view.weights.get(hash_, 0) > 0:
             return True
-        return self.splits and not view.in_force and self.of(hash_).ready > 0
+        ours = hash_ in (self.stable, self.state.canary, self.state.previous)
+        return ours and self.splits and not view.in_force and self.of(hash_).ready > 0

@@ -67,8 +67,8 @@ class Rollouts:
     def _engine(self, revisions: Sequence[RevisionView]) -> ServingEngine | None:
         """What serves the revisions; None where they have unlike engines, whose metrics do not compare."""
         runtimes = self.store.runtimes()
-        named = {runtimes.get(each.spec.runtime.name) for each in revisions if each.spec is not None and each.pods}
-        engines = {runtime.engine if runtime is not None else "" for runtime in named}
+        named = {each.spec.runtime.name for each in revisions if each.spec is not None and each.pods}
+        engines = {runtimes[name].engine if name in runtimes else "" for name in named}
         return ENGINES.get(engines.pop()) if len(engines) == 1 else None
 
 

@@ -13,7 +13,7 @@ from inferops.api.conditions import Reason
 from inferops.api.rolloutstatus import Pause
 from inferops.core.rollout import clocks, ending, gates
 from inferops.core.rollout.capacity import step_weight
-from inferops.core.rollout.turn import Turn
+from inferops.core.rollout.turn import LONGEST, Turn
 
 GRAMMAR = re.compile(r"(promote|pause|resume|abort|retry)@([A-Za-z0-9]{1,16})(?:/([A-Za-z0-9-]{1,32}))?")
 REMEMBERED = 16
@@ -46,7 +46,8 @@ def act(turn: Turn) -> None:
 def _promote(turn: Turn, hash_: str) -> bool:
     if not _is_under_way(turn, hash_):
         return False
-    turn.set(paused=None, skipped=True)
+    _unrest(turn)
+    turn.set(skipped=True)
     gates.waive(turn, 0, "skipped: promoted by hand")
     turn.enter("Promoting", Reason.PROMOTING, f"revision {hash_} is promoted by hand; what was left is skipped")
     turn.set(weight=100)
@@ -66,10 +67,7 @@ def _resume(turn: Turn, hash_: str) -> bool:
     paused, weight = turn.state.paused, gate_weight(turn)
     if paused is None:
         return weight is not None and gates.open_manual(turn, weight)
-    rested = turn.elapsed(paused.since)
-    anew = paused.reason in (Reason.NO_DATA, Reason.UNDECIDED)  # it is observed for another while
-    since = clocks.stamp(turn.now) if anew else clocks.later(turn.state.since, rested)
-    turn.set(paused=None, since=since, clocks=clocks.put_off(turn.state.clocks, rested))
+    _unrest(turn)
     if weight is not None:
         gates.ask_again(turn, weight)
     turn.tell(Reason.ROLLOUT_RESUMED, f"revision {hash_} goes on")
@@ -98,6 +96,17 @@ def _is_under_way(turn: Turn, hash_: str) -> bool:
     return turn.under_way and turn.state.canary == hash_
 
 
+def _unrest(turn: Turn) -> None:
+    """Go on where it was, as if no time had passed. What it rested for by itself, it waits for once more."""
+    paused = turn.state.paused
+    if paused is None:
+        return
+    rested = turn.elapsed(paused.since)
+    by_hand = paused.reason == Reason.ROLLOUT_PAUSED
+    since = clocks.later(turn.state.since, rested) if by_hand else clocks.stamp(turn.now)
+    turn.set(paused=None, since=since, clocks=clocks.put_off(turn.state.clocks, rested))
+
+
 def gate_weight(turn: Turn) -> int | None:
     """The weight whose gates are asked now; None: none are."""
     state = turn.state
@@ -108,6 +117,6 @@ def gate_weight(turn: Turn) -> int | None:
 
 def rest(turn: Turn, reason: Reason, message: str) -> None:
     """Rest until somebody acts."""
-    told = f"{message}; `inferops rollout resume`, promote or abort goes on"
+    told = f"{message}; `inferops rollout resume`, promote or abort goes on"[-LONGEST:]
     turn.set(paused=Pause(since=clocks.stamp(turn.now), reason=reason, message=told))
     turn.tell(Reason.ROLLOUT_PAUSED, told, warning=reason is not Reason.ROLLOUT_PAUSED)

@@ -68,12 +68,12 @@ def granted(turn: Turn) -> int:
 def _others(turn: Turn) -> int:
     """Replicas beside the two: of those that are kept to go back to, or retire."""
     hashes = set(turn.view.revisions) - {turn.state.canary, turn.stable}
-    return sum(turn.of(hash_).present if strict(turn) else kept(turn, hash_) for hash_ in hashes)
+    return sum(turn.of(hash_).present if strict(turn) else _kept(turn, hash_) for hash_ in hashes)
 
 
-def kept(turn: Turn, hash_: str) -> int:
-    """Replicas that a revision which neither serves nor comes keeps, as long as requests may still be sent to it."""
-    return turn.of(hash_).live if turn.carrying(hash_) else 0
+def _kept(turn: Turn, hash_: str) -> int:
+    """Replicas that another revision keeps: while requests may be sent to it, or nobody knows what it is for."""
+    return turn.of(hash_).live if turn.carrying(hash_) or not turn.view.target else 0
 
 
 def part(turn: Turn) -> str:

@@ -11,7 +11,7 @@ PARTS = ("capacity", "pull", "load")  # of bringing up replicas, in this order
 
 def stamp(moment: datetime) -> str:
     """RFC 3339, in UTC, to the second."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return moment.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
 
 
 def parse(text: str) -> datetime | None:
@@ -30,12 +30,14 @@ def elapsed(now: datetime, since: str) -> float:
 
 
 def later(moment: str | datetime, seconds: float) -> str:
-    """`moment`, so many seconds later; empty where there is none, or nobody could write it down."""
+    """`moment`, so many seconds later; empty where there is none. Beyond the last year there is no later."""
     found = parse(moment) if isinstance(moment, str) else moment
-    try:
-        return stamp(found + timedelta(seconds=seconds)) if found is not None else ""
-    except OverflowError:
+    if found is None:
         return ""
+    try:
+        return stamp(found + timedelta(seconds=seconds))
+    except OverflowError:
+        return stamp(found)
 
 
 def left(now: datetime, until: str) -> float:

@@ -8,7 +8,7 @@ from inferops.api.conditions import Reason
 from inferops.api.formats import seconds
 from inferops.core.evidence import Arms, judge, without_data
 from inferops.core.rollout import clocks, ending, sentences
-from inferops.core.rollout.turn import STEPPING, Turn
+from inferops.core.rollout.turn import LONGEST, STEPPING, Turn
 
 LOOK = 5.0  # seconds between looks, at the least
 SOON = 2.5  # seconds until something is looked for while requests flow, so that bursts are seen in time
@@ -18,13 +18,14 @@ NOTHING = "nobody has counted requests yet"
 def look(turn: Turn) -> None:
     """Judge what was counted since the last look. Harm takes the canary's requests back, also while it is paused."""
     state, window = turn.state, turn.view.window
-    if state.phase not in (*STEPPING, "Promoting") or not state.weight or not turn.splits:
+    flows = state.phase in (*STEPPING, "Promoting") and state.weight > 0 and turn.splits
+    if not flows or state.canary not in turn.view.revisions:
         return
     turn.wake(SOON)
     before = state.analysis
     if window is None:
         if state.phase != "Warming" and not state.skipped:
-            turn.set(analysis=without_data(before, turn.view.uncounted or NOTHING))
+            turn.set(analysis=without_data(before, (turn.view.uncounted or NOTHING)[:LONGEST]))
         return
     seen = clocks.parse(before.until)
     if seen is not None and (window.until - seen).total_seconds() < LOOK:
@@ -34,7 +35,11 @@ def look(turn: Turn) -> None:
     if state.phase == "Warming" or state.skipped:  # caches are cold, or nobody asks: these requests are not judged
         turn.set(analysis=before.model_copy(update={"until": _exactly(window.until)}))
         return
-    analysis = judge(before, window, _arms(turn, window.since), turn.view.spec.analysis, turn.view.slo)
+    arms = _arms(turn, window.since)
+    if not any(pod.name in arms.warm for pod in turn.view.revisions[state.canary].pods):
+        turn.set(analysis=before.model_copy(update={"until": _exactly(window.until)}))
+        return  # its caches were cold when the window began; the next one may be judged
+    analysis = judge(before, window, arms, turn.view.spec.analysis, turn.view.slo)
     turn.set(analysis=analysis)
     if analysis.verdict == "Harm":
         ending.roll_back(turn, Reason.HARM_SHOWN, sentences.evidence(analysis), urgent=True)

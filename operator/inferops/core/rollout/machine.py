@@ -53,7 +53,8 @@ def _mend(turn: Turn) -> None:
     """Bring what is remembered in line with what is there, should somebody have edited either."""
     state, steps = turn.state, turn.view.spec.steps
     busy = turn.under_way or state.phase == "RollingBack"
-    if busy and state.canary in ("", turn.stable):
+    rejected = turn.under_way and any(one.hash == state.canary for one in state.rejected)
+    if rejected or (busy and state.canary in ("", turn.stable)):
         ending.rest(turn, "")
     elif turn.under_way:
         turn.set(stable=turn.stable, steps=len(steps), step=min(state.step, max(len(steps) - 1, 0)))

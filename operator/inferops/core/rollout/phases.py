@@ -15,6 +15,8 @@ from inferops.core.rollout.turn import BRINGING_UP, Turn
 
 def _bring_up(turn: Turn) -> None:
     """More replicas, as far as there is room for them."""
+    if turn.state.skipped and turn.splits and turn.view.spec.steps and turn.view.spec.strategy != "recreate":
+        turn.set(skipped=False)  # somebody splits requests by now
     capacity.yields(turn)
     part = capacity.part(turn)
     if part == "capacity":
@@ -38,7 +40,7 @@ def _warm(turn: Turn) -> None:
         _promoting(turn, f"revision {state.canary} is ready and gets all requests")
     elif not turn.splits:
         turn.say(Reason.NOBODY_SPLITS, f"nobody splits requests by now. {sentences.nobody_splits()}")
-        _pause_when_late(turn, Reason.NOBODY_SPLITS, "nobody splits requests", 0.0)
+        turn.wake(capacity.DOWN)
     else:
         capacity.yields(turn)
         turn.set(weight=capacity.step_weight(turn))

@@ -52,11 +52,9 @@ def waiting_for_capacity(turn: Turn) -> str:
         return f"{short}; they come once revision {turn.stable} has ended"
     if state.yielded > turn.of(state.canary).placed:
         return f"{short}; they come once as many of revision {turn.stable} have ended"
-    if capacity.may_yield(turn):
-        return f"{short}; revision {turn.stable} gives up one at a time"
     if turn.wanted == 1:
         return f"{short}, and the only replica that serves is not given up; free a GPU, or set strategy: recreate"
-    return f"{short}; revision {turn.stable} gives up none while requests need all of its replicas; free a GPU"
+    return f"{short}; revision {turn.stable} gives up one at a time while requests do not need all; else free a GPU"
 
 
 def _missing(turn: Turn, needed: int) -> str:

@@ -84,7 +84,7 @@ def test_stable_yields_only_what_requests_do_not_need(needed: int | None, yields
     assert (world.state.yielded > 0) == yields
     if not yields:
         assert world.state.phase == "WaitingForCapacity"
-        assert "gives up none while requests need all of its replicas" in world.state.message
+        assert "gives up one at a time while requests do not need all; else free a GPU" in world.state.message
 
 
 @pytest.mark.parametrize(

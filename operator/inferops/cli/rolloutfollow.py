@@ -47,7 +47,9 @@ class Lines:
     def show(self, shown: Shown, problem: str, now: datetime) -> None:
         stale = " (of an older spec)" if state.behind(shown.service) else ""
         _, message = state.why(shown.service)
-        line = f"{state.summary(shown.service)}{stale}{f': {message}' if message else ''}"
+        refused = state.refused(shown.service)
+        told = [message, f"the newest spec cannot be served: {refused}" if refused and not stale else ""]
+        line = ": ".join([f"{state.summary(shown.service)}{stale}", *(each for each in told if each)])
         self._last = self._told(line, self._last, now)
         self._problem = self._told(problem, self._problem, now)
 

@@ -55,14 +55,14 @@ def show(service: InferenceService, console: Console, now: datetime, *, as_json:
         table = _table("ENDED", "REVISION", "REPLACING", "OUTCOME", "REASON", "TOOK", "MESSAGE")
         for each in rollout.history:
             table.add_row(*map(line, _row(each, now)))
-        console.print(table)
+        _print(console, table)
     if rollout.rejected:
         console.print("\nrejected: not tried again by themselves")
         table = _table("SINCE", "REVISION", "REASON", "MESSAGE")
         for one in rollout.rejected:
             words = (_ago(one.time, now), plain(one.hash), plain(one.reason), plain(one.message))
             table.add_row(*map(line, words))
-        console.print(table)
+        _print(console, table)
         console.print(line(f"try one again: {plain(command(service, 'retry'))} --revision REVISION"))
 
 
@@ -72,6 +72,17 @@ def _table(*titles: str) -> Table:
     for column in table.columns[:-1]:
         column.no_wrap = True
     return table
+
+
+def _print(console: Console, table: Table) -> None:
+    """In a terminal as wide as that; in a file or a pipe without the spaces that would fill it."""
+    if console.is_terminal:
+        console.print(table)
+        return
+    with console.capture() as captured:
+        console.print(table)
+    for text in captured.get().splitlines():
+        print(text.rstrip(), file=console.file)
 
 
 def _row(each: Ended, now: datetime) -> tuple[str, ...]:

@@ -80,7 +80,7 @@ def _phase(root: Tree, service: InferenceService, now: datetime) -> None:
     rollout = service.status.rollout
     colour = "red" if rollout.phase in BAD else "green" if rollout.phase in {"Idle", *state.PROMOTED} else "cyan"
     lasts = since(rollout.since, now)
-    begun = since(rollout.started, now) if rollout.phase in {*state.UNDER_WAY, *BAD} else ""
+    begun = since(rollout.started, now) if rollout.phase in {*state.UNDER_WAY, "RollingBack"} else ""
     parts = [f"[bold {colour}]{rollout.phase}[/]", _steps(service)]
     parts += [f"for {lasts}" if lasts else "", f"begun {begun} ago" if begun else ""]
     branch = add(root, "  ".join(part for part in parts if part))
@@ -133,10 +133,10 @@ def _analysis(root: Tree, service: InferenceService, now: datetime) -> None:
 
 
 def _counted(analysis: AnalysisStatus, now: datetime) -> str:
-    if not analysis.until:
+    if not (analysis.until and analysis.source):
         return "  nothing is counted yet"
     age = since(analysis.until, now)
-    return f"  counted by {analysis.source or 'nobody'}{f' until {age} ago' if age else ''}"
+    return f"  counted by {analysis.source}{f' until {age} ago' if age else ''}"
 
 
 def _metric(branch: Tree, metric: MetricStatus, enough: float) -> None:

@@ -309,6 +309,7 @@ def test_history_is_a_table(server: Server, typed: Any) -> None:
     result = typed("rollout", "history", "llama")
     told = said(result)
     assert result.exit_code == 0 and "\x1b" not in told
+    assert not any(row.endswith(" ") for row in told.splitlines())
     assert told.split()[:7] == ["ENDED", "REVISION", "REPLACING", "OUTCOME", "REASON", "TOOK", "MESSAGE"]
     assert told.endswith("try one again: inferops rollout retry llama -n chat --revision REVISION\n")
 

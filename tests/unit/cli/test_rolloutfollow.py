@@ -34,6 +34,7 @@ from unit.cli.scenes import (
     rolled_back,
     service,
     shown,
+    valid,
 )
 from unit.kube.virtualtime import now, run
 
@@ -176,6 +177,14 @@ def test_a_pipe_gets_a_line_whenever_something_changed() -> None:
         f"paused, step 2 of 3 (25%), revision {NEW} gets 25% of requests: no requests of the canary for 30m"
     )
     assert told[4:] == ["12:00:08  Retaining"]
+
+
+def test_a_pipe_is_told_why_a_spec_cannot_be_served() -> None:
+    refused = [valid("False", "spec.accelerators[0].type: no Accelerator 'x'")]
+    told = printed(Lines, script((3, becomes(service(loading(message="it loads"), conditions=refused))))).splitlines()
+    assert told[-1].endswith(
+        "of requests: it loads: the newest spec cannot be served: spec.accelerators[0].type: no Accelerator 'x'"
+    )
 
 
 def test_json_is_a_document_a_line_whenever_something_changed() -> None:

@@ -95,6 +95,8 @@ OOM = {"containerStatuses": [{"name": "engine", "restartCount": 3, "state": {"wa
         ("deadlines rest in a pause", service(loading(paused={"since": at(minutes=-1), "reason": "Manual"})),
          "deadline: rests while it is paused"),
         ("nothing is counted yet", service(loading()), "analysis  NoData  nothing is counted yet"),
+        ("the count begins", service(loading(analysis={"until": at(seconds=-3)})),
+         "analysis  NoData  nothing is counted yet"),
         ("a pause", service(paused()), "paused for 5m  NoData: no requests of the canary for 30m"),
         ("... and how it goes on", service(paused()), "go on: inferops rollout resume llama -n chat"),
         ("a manual gate", service(gated()), "owner (manual) at 50%: Waiting for 7m"),

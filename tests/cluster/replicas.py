@@ -217,7 +217,7 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-TIMES = frozenset({"lastTransitionTime", "time"})
+TIMES = frozenset({"lastTransitionTime", "time", "since", "started", "ended", "until", "warmUntil", "retainedUntil"})
 GIVEN = frozenset({"clusterIP", "clusterIPs", "pod-template-hash"})
 
 

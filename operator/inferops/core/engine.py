@@ -27,6 +27,10 @@ class Engine(Protocol):
     def name(self) -> str:
         """The engine's name, as in `ServingRuntime.spec.engine`."""
 
+    @property
+    def http_alone(self) -> bool:
+        """Whether all of its requests are HTTP, so that the built-in gateway can take them."""
+
     def memory_share(self, runtime: ServingRuntimeSpec, args: Sequence[str]) -> float | None:
         """Share of the accelerators' memory that it takes, given the user's `args`. None: it cannot be sized, since
         it serves other things than language models."""

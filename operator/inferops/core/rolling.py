@@ -46,7 +46,13 @@ def splitter(seen: Observation) -> Splitter:
 
 
 def split_by_own(seen: Observation, outcome: Outcome) -> bool:
-    """Whether the Service must lead to the built-in gateway, since requests are split among revisions."""
+    """Whether the Service must lead to the built-in gateway, since requests are split among revisions.
+
+    Not where it takes other requests than HTTP, which would find nobody there: these stay with the stable revision,
+    and those that clients send to the gateway are split.
+    """
+    if seen.engine is not None and not seen.engine.http_alone:
+        return False
     return splitter(seen) is Splitter.OWN and outcome.state.phase in SPLIT and len(outcome.replicas) > 1
 
 

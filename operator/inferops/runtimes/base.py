@@ -153,6 +153,11 @@ class ServingEngine(ABC):
         """
         return []
 
+    @property
+    def http_alone(self) -> bool:
+        """Whether all of its requests are HTTP, so that the built-in gateway can take them."""
+        return {port.name for port in self.ports} <= {"http", "metrics"}
+
     def image_for(self, launch: Launch) -> str | None:
         """The image where the ServingRuntime names none; None: there is none for this accelerator."""
         return self.image if launch.accelerator.vendor == "nvidia" else self.amd_image

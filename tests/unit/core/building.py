@@ -50,6 +50,7 @@ class AnyEngine:
     """An engine that takes everything but one argument."""
 
     name: str = "vllm"
+    http_alone: bool = True
 
     def memory_share(self, runtime: ServingRuntimeSpec, args: Sequence[str]) -> float | None:
         return 0.9

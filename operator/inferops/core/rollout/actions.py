@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from inferops.api.conditions import Reason
 from inferops.api.rolloutstatus import Pause
-from inferops.core.rollout import clocks, ending, gates
+from inferops.core.rollout import clocks, ending, gates, weights
 from inferops.core.rollout.capacity import step_weight
 from inferops.core.rollout.turn import LONGEST, Turn
 
@@ -57,6 +57,8 @@ def _promote(turn: Turn, hash_: str) -> bool:
 def _pause(turn: Turn, hash_: str) -> bool:
     if not _is_under_way(turn, hash_) or turn.state.paused is not None:
         return False
+    if turn.state.phase == "Promoting":  # it keeps what it has
+        turn.set(weight=weights.in_force(turn).get(hash_, 0))
     rest(turn, Reason.ROLLOUT_PAUSED, f"revision {hash_} is paused by hand")
     return True
 

@@ -22,7 +22,7 @@ def running(turn: Turn) -> dict[str, float]:
     state = turn.state
     if not turn.under_way or state.paused is not None:
         return {}
-    parts = [part] if (part := capacity.part(turn)) else []
+    parts = [part] if (part := _part(turn)) else []
     parts += ["warm_up"] if state.phase == "Warming" else []
     since = {name: getattr(state.clocks, name) for name in parts}
     return {name: _limit(turn, name) - turn.elapsed(begun) for name, begun in since.items() if begun}
@@ -70,10 +70,15 @@ def _next(turn: Turn, rests: dict[str, float]) -> str:
     return clocks.later(getattr(turn.state.clocks, part), _limit(turn, part))
 
 
+def _part(turn: Turn) -> str:
+    """What is waited for. A canary that had all its replicas once is not given up because scaling asks for more."""
+    return "" if turn.state.phase in ("Observing", "Gated") else capacity.part(turn)
+
+
 def _parts(turn: Turn) -> Clocks:
     """A clock that has begun goes on until the size is reached, so that flapping does not begin it anew."""
     state, now = turn.state, clocks.stamp(turn.now)
-    begun, part = state.clocks, capacity.part(turn)
+    begun, part = state.clocks, _part(turn)
     warming = state.phase == "Warming" and not warm(turn)
     if state.paused is not None:
         return begun

@@ -164,3 +164,23 @@ def test_there_is_nothing_to_go_back_to() -> None:
     world.action = f"abort@{B}"
     world.run(10)
     assert (world.stable, world.state.handled) == (B, [])
+
+
+def test_a_promotion_that_is_paused_keeps_the_share_it_has() -> None:
+    world = serving(replicas=4, does={B: Behaviour(load=20.0)}).until("Promoting")
+    world.action = f"pause@{B}"
+    world.run(60)
+    assert (world.ready(B), world.weights, world.stable) == (4, {A: 50, B: 50}, A)
+    world.action = f"resume@{B}"
+    world.run(2)
+    assert world.stable == B
+
+
+def test_what_it_rested_for_by_itself_is_waited_for_once_more() -> None:
+    world = serving(rate=0, spec=spec(analysis={"maxHold": "60s"})).until("Observing").run(100)
+    assert world.state.paused is not None
+    world.action = f"resume@{B}"
+    world.run(80)
+    assert world.state.paused is None
+    world.run(20)
+    assert world.state.paused is not None

@@ -108,3 +108,11 @@ def test_how_long_it_took_to_load_is_remembered() -> None:
     world = serving(does={B: Behaviour(pull=3.0, load=20.0)}).until("Warming")
     assert world.state.loaded_in is not None
     assert 20 <= world.state.loaded_in <= 25
+
+
+def test_a_canary_is_not_given_up_because_scaling_asks_for_more_than_there_is() -> None:
+    manual = [{"name": "ok", "manual": True, "at": [50]}]
+    world = serving(replicas=2, gpus=4, spec=spec(deadlines=SHORT, gates=manual)).until("Gated")
+    world.replicas = 8
+    world.run(200)
+    assert (world.state.phase, world.state.deadline) == ("Gated", "")

@@ -123,3 +123,13 @@ def test_nothing_is_written_in_the_steady_state() -> None:
     before = world.written
     world.run(300)
     assert world.written == before
+
+
+def test_requests_to_cold_caches_are_not_judged() -> None:
+    world = serving(spec=spec(analysis={"warmUp": "60s"}), does={B: Behaviour(errors=0.3)}).until("Warming").run(50)
+    assert world.got[B] > 100
+    assert world.state.analysis.metrics == []
+    world.until("Observing")
+    before = world.got[B]
+    world.until("RolledBack")
+    assert world.state.analysis.metrics[0].canary.total <= world.got[B] - before

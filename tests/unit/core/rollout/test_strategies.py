@@ -180,3 +180,12 @@ def test_a_service_at_zero_moves_at_once_and_keeps_the_old_one_cold(replicas: in
     world.replicas = replicas
     world.run(20)
     assert (world.ready(B), world.workloads[A]) == (replicas, 0)
+
+
+def test_steps_are_taken_where_a_splitter_comes_in_time() -> None:
+    """The gateway was only starting again when the rollout began."""
+    world = serving(replicas=4, splitter=Splitter.NOBODY).until("Loading").run(3)
+    assert (world.state.skipped, world.workloads[B]) == (True, 4)
+    world.splitter = Splitter.OWN
+    world.until("Observing")
+    assert (world.state.skipped, world.workloads[B], world.weights) == (False, 1, {A: 95, B: 5})

@@ -15,8 +15,7 @@ from inferops.core.rollout.turn import BRINGING_UP, Turn
 
 def _bring_up(turn: Turn) -> None:
     """More replicas, as far as there is room for them."""
-    if turn.state.skipped and turn.splits and turn.view.spec.steps and turn.view.spec.strategy != "recreate":
-        turn.set(skipped=False)  # somebody splits requests by now
+    _take_steps_after_all(turn)
     capacity.yields(turn)
     part = capacity.part(turn)
     if part == "capacity":
@@ -30,8 +29,15 @@ def _bring_up(turn: Turn) -> None:
         turn.enter("Warming", Reason.WARMING, f"revision {turn.state.canary} is ready and warms up")
 
 
+def _take_steps_after_all(turn: Turn) -> None:
+    """Somebody splits requests by now, or there are steps by now."""
+    if turn.state.skipped and turn.splits and turn.view.spec.steps and turn.view.spec.strategy != "recreate":
+        turn.set(skipped=False)
+
+
 def _warm(turn: Turn) -> None:
     """Its gates before any request, then its first requests, which are not judged yet."""
+    _take_steps_after_all(turn)
     state = turn.state
     if not _gates_pass(turn, 0):
         return

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from inferops.api.rolloutstatus import RolloutStatus
 from inferops.core.rollout import Splitter, step
+from inferops.core.rollout.turn import UNDER_WAY
 from unit.core.rollout.building import A, B, Behaviour, C, World, spec
 from unit.core.rollout.rules import holds
 
@@ -173,7 +174,7 @@ def assert_ended_well(world: World) -> None:
     )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.lists(steps, max_size=20))
 def test_whatever_happens_the_rules_hold_and_what_was_asked_for_serves(taken: list[Step]) -> None:
     world = walk(taken)
@@ -182,10 +183,54 @@ def test_whatever_happens_the_rules_hold_and_what_was_asked_for_serves(taken: li
     assert_ended_well(world)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.lists(steps | losses, max_size=15))
 def test_what_is_lost_or_edited_comes_to_a_sane_end(taken: list[Step]) -> None:
     world = walk(taken)
     heal(world)
     settle(world)
     assert_ended_well(world)
+
+
+quiet = st.one_of(
+    st.tuples(st.just("live"), st.integers(1, 30)),
+    st.tuples(st.just("killed"), st.integers(0, 4)),
+    st.tuples(st.just("act"), st.tuples(st.sampled_from(["pause", "resume"]), st.just("canary"))),
+    st.tuples(st.just("change"), st.builds(lambda number: {"gpus": number}, st.integers(4, 8))),
+    st.tuples(st.just("change"), st.builds(lambda number: {"replicas": number}, st.integers(1, 4))),
+    st.tuples(st.just("change"), st.sampled_from([{"target": B}, {"target": C}, {"delay": 1e9}, {"delay": 1.0}])),
+    st.tuples(st.just("change"), st.builds(lambda parts: {"spec": parts}, st.sampled_from([SPECS[0], *SPECS[5:]]))),
+)
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.lists(quiet, max_size=20), st.sampled_from([{"rate": 0}, {"counted": False}]))
+def test_without_data_nothing_is_ever_promoted(taken: list[Step], blind: dict[str, Any]) -> None:
+    world = World(rate=40)
+    live(world, 10)
+    change(world, {"target": B, **blind})
+    for name, how in [*taken, ("live", 100)]:
+        DOES[name](world, how)
+        assert world.stable == A
+        assert not any(ended.outcome == "Promoted" for ended in world.state.history)
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.lists(steps, max_size=15), st.integers(0, 30))
+def test_an_abort_from_any_state_ends_in_stable_alone(taken: list[Step], after: int) -> None:
+    world = walk(taken)
+    live(world, after)
+    before = world.state
+    heal(world)
+    world.target = before.canary if before.phase in UNDER_WAY else world.target
+    world.action = f"abort@{before.canary}/last"
+    reconcile(world)
+    if world.action not in world.state.handled or before.phase not in UNDER_WAY:
+        return
+    stable = world.stable
+    settle(world)
+    assert (world.stable, world.state.phase) == (stable, "RolledBack")
+    assert (world.state.rejected[0].hash, world.state.rejected[0].reason) == (before.canary, "Aborted")
+    assert before.canary not in world.records
+    live(world, 60)
+    assert (world.stable, world.state.phase, world.weights) == (stable, "RolledBack", {stable: 100})

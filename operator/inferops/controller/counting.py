@@ -200,7 +200,7 @@ class Counting:
         told.why = "" if now_there else "no gateway tells of replicas of two revisions"
         if now_there:
             told.heard = now
-            told.metrics = frozenset(metric for metric in METRICS if service.ask.limits[metric] is not None)
+            told.metrics = told.judged() | {metric for metric in METRICS if service.ask.limits[metric] is not None}
         told.in_flight = {
             pod: sum(each.in_flight.get(pod, 0) for each in now_there.values())
             for pod in {pod for each in now_there.values() for pod in each.in_flight}

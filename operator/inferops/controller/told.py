@@ -52,6 +52,15 @@ class Told:
         """Whether what it told holds."""
         return self.heard is not None and not self.why and now - self.heard <= STALE
 
+    def judged(self) -> frozenset[Metric]:
+        """Metrics by which it has judged any request. Without an SLO a gateway judges latencies by what is usual."""
+        totals = list(self.sums.total().values())
+        return frozenset(
+            metric
+            for place, metric in enumerate(METRICS)
+            if any(total.good[place] + total.bad[place] > 0 for total in totals)
+        )
+
     def counted(self) -> int:
         """Of how many revisions it has counted requests."""
         return len({self.revisions.get(pod) for pod, total in self.sums.total().items() if total} - {None})

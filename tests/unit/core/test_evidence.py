@@ -173,10 +173,29 @@ class TestNoData:
 
 class TestNotJudged:
     def test_without_an_objective(self):
-        status = after(*many(GOOD), slo=SLOSpec())
+        errors = {"errorRate": GOOD["errorRate"]}
+        status = after(*many(errors, errors), slo=SLOSpec())
         assert verdicts(status) == {"errorRate": "NoWorse", "ttft": "NotJudged", "tpot": "NotJudged"}
         assert status.verdict == "NoWorse"
-        assert status.metrics[1].message == "not judged: spec.slo.ttft is not set"
+        assert status.metrics[1].message.startswith("not judged: spec.slo.ttft is not set, and the gateway has seen")
+        again = begin_step(status)
+        assert verdicts(judge(again, window(errors, errors, 31), ARMS, SPEC, SLOSpec()))["ttft"] == "NotJudged"
+
+    def test_without_an_objective_by_what_is_usual(self):
+        status = after(*many(GOOD), slo=SLOSpec())
+        assert verdicts(status) == {"errorRate": "NoWorse", "ttft": "NoWorse", "tpot": "NoWorse"}
+        assert "beyond what nine of ten took before" in status.metrics[1].message
+        slow = {**GOOD, "ttft": (30, 40)}
+        assert after(*many(slow), slo=SLOSpec()).verdict == "Harm"
+
+    def test_a_metric_of_which_nothing_is_known_has_its_share_of_the_risk(self):
+        """Else its first counts would lower the bar for the others."""
+        some = {"errorRate": (4, 40)}
+        with_slo = after(*many(some, {"errorRate": (1, 40)}, 5), slo=SLO, spec=AnalysisSpec(metrics=["errorRate"]))
+        without = after(*many(some, {"errorRate": (1, 40)}, 5), slo=SLOSpec())
+        alone, [shared, *_] = with_slo.metrics[0].e_value, without.metrics
+        assert shared.e_value == alone > 100 and with_slo.verdict == "Harm"
+        assert (without.verdict == "Harm") is (alone + 2 >= 300)
 
     def test_what_the_source_does_not_count(self):
         untold = {"ttft": (1, 40), "tpot": (0, 40)}
@@ -188,8 +207,9 @@ class TestNotJudged:
         assert verdicts(after(*many(GOOD, {"ttft": (1, 40), "tpot": (0, 40)})))["errorRate"] == "NotJudged"
 
     def test_nothing_at_all(self):
-        status = after(*many(GOOD), slo=SLOSpec(), spec=AnalysisSpec(metrics=["ttft"]))
-        assert status.verdict == "NotJudged"
+        errors = {"errorRate": GOOD["errorRate"]}
+        long = window(errors, errors, seconds=60)
+        assert after(long, slo=SLOSpec(), spec=AnalysisSpec(metrics=["ttft"])).verdict == "NotJudged"
 
     def test_a_metric_without_data_holds_the_others(self):
         idle = {**GOOD, "tpot": (0, 0)}

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from inferops.gateway.balance.outcome import Outcome
 from inferops.gateway.signals.meters import ERRORS, GONE, LOOK, NOBODY, REASONS, TPOT, TTFT, Histogram
-from inferops.gateway.table import Backend, ServiceKey, Table
-from unit.gateway.metering import KEY, OTHER, World, backend, record
+from inferops.gateway.signals.yardstick import LEAST
+from inferops.gateway.table import Backend, Replica, Revision, ServiceKey, Table
+from unit.gateway.metering import KEY, OPENAI, OTHER, World, backend, record
 
 
 def test_a_request_counts_where_it_went() -> None:
@@ -96,6 +97,30 @@ def test_without_an_slo_nothing_is_judged_but_errors() -> None:
     world.request(record(stream=True, first=9.0, duration=99.0, tokens_out=10))
     series = world.meters.series(KEY, "v1", "v1-0")
     assert (series.judged, series.ttfts, series.ttft) == ([1, 0, 0], 1, 9.0)
+
+
+def test_without_an_slo_a_canary_is_compared_by_what_is_usual() -> None:
+    def table(**weights: int) -> Table:
+        revisions = tuple(
+            Revision(each, weight, (Replica(f"{each}-0", "10.0.0.1:80"),)) for each, weight in weights.items()
+        )
+        return Table([Backend(KEY, OPENAI, ("llama",), revisions)])
+
+    def ask(revision: str, first: float) -> None:
+        world.request(record(revision, stream=True, first=first, duration=first + 1.0, tokens_out=11))
+
+    world = World(table(v1=100))
+    for _ in range(LEAST):
+        ask("v1", 0.2)
+    old, new = (world.meters.series(KEY, each, f"{each}-0") for each in ("v1", "v2"))
+    assert old.compared == [0, 0, 0], "there is nothing to compare with"
+    world.table = table(v1=95, v2=5)
+    for first in (0.2, 0.2, 0.9):
+        ask("v1", first)
+        ask("v2", 3 * first)
+    assert (old.compared, old.slow) == ([0, 3, 3], [0, 1, 0])
+    assert (new.compared, new.slow) == ([0, 3, 3], [0, 3, 0])
+    assert old.judged == [LEAST + 3, 0, 0], "nothing is an SLO's business"
 
 
 def test_gaps_between_tokens() -> None:

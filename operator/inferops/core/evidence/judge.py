@@ -33,6 +33,8 @@ COLD_HALF_LIFE = 50.0  # requests after which it is allowed half of that
 CAUTION = 3.0  # the most that dispersion takes from the evidence that there is no harm
 ENOUGH = 8  # canary requests that make a window worth judging
 PATIENCE = timedelta(seconds=30)  # and how long it may grow until it has them
+KNOWS_USUAL = "gateway"  # who judges latencies by what is usual where there is no SLO
+USUAL = "what nine of ten took before"
 
 
 def judge(before: AnalysisStatus, window: Window, arms: Arms, spec: AnalysisSpec, slo: SLOSpec) -> AnalysisStatus:
@@ -55,7 +57,7 @@ def judge(before: AnalysisStatus, window: Window, arms: Arms, spec: AnalysisSpec
     return AnalysisStatus(
         source=window.source,
         until=window.until.isoformat(),
-        verdict=_overall(metrics, spec, slo),
+        verdict=_overall(metrics, window.source, spec, slo),
         metrics=metrics,
     )
 
@@ -80,8 +82,8 @@ def _at_a_new_weight(metric: MetricStatus) -> MetricStatus:
 
 
 def _metric(before: MetricStatus, found: Seen | None, source: str, spec: AnalysisSpec, slo: SLOSpec) -> MetricStatus:
-    if _unset(before.name, slo):
-        return _not_judged(before, f"spec.slo.{before.name} is not set")
+    if _unset(before.name, slo) and (found is None or not found.told) and not before.stable.total:
+        return _not_judged(before, _unknown(before.name, source))
     if found is None:
         return before
     if not found.told:
@@ -127,9 +129,10 @@ def _verdict(metric: MetricStatus, alpha: float) -> Verdict:
     return "Undecided"
 
 
-def _overall(metrics: list[MetricStatus], spec: AnalysisSpec, slo: SLOSpec) -> Verdict:
-    """Of all. How many share the risk depends on the spec alone, not on what was seen."""
-    sharing = [metric for metric in metrics if not _unset(metric.name, slo)]
+def _overall(metrics: list[MetricStatus], source: str, spec: AnalysisSpec, slo: SLOSpec) -> Verdict:
+    """Of all. How many share the risk depends on the spec and on who counts, not on what was seen: a metric of which
+    nothing is known yet has its share, too."""
+    sharing = [metric for metric in metrics if source == KNOWS_USUAL or not _unset(metric.name, slo)]
     evidence = [metric.e_value if _lately(metric) else min(1.0, metric.e_value) for metric in sharing]
     if sharing and sum(evidence) / len(sharing) >= 1 / spec.alpha:
         return "Harm"
@@ -170,6 +173,12 @@ def _unset(name: Metric, slo: SLOSpec) -> bool:
     return (name == "ttft" and slo.ttft is None) or (name == "tpot" and slo.tpot is None)
 
 
+def _unknown(name: Metric, source: str) -> str:
+    if source == KNOWS_USUAL:
+        return f"spec.slo.{name} is not set, and the gateway has seen too few requests to say what is usual"
+    return f"spec.slo.{name} is not set, and {source} do not say what is usual"
+
+
 def _not_judged(before: MetricStatus, why: str) -> MetricStatus:
     return before.model_copy(update={"verdict": "NotJudged", "message": f"not judged: {why}"})
 
@@ -183,7 +192,8 @@ def _rounded(number: float) -> float:
 
 
 def _message(metric: MetricStatus, verdict: Verdict, spec: AnalysisSpec, slo: SLOSpec) -> str:
-    bad = {"errorRate": "failed", "ttft": f"beyond {slo.ttft}", "tpot": f"beyond {slo.tpot}"}[metric.name]
+    limits = {"ttft": slo.ttft or USUAL, "tpot": slo.tpot or USUAL}
+    bad = f"beyond {limits[metric.name]}" if metric.name in limits else "failed"
     canary, stable = metric.canary, metric.stable
     shares = f"{_percent(canary)} of {canary.total:,} {bad}, stable {_percent(stable)} of {stable.total:,}"
     points = f"the {100 * spec.margin:.3g} points of margin"

@@ -7,7 +7,8 @@ with any traffic since. A line: {"gateway": "POD", "boot": "ID", "services": {"N
 
 A service with replicas of two revisions or more has "replicas": {"HASH": {"POD": [...]}} in addition, all in all since
 the gateway began: attempts judged, and those of them that failed; requests judged by the time to their first token, and
-those beyond the SLO; the same by the time per token after it; attempts begun; and attempts under way now.
+those beyond the SLO, or without one beyond what is usual (`yardstick`); the same by the time per token after it;
+attempts begun; and attempts under way now.
 """
 
 from __future__ import annotations
@@ -150,5 +151,7 @@ class Demand:
 
 
 def _counts(series: ReplicaSeries) -> list[int]:
-    judged = [each for pair in zip(series.judged, series.missed, strict=True) for each in pair]
-    return [*judged, sum(series.attempts.values()) + series.in_flight, series.in_flight]
+    judged = [by_slo + by_usual for by_slo, by_usual in zip(series.judged, series.compared, strict=True)]
+    missed = [by_slo + by_usual for by_slo, by_usual in zip(series.missed, series.slow, strict=True)]
+    pairs = [each for pair in zip(judged, missed, strict=True) for each in pair]
+    return [*pairs, sum(series.attempts.values()) + series.in_flight, series.in_flight]

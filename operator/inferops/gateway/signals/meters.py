@@ -12,13 +12,15 @@ from collections.abc import Callable, Mapping
 
 from inferops.gateway.balance.outcome import Outcome
 from inferops.gateway.signals.record import Record
-from inferops.gateway.table import Backend, ServiceKey, Table
+from inferops.gateway.signals.yardstick import Yardstick
+from inferops.gateway.table import Backend, Revision, ServiceKey, Table
 
 GONE = 600.0  # seconds after which what left the table is forgotten: by then the last scrape has seen its last count
 LOOK = 60.0  # seconds between two looks for it
 REASONS = 32  # different ones that a service's refusals are told by; further ones count as OTHER
 OTHER = "other"
 NOBODY = ServiceKey("", "")  # requests that name no service
+NO_REVISION = Revision("", 0)
 
 QUICK = (0.001, 0.0025, 0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.5, 10.0)
 SLOW = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0, 600.0)
@@ -51,7 +53,7 @@ class Histogram:
 
 
 class ServiceSeries:
-    __slots__ = ("arrivals", "ended", "labels", "refused", "retries")
+    __slots__ = ("arrivals", "ended", "labels", "refused", "retries", "yardsticks")
 
     def __init__(self, labels: str) -> None:
         self.labels = labels  # as they are told, here and below
@@ -59,6 +61,7 @@ class ServiceSeries:
         self.ended = 0
         self.refused: dict[tuple[int, str], int] = {}  # by status code and reason
         self.retries = 0
+        self.yardsticks = (Yardstick(), Yardstick())  # TTFT, TPOT
 
 
 class RevisionSeries:
@@ -79,6 +82,7 @@ class ReplicaSeries:
         "attempts",
         "broken",
         "codes",
+        "compared",
         "duration",
         "gap",
         "gaps",
@@ -88,6 +92,7 @@ class ReplicaSeries:
         "missed",
         "revision",
         "sent",
+        "slow",
         "slow_gaps",
         "tokens_in",
         "tokens_out",
@@ -113,6 +118,8 @@ class ReplicaSeries:
         self.duration = 0.0
         self.judged = [0, 0, 0]  # by OBJECTIVES
         self.missed = [0, 0, 0]
+        self.compared = [0, 0, 0]  # by a yardstick, where there is no SLO
+        self.slow = [0, 0, 0]
 
     def token_gap(self, seconds: float, slow: bool) -> None:
         self.revision.gap.observe(seconds)
@@ -125,6 +132,11 @@ class ReplicaSeries:
         self.judged[objective] += 1
         if missed:
             self.missed[objective] += 1
+
+    def compare(self, objective: int, slow: bool) -> None:
+        self.compared[objective] += 1
+        if slow:
+            self.slow[objective] += 1
 
 
 class Meters:
@@ -196,7 +208,7 @@ class Meters:
         if record.broken:
             series.broken += 1
         if record.first is not None and record.status < 400 and backend is not None:
-            _time(series, record, record.first, backend)
+            _time(service, series, record, record.first, backend)
 
     def series(self, key: ServiceKey, revision: str, replica: str) -> ReplicaSeries:
         """The counters of a replica, made where it has none yet. Hold them no longer than a request is under way."""
@@ -269,7 +281,7 @@ def _labels(**values: str) -> str:
 _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 
 
-def _time(series: ReplicaSeries, record: Record, first: float, backend: Backend) -> None:
+def _time(service: ServiceSeries, series: ReplicaSeries, record: Record, first: float, backend: Backend) -> None:
     """Count the time to the first token, and judge it and the time per token after it.
 
     What generates no tokens, such as an embedding, is there with its first and last at once. Of a whole answer that
@@ -282,7 +294,28 @@ def _time(series: ReplicaSeries, record: Record, first: float, backend: Backend)
     series.ttfts += 1
     series.ttft += first
     series.revision.ttft.observe(first)
-    if backend.ttft is not None:
-        series.judge(TTFT, first - record.asked > backend.ttft)
-    if backend.tpot is not None and record.stream and record.tokens_out is not None and record.tokens_out > 1:
-        series.judge(TPOT, (record.duration - first) / (record.tokens_out - 1) > backend.tpot)
+    ttft, tpot = service.yardsticks
+    _judge(series, TTFT, first - record.asked, backend.ttft, ttft, record.revision, backend)
+    if record.stream and record.tokens_out is not None and record.tokens_out > 1:
+        each = (record.duration - first) / (record.tokens_out - 1)
+        _judge(series, TPOT, each, backend.tpot, tpot, record.revision, backend)
+
+
+def _judge(
+    series: ReplicaSeries,
+    objective: int,
+    seconds: float,
+    allowed: float | None,
+    usual: Yardstick,
+    revision: str,
+    backend: Backend,
+) -> None:
+    """By the SLO; where there is none, by what is usual, while there is something to compare with."""
+    if allowed is not None:
+        series.judge(objective, seconds > allowed)
+        return
+    limit = usual.limit([each.hash for each in backend.revisions if each.weight])
+    if limit is not None:
+        series.compare(objective, seconds > limit)
+    if revision == max(backend.revisions, key=lambda each: each.weight, default=NO_REVISION).hash:
+        usual.observe(seconds)

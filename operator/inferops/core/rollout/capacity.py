@@ -51,8 +51,8 @@ def stable_size(turn: Turn) -> int:
 
 
 def enough(turn: Turn) -> int:
-    """Replicas that must answer, whichever revision they are of."""
-    return max(turn.wanted - 1 if turn.view.needed is None else turn.view.needed, 1)
+    """Replicas that must answer meanwhile, whichever revision they are of: one may be missing at a time."""
+    return max(turn.wanted - 1 if turn.view.needed is None else turn.carries, 1)
 
 
 def granted(turn: Turn) -> int:

@@ -41,7 +41,8 @@ class Outlier:
     residual: float = 0.0  # its sum
     variance: float = 0.0  # of that under chance alone
 
-    def is_(self, pod: str) -> bool:
+    def names(self, pod: str) -> bool:
+        """Whether it is this pod."""
         return self.name == _hashed(pod)[1]
 
 
@@ -85,7 +86,7 @@ class Spread:
         """The pod of the canary that stands out by more than luck, if there is one."""
         if self.outlier.residual < MANY or self._standing_out(len(canary)) < APART:
             return ""
-        return next((pod for pod in canary if self.outlier.is_(pod)), "")
+        return next((pod for pod in canary if self.outlier.names(pod)), "")
 
     def _standing_out(self, replicas: int) -> float:
         """How many times as far as by chance the outlier is out; some replica of many always is a little."""
@@ -117,7 +118,7 @@ def _standing_out(before: Outlier, residuals: Sequence[tuple[str, float, float]]
         return before
     kept = before
     for pod, residual, variance in residuals:
-        if before.is_(pod):
+        if before.names(pod):
             kept = Outlier(before.name, before.residual + residual, before.variance + variance)
     pod, residual, variance = max(residuals, key=lambda one: one[1])
     return Outlier(_hashed(pod)[1], residual, variance) if residual > max(0.0, kept.residual) else kept

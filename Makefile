@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 RUN := PYTHONPATH=hack $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup binaries demo test test-unit test-cluster lint crds bench bench-sizing bench-gateway cluster clean
+.PHONY: help setup binaries demo test test-unit test-cluster lint crds bench bench-sizing bench-gateway bench-rollout cluster clean
 
 help: ## Show this help.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -55,6 +55,9 @@ bench-sizing: $(VENV)/ready ## Predicted speed beside measured and the peer's, w
 
 bench-gateway: $(VENV)/ready ## What the gateway adds to a request, beside a router written in Rust.
 	@$(RUN) hack/bench_gateway.py
+
+bench-rollout: $(VENV)/ready ## Rollouts in virtual time: false rollbacks, missed regressions, requests hurt, beside peers.
+	@$(RUN) hack/bench_rollout.py $(if $(JSON),--json $(JSON))
 
 cluster: binaries ## A shell with kubectl in a running control plane.
 	@$(RUN) -m controlplane shell

@@ -114,6 +114,7 @@ def test_one_bad_replica_of_several_is_no_bad_version():
     status = after(*many([FAILING, *[GOOD] * 4], count=20))
     assert status.verdict == "Undecided"
     assert status.metrics[0].dispersion > 10
+    assert status.metrics[0].message.endswith("; most of it on new-0")
     assert after(*many([FAILING] * 5, count=2)).verdict == "Harm"
 
 
@@ -122,14 +123,26 @@ def test_a_bad_replica_of_stable_hides_no_bad_canary():
 
 
 def test_it_is_not_advanced_while_there_are_signs_of_harm():
-    """Two points more, well within the margin: proof takes long, and until then the canary waits."""
-    status = after(
-        *many({"errorRate": (1, 40)}, {"errorRate": (0, 40)}, count=60), spec=AnalysisSpec(metrics=["errorRate"])
-    )
+    """A point more, well within the margin: proof takes long, and until then the canary waits."""
+    bad, good = {"errorRate": (1, 40)}, {"errorRate": (0, 40)}
+    windows = [
+        window(bad if at % 3 else good, [bad if index == at % 8 else good for index in range(4)], at)
+        for at in range(1, 13)
+    ]
+    status = after(*windows, spec=AnalysisSpec(metrics=["errorRate"]))
     one = status.metrics[0]
     assert one.e_no_worse >= 100
-    assert one.e_value >= 10
-    assert status.verdict in ("Undecided", "Harm")
+    assert 1.5 <= one.e_value < 100
+    assert status.verdict == "Undecided"
+    assert "no worse by the 5 points of margin, but there are signs that it is worse" in one.message
+
+
+@pytest.mark.parametrize("alpha", [0.5, 0.01, 0.0001])
+def test_whatever_proof_is_asked_for_can_be_had(alpha):
+    """Also where replicas of stable differ a great deal."""
+    status = after(*many(GOOD, [SLOW, *[GOOD] * 5], count=150), spec=AnalysisSpec(alpha=alpha))
+    assert status.metrics[1].dispersion > 3
+    assert status.verdict == "NoWorse"
 
 
 class TestNoData:
@@ -259,6 +272,11 @@ class TestWindows:
 
 
 class TestMemory:
+    @pytest.mark.parametrize("edited", ["yesterday", "2026-01-01"])
+    def test_an_edited_time_does_not_stop_it(self, edited):
+        broken = after(*many(GOOD)).model_copy(update={"until": edited})
+        assert judge(broken, window(GOOD, GOOD, 99), ARMS, SPEC, SLO).metrics[0].canary.total == 1240
+
     @pytest.mark.parametrize(
         "edited",
         [[], [1.0], [float("nan")] * 16, [-1.0] * 16, [1e400] * 16],

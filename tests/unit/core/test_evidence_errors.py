@@ -28,7 +28,7 @@ def highest(seed: int, canary: float, stable: float, sizes: tuple[int, int], lat
         of_canary = (canary if window >= late else stable) * swing
         n_canary, n_stable = (random.randint(size // 2, size) for size in sizes)
         block = Block(bad(random, n_canary, of_canary), n_canary, bad(random, n_stable, stable * swing), n_stable)
-        memory = bets.after(memory, block, 0.0, 0.05)
+        memory = bets.after(memory, block, 0.0, 0.05, 1e6)
         harm, no_worse = max(harm, memory.harm.wealth), max(no_worse, memory.no_worse)
     return harm, no_worse
 

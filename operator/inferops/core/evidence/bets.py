@@ -13,11 +13,13 @@ TRICKLE = 0.01  # of what is held back, staked a window: an effect may begin at 
 LARGE = 0.15  # of the requests that would be good otherwise: the alternative for effects seen at once
 HALF_LIFE = 200.0  # canary requests until an older one counts half
 MOST = 1e290
-MOST_NO_WORSE = 1e6  # no reserve of good days that a bad one would have to eat up first
 
 
-def after(memory: Memory, block: Block, allowance: float, margin: float) -> Memory:
-    """What is remembered after a window in which both arms had requests, but for the replicas' spread."""
+def after(memory: Memory, block: Block, allowance: float, margin: float, most_no_worse: float) -> Memory:
+    """What is remembered after a window in which both arms had requests, but for the replicas' spread.
+
+    That there is no harm is remembered up to `most_no_worse`: good days are no reserve that bad ones must eat up first.
+    """
     recent = memory.recent
     staked = memory.harm.staked(TRICKLE)
     harm = tuple(
@@ -28,7 +30,7 @@ def after(memory: Memory, block: Block, allowance: float, margin: float) -> Memo
     return replace(
         memory,
         harm=Stakes(staked.held, harm),
-        no_worse=memory.no_worse if alike is None else _grown(memory.no_worse, block, alike, margin, MOST_NO_WORSE),
+        no_worse=memory.no_worse if alike is None else _grown(memory.no_worse, block, alike, margin, most_no_worse),
         recent=remembered(recent, block),
     )
 

@@ -25,8 +25,11 @@ from math import log
 from inferops.core.evidence.arms import Replica
 
 SKETCHES = 3
-PRIOR = 2.0  # sketches' worth of trust in what is believed without them
+PRIOR = 1.0  # a sketch's worth of trust in what is believed without them
 PRIOR_VARIANCE = 3.0  # that of about so many bad requests: trust in chance alone
+OWN = 2.0  # weight of what all replicas show beside what the canary's outlier does
+APART = 10.0  # variances by which an outlier is worth telling of
+MANY = 5.0  # bad requests too many, likewise
 USUAL = 0.1  # spread of replicas' shares, relative to their mean, that is taken for granted
 
 
@@ -38,7 +41,8 @@ class Outlier:
     residual: float = 0.0  # its sum
     variance: float = 0.0  # of that under chance alone
 
-    def is_(self, pod: str) -> bool:
+    def names(self, pod: str) -> bool:
+        """Whether it is this pod."""
         return self.name == _hashed(pod)[1]
 
 
@@ -76,11 +80,19 @@ class Spread:
         if self.variance > 0:
             seen = sum(sketch * sketch for sketch in self.sketches) / self.variance
             lasting = max(bursts, (PRIOR * bursts + seen) / (PRIOR + SKETCHES))
+        return max(lasting, (OWN * lasting + self._standing_out(replicas)) / (OWN + 1))
+
+    def apart(self, canary: Sequence[str]) -> str:
+        """The pod of the canary that stands out by more than luck, if there is one."""
+        if self.outlier.residual < MANY or self._standing_out(len(canary)) < APART:
+            return ""
+        return next((pod for pod in canary if self.outlier.names(pod)), "")
+
+    def _standing_out(self, replicas: int) -> float:
+        """How many times as far as by chance the outlier is out; some replica of many always is a little."""
         if self.outlier.variance <= 0 or replicas < 2:
-            return lasting
-        luck = 2 * log(replicas)  # some replica always stands out
-        seen = max(0.0, self.outlier.residual**2 / self.outlier.variance - luck)
-        return max(lasting, (PRIOR * lasting + seen) / (PRIOR + 1))
+            return 0.0
+        return max(0.0, self.outlier.residual**2 / self.outlier.variance - 2 * log(replicas))
 
 
 NOTHING_SEEN = Spread()
@@ -106,7 +118,7 @@ def _standing_out(before: Outlier, residuals: Sequence[tuple[str, float, float]]
         return before
     kept = before
     for pod, residual, variance in residuals:
-        if before.is_(pod):
+        if before.names(pod):
             kept = Outlier(before.name, before.residual + residual, before.variance + variance)
     pod, residual, variance = max(residuals, key=lambda one: one[1])
     return Outlier(_hashed(pod)[1], residual, variance) if residual > max(0.0, kept.residual) else kept

@@ -7,7 +7,8 @@ independently of each other, or clumped as `dispersion` sees it, and the number 
 bad. Nothing is assumed of how shares change over time, as long as they do so for both versions.
 
 That there is no harm beyond the margin must be shown for every metric, at the weight that is in force. While there are
-signs of harm, short of proof, the canary stays where it is.
+signs of harm, short of proof, the canary stays where it is; the more requests it gets, the fewer signs are borne. Most
+versions that are worse by less than the margin are found so.
 
 A canary's caches are cold. Beyond `analysis.warmUp` a new replica may have more late requests, by an allowance that
 halves with every so many requests that it served: harm in a latency is harm beyond that. And it must be there lately.
@@ -16,13 +17,12 @@ halves with every so many requests that it served: harm in a latency is harm bey
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, timedelta
-from math import sqrt
+from datetime import UTC, datetime, timedelta
 
 from inferops.api.inferenceservice import SLOSpec
 from inferops.api.rollout import AnalysisSpec, Metric
 from inferops.api.rolloutstatus import AnalysisStatus, Counts, MetricStatus, Verdict
-from inferops.core.evidence import bets
+from inferops.core.evidence import bets, words
 from inferops.core.evidence.arms import Arms, Seen, seen
 from inferops.core.evidence.memory import Memory
 from inferops.core.signal import Window
@@ -30,11 +30,12 @@ from inferops.core.signal import Window
 MOST = 1e12  # beyond that, evidence is just plenty
 COLD = 0.25  # share of late requests that a replica with empty caches is allowed beyond stable's
 COLD_HALF_LIFE = 50.0  # requests after which it is allowed half of that
+SIGNS = 1.5  # evidence of harm with which it never advances from half of the requests on
 CAUTION = 3.0  # the most that dispersion takes from the evidence that there is no harm
+ENOUGH_PROOF = 10.0  # times what is proof of no harm: more is not remembered
 ENOUGH = 8  # canary requests that make a window worth judging
 PATIENCE = timedelta(seconds=30)  # and how long it may grow until it has them
 KNOWS_USUAL = "gateway"  # who judges latencies by what is usual where there is no SLO
-USUAL = "what nine of ten took before"
 
 
 def judge(before: AnalysisStatus, window: Window, arms: Arms, spec: AnalysisSpec, slo: SLOSpec) -> AnalysisStatus:
@@ -43,7 +44,7 @@ def judge(before: AnalysisStatus, window: Window, arms: Arms, spec: AnalysisSpec
     A window that ends no later than what was judged changes nothing, and neither does a short one with few requests:
     it is judged once it has grown, since stable's requests tell more beside more of the canary's.
     """
-    if before.until and window.until <= datetime.fromisoformat(before.until):
+    if (judged := _moment(before.until)) is not None and window.until <= judged:
         return before
     known = {metric.name: metric for metric in before.metrics}
     found = {name: seen(window, arms, name) for name in spec.metrics}
@@ -101,7 +102,8 @@ def _judged(before: MetricStatus, memory: Memory, found: Seen, spec: AnalysisSpe
     """With a window in which both arms had requests."""
     block = found.block
     each = before.canary.total / len(found.canary)  # requests that a canary replica has served in the mean
-    memory = bets.after(memory, block, _allowance(before.name, each), min(spec.margin, 0.999))
+    most = (ENOUGH_PROOF / spec.alpha) ** min(before.dispersion, CAUTION)
+    memory = bets.after(memory, block, _allowance(before.name, each), min(spec.margin, 0.999), most)
     memory = replace(memory, spread=memory.spread.and_window(found.canary, found.stable))
     canary = _sum(before.canary, block.canary_bad, block.canary)
     stable = _sum(before.stable, block.stable_bad, block.stable)
@@ -116,15 +118,18 @@ def _judged(before: MetricStatus, memory: Memory, found: Seen, spec: AnalysisSpe
         dispersion=max(1.0, _rounded(phi)),
         memory=memory.numbers(),
     )
-    verdict = _verdict(after, spec.alpha)
-    return after.model_copy(update={"verdict": verdict, "message": _message(after, verdict, spec, slo)})
+    verdict = _verdict(after, block.canary / (block.canary + block.stable), spec.alpha)
+    after = after.model_copy(update={"verdict": verdict})
+    apart = memory.spread.apart([replica.pod for replica in found.canary])
+    return after.model_copy(update={"message": words.sentence(after, apart, spec, slo)})
 
 
-def _verdict(metric: MetricStatus, alpha: float) -> Verdict:
-    """Of one metric alone."""
+def _verdict(metric: MetricStatus, share: float, alpha: float) -> Verdict:
+    """Of one metric alone, where the canary gets that share of the requests."""
     if metric.e_value >= 1 / alpha and _lately(metric):
         return "Harm"
-    if metric.e_no_worse >= 1 / alpha and metric.e_value < sqrt(1 / alpha):
+    borne = max(SIGNS, alpha ** (share - 0.5))
+    if metric.e_no_worse >= 1 / alpha and metric.e_value < borne:
         return "NoWorse"
     return "Undecided"
 
@@ -169,6 +174,15 @@ def _discounted(wealth: float, phi: float) -> float:
     return min(MOST, wealth if wealth <= 1 else wealth ** (1 / phi))
 
 
+def _moment(text: str) -> datetime | None:
+    """What RFC 3339 says; None where it says nothing, since somebody edited it."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
+
+
 def _unset(name: Metric, slo: SLOSpec) -> bool:
     return (name == "ttft" and slo.ttft is None) or (name == "tpot" and slo.tpot is None)
 
@@ -180,7 +194,7 @@ def _unknown(name: Metric, source: str) -> str:
 
 
 def _not_judged(before: MetricStatus, why: str) -> MetricStatus:
-    return before.model_copy(update={"verdict": "NotJudged", "message": f"not judged: {why}"})
+    return before.model_copy(update={"verdict": "NotJudged", "message": words.not_judged(why)})
 
 
 def _sum(before: Counts, bad: int, total: int) -> Counts:
@@ -189,24 +203,3 @@ def _sum(before: Counts, bad: int, total: int) -> Counts:
 
 def _rounded(number: float) -> float:
     return float(f"{number:.6g}")
-
-
-def _message(metric: MetricStatus, verdict: Verdict, spec: AnalysisSpec, slo: SLOSpec) -> str:
-    limits = {"ttft": slo.ttft or USUAL, "tpot": slo.tpot or USUAL}
-    bad = f"beyond {limits[metric.name]}" if metric.name in limits else "failed"
-    canary, stable = metric.canary, metric.stable
-    shares = f"{_percent(canary)} of {canary.total:,} {bad}, stable {_percent(stable)} of {stable.total:,}"
-    points = f"the {100 * spec.margin:.3g} points of margin"
-    proof = f"{1 / spec.alpha:.3g} is proof"
-    worse, no_worse = f"{metric.e_value:.3g}", f"{metric.e_no_worse:.3g}"
-    if verdict == "Harm":
-        return f"{shares}: worse (e = {worse}, {proof})"
-    if verdict == "NoWorse":
-        return f"{shares}: no worse by {points} (e = {no_worse}, {proof})"
-    if metric.e_value >= 1 / spec.alpha:
-        return f"{shares}: worse at first (e = {worse}), less so lately"
-    return f"{shares}: undecided (e = {worse} that it is worse, {no_worse} that it is not by {points}, {proof})"
-
-
-def _percent(counts: Counts) -> str:
-    return f"{100 * counts.bad / counts.total:.3g} %"

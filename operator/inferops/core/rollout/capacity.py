@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from inferops.core.rollout.turn import BRINGING_UP, STEPPING, Turn
 
-PATIENCE = 15.0  # seconds for the scheduler, or somebody who makes room, before stable yields a replica
+PATIENCE = 15.0  # seconds for the scheduler, or somebody who makes room, before stable yields its first replica
+AFTERWARDS = 5.0  # before each other: there was no room, and what it gave up was taken
 DOWN = 60.0  # seconds without a replica of stable that answers; then nothing is lost by hurrying
 
 
@@ -50,8 +51,8 @@ def stable_size(turn: Turn) -> int:
 
 
 def enough(turn: Turn) -> int:
-    """Replicas that must answer, whichever revision they are of."""
-    return max(turn.wanted - 1 if turn.view.needed is None else turn.view.needed, 1)
+    """Replicas that must answer meanwhile, whichever revision they are of: one may be missing at a time."""
+    return max(turn.wanted - 1 if turn.view.needed is None else turn.carries, 1)
 
 
 def granted(turn: Turn) -> int:
@@ -119,10 +120,10 @@ def _asks(turn: Turn) -> bool:
         return granted(turn) < size(turn) and canary.placed >= state.yielded
     if not canary.unschedulable or not state.clocks.capacity:
         return False
-    waited = turn.elapsed(state.clocks.capacity)
-    if waited < PATIENCE:
-        turn.wake(PATIENCE - waited)
-    return waited >= PATIENCE
+    rest = (AFTERWARDS if state.strategy == "swap" else PATIENCE) - turn.elapsed(state.clocks.capacity)
+    if rest > 0:
+        turn.wake(rest)
+    return rest <= 0
 
 
 def may_yield(turn: Turn) -> bool:

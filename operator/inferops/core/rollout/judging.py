@@ -9,6 +9,7 @@ from inferops.api.formats import seconds
 from inferops.core.evidence import Arms, judge, without_data
 from inferops.core.rollout import clocks, ending, sentences
 from inferops.core.rollout.turn import LONGEST, STEPPING, Turn
+from inferops.core.signal import ReplicaCounts
 
 LOOK = 5.0  # seconds between looks, at the least
 SOON = 2.5  # seconds until something is looked for while requests flow, so that bursts are seen in time
@@ -30,7 +31,7 @@ def look(turn: Turn) -> None:
     seen = clocks.parse(before.until)
     if seen is not None and (window.until - seen).total_seconds() < LOOK:
         return
-    if seen is not None and not any(one.requests for one in window.replicas if one.revision == state.canary):
+    if seen is not None and not any(map(_asked, (one for one in window.replicas if one.revision == state.canary))):
         return  # nothing has happened, so nothing is written
     if state.phase == "Warming" or state.skipped:  # caches are cold, or nobody asks: these requests are not judged
         turn.set(analysis=before.model_copy(update={"until": _exactly(window.until)}))
@@ -43,6 +44,11 @@ def look(turn: Turn) -> None:
     turn.set(analysis=analysis)
     if analysis.verdict == "Harm":
         ending.roll_back(turn, Reason.HARM_SHOWN, sentences.evidence(analysis), urgent=True)
+
+
+def _asked(replica: ReplicaCounts) -> bool:
+    """Whether it had any request, as far as the source tells."""
+    return replica.requests > 0 or any(count.total for count in replica.counts.values())
 
 
 def _arms(turn: Turn, since: datetime) -> Arms:

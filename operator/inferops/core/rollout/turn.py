@@ -83,8 +83,10 @@ class Turn:
 
     @property
     def carries(self) -> int:
-        """Replicas that carry today's requests."""
-        return self.view.replicas if self.view.needed is None else self.view.needed
+        """Replicas that carry the requests: all, where nobody knows. What needs few now may need more in a moment,
+        and a replica takes minutes to load: at most a quarter of them is done without, or one."""
+        wanted, needed = self.view.replicas, self.view.needed
+        return wanted if needed is None else min(max(needed, wanted - max(wanted // 4, 1)), wanted)
 
     @property
     def under_way(self) -> bool:

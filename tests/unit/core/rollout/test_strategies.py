@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from inferops.core.rollout import Splitter
-from unit.core.rollout.building import A, B, World, serving, spec
+from unit.core.rollout.building import A, B, Behaviour, World, serving, spec
 
 
 def gpus_used(world: World) -> int:
@@ -189,3 +189,14 @@ def test_steps_are_taken_where_a_splitter_comes_in_time() -> None:
     world.splitter = Splitter.OWN
     world.until("Observing")
     assert (world.state.skipped, world.workloads[B], world.weights) == (False, 1, {A: 95, B: 5})
+
+
+def test_a_quiet_moment_does_not_cost_most_of_the_replicas() -> None:
+    """Requests need one replica now. A replica takes minutes to load, and the next moment may need them all."""
+    world = serving(replicas=8, gpus=8, needed=1, does={B: Behaviour(load=60.0)}).until("Promoting")
+    for _ in range(400):
+        world.run(1)
+        assert live(world, A) + world.ready(B) >= 6
+        if world.state.phase == "Succeeded":
+            break
+    assert (world.stable, world.lost) == (B, 0)

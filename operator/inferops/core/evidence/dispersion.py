@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from math import log
 
@@ -57,7 +58,8 @@ class Spread:
 
     def and_window(self, canary: Sequence[Replica], stable: Sequence[Replica]) -> Spread:
         """With another window."""
-        both = [*_residuals(canary), *_residuals(stable)]
+        of_canary = _residuals(canary)
+        both = [*of_canary, *_residuals(stable)]
         sketches = list(self.sketches)
         for pod, residual, _ in both:
             signs = _hashed(pod)[0]
@@ -67,7 +69,7 @@ class Spread:
             self.variance + sum(variance for _, _, variance in both),
             self.squares + sum(residual * residual for _, residual, _ in both),
             tuple(sketches),
-            _standing_out(self.outlier, _residuals(canary)),
+            _standing_out(self.outlier, of_canary),
         )
 
     def phi(self, bad_per_replica: float, replicas: int) -> float:
@@ -124,6 +126,7 @@ def _standing_out(before: Outlier, residuals: Sequence[tuple[str, float, float]]
     return Outlier(_hashed(pod)[1], residual, variance) if residual > max(0.0, kept.residual) else kept
 
 
+@lru_cache(maxsize=4096)
 def _hashed(pod: str) -> tuple[int, int]:
     """Signs, as bits, and a number other than 0."""
     digest = sha256(pod.encode()).digest()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from inferops.api.inferenceservice import SLOSpec
 from inferops.api.rollout import RolloutSpec
@@ -111,18 +112,10 @@ def _counts(replica: Replica, tally: Tally) -> ReplicaCounts:
 
 
 def _revision(hash_: str, replicas: list[Replica], order: int) -> RevisionView:
-    return RevisionView(
-        hash=hash_,
-        order=order,
-        pods=tuple(
-            PodView(
-                name=replica.pod,
-                revision=hash_,
-                node="node",
-                ready=True,
-                started=True,
-                ready_since=BEGIN + timedelta(seconds=replica.since),
-            )
-            for replica in replicas
-        ),
-    )
+    return RevisionView(hash=hash_, order=order, pods=tuple(_pod(one.pod, hash_, one.since) for one in replicas))
+
+
+@lru_cache(maxsize=256)
+def _pod(name: str, hash_: str, since: float) -> PodView:
+    ready = BEGIN + timedelta(seconds=since)
+    return PodView(name=name, revision=hash_, node="node", ready=True, started=True, ready_since=ready)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from math import erfc, exp, log, sqrt
 from random import Random
 
@@ -64,7 +65,7 @@ class Service:
 
     def beyond(self, limit: float, slower: float) -> float:
         """Share of times to the first token that are longer."""
-        return erfc(log(limit / self.ttft / slower) / self.spread / sqrt(2)) / 2
+        return _beyond(limit / self.ttft / slower, self.spread)
 
     @property
     def slow(self) -> float:
@@ -138,6 +139,11 @@ class World:
             self.service.bad(self.condition(Moment(replica, canary, self.time, weight))) for canary in (True, False)
         )
         return bad - usual
+
+
+@lru_cache(maxsize=4096)
+def _beyond(ratio: float, spread: float) -> float:
+    return erfc(log(ratio) / spread / sqrt(2)) / 2
 
 
 def poisson(mean: float, random: Random) -> int:

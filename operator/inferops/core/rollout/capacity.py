@@ -93,12 +93,12 @@ def part(turn: Turn) -> str:
 
 def yields(turn: Turn) -> None:
     """Have stable give up a replica for the canary, or take back what the canary has no use for."""
-    state = turn.state
-    if turn.view.spec.strategy == "recreate" and turn.under_way and state.strategy != "recreate":
-        turn.set(strategy="recreate", skipped=True)
-    if turn.state.strategy == "recreate":
-        turn.set(yielded=turn.wanted)
+    if turn.view.spec.strategy == "recreate":
+        turn.set(strategy="recreate", skipped=True, yielded=turn.wanted)
         return
+    if turn.state.strategy == "recreate":  # it was changed meanwhile: stable comes back as far as there is room
+        turn.set(strategy="swap")
+    state = turn.state
     most = max(size(turn), turn.of(state.canary).live)
     if turn.view.spec.strategy == "surge":
         turn.set(yielded=0, strategy="surge")

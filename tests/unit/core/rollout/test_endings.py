@@ -217,3 +217,15 @@ def test_another_strategy_meanwhile(strategy: str, gpus: int) -> None:
     assert world.stable == (A if strategy == "surge" and gpus == 4 else B)
     world.run(30)
     assert world.ready(world.stable) == 4
+
+
+@pytest.mark.parametrize("strategy", ["auto", "surge", "swap"])
+@pytest.mark.parametrize("gpus", [100, 4])
+def test_stable_comes_back_where_it_was_not_to_stop_after_all(strategy: str, gpus: int) -> None:
+    world = serving(replicas=4, gpus=gpus, spec=spec(strategy="recreate"), does={B: Behaviour(load=30.0)})
+    world.until("Loading").run(5)
+    assert world.ready(A) == 0
+    world.spec = spec(strategy=strategy, deadlines={"capacity": "60s"})
+    world.until("Retaining", "Succeeded", "RolledBack")
+    world.run(30)
+    assert world.ready(world.stable) == 4

@@ -235,6 +235,7 @@ class Play:
     """Scenes by name, all of which begin at once."""
 
     def __init__(self, stage: Stage, acts: Mapping[str, Act]) -> None:
+        self._stage = stage
         self.scenes = {name: Scene(stage, name) for name in acts}
         self._tasks = {name: asyncio.create_task(act(self.scenes[name])) for name, act in acts.items()}
 
@@ -242,6 +243,9 @@ class Play:
         """Wait for a scene's end, and say what it told. Raises what it raised."""
         try:
             await self._tasks[name]
+        except Exception:
+            self.scenes[name].told += await asyncio.to_thread(lambda: [*self._stage.diagnosis(name)])
+            raise
         finally:
             for line in self.scenes[name].told:
                 say(line)

@@ -72,6 +72,13 @@ class Stage:
             raise RuntimeError(f"inferops {' '.join(command)}: exit code {done.returncode}: {done.stdout}{done.stderr}")
         return done.stdout
 
+    def diagnosis(self, name: str) -> Iterator[str]:
+        """What may tell why a scene failed: what the gateways sent to whom, and the operator's last words."""
+        yield from self.operator.tail(12).splitlines()
+        for gateway in self.gateways:
+            lines = gateway.get("/metrics")[1].splitlines()
+            yield from (each for each in lines if "attempts_total{" in each and f'service="{name}"' in each)
+
     def sound(self) -> None:
         """The operator came upon nothing that it does not know, and had all the rights that it needs."""
         assert not denied(self.cluster)

@@ -10,6 +10,7 @@ from inferops.core.rollout import Outcome, Splitter, View
 
 ACTION = "inferops.dev/action"  # the annotation by which people act on a rollout
 HEADROOM = 1.5  # requests at once, by which a moment may be below what is usual
+BRINGING_UP = frozenset(("WaitingForCapacity", "Loading"))  # of recreate: requests wait meanwhile
 SPLIT = frozenset(("Warming", "Shifting", "Observing", "Gated", "Promoting", "RollingBack"))  # two may get requests
 
 
@@ -46,14 +47,16 @@ def splitter(seen: Observation) -> Splitter:
 
 
 def split_by_own(seen: Observation, outcome: Outcome) -> bool:
-    """Whether the Service must lead to the built-in gateway, since requests are split among revisions.
+    """Whether the Service must lead to the built-in gateway, since requests are split among revisions, or wait for one.
 
     Not where it takes other requests than HTTP, which would find nobody there: these stay with the stable revision,
     and those that clients send to the gateway are split.
     """
     if seen.engine is not None and not seen.engine.http_alone:
         return False
-    return splitter(seen) is Splitter.OWN and outcome.state.phase in SPLIT and len(outcome.replicas) > 1
+    state = outcome.state
+    splits = state.phase in SPLIT or (state.strategy == "recreate" and state.phase in BRINGING_UP)
+    return splitter(seen) is Splitter.OWN and splits and len(outcome.replicas) > 1
 
 
 def needed(seen: Observation, replicas: int) -> int | None:

@@ -96,14 +96,14 @@ def test_whether_weights_are_in_force(case: str, view: RouteView | None, in_forc
     assert rolling.view(seen(of, kinds=BOTH, route=view), "b", 1).in_force is in_force
 
 
-def canary(engine: Any = None, **facts: Any) -> Observation:
-    """A service whose canary is ready."""
+def canary(engine: Any = None, strategy: str = "auto", ready: int = 1, **facts: Any) -> Observation:
+    """A service with a canary, which is ready or loads."""
     old = revision(service(model={"uri": "hf://org/old"}), ready=1)
-    of = service(rollout=STEPS)
-    new = revision(of, 2, ready=1)
+    of = service(rollout={**STEPS, "strategy": strategy})
+    new = revision(of, 2, ready=ready, loading=1 - ready)
     rollout = RolloutStatus(
-        phase="Warming", since="2025-11-03T11:59:30Z", started="2025-11-03T11:59:00Z", canary=new.hash,
-        stable=old.hash, steps=1, strategy="surge",
+        phase="Warming" if ready else "WaitingForCapacity", since="2025-11-03T11:59:30Z", started="2025-11-03T11:59:00Z", canary=new.hash,
+        stable=old.hash, steps=1, strategy="recreate" if strategy == "recreate" else "surge",
     )  # fmt: skip
     of = of.model_copy(update={"status": InferenceServiceStatus(stable_revision=old.hash, rollout=rollout)})
     more = {"engine": engine} if engine is not None else {}
@@ -118,6 +118,13 @@ def test_requests_of_the_service_are_split_by_the_gateway_for_the_time_of_the_ca
     assert {told.role: told.desired_weight for told in decision.status.revisions} == {"Stable": 80, "Canary": 20}
     after = decide(replace(world, now=NOW + LONG, service=world.service.model_copy(update={"status": decision.status})))
     assert after.status.rollout.phase in ("Shifting", "Observing")
+
+
+@pytest.mark.parametrize(("strategy", "held"), [("recreate", True), ("surge", False)])
+def test_requests_wait_in_the_gateway_while_nothing_serves(strategy: str, held: bool) -> None:
+    decision = decide(canary(strategy=strategy, ready=0, gateways=GATEWAYS))
+    assert decision.status.rollout.phase in ("WaitingForCapacity", "Loading")
+    assert decision.gateways == (GATEWAYS if held else ())
 
 
 def test_what_the_gateway_cannot_take_stays_with_stable() -> None:

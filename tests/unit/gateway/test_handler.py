@@ -121,7 +121,13 @@ async def test_no_answer_tells_the_address_of_a_replica() -> None:
         ("no JSON", b"{", {}, 400, "invalid_json"),
         ("no model", {"messages": []}, {}, 400, "invalid_request_error"),
         ("an unknown model", {"model": "gpt-4"}, {}, 404, "model_not_found"),
-        ("a compressed body", gzip.compress(b"{}", mtime=0), {"Content-Encoding": "gzip"}, 415, "invalid_request_error"),
+        (
+            "a compressed body",
+            gzip.compress(b"{}", mtime=0),
+            {"Content-Encoding": "gzip"},
+            415,
+            "invalid_request_error",
+        ),
     ],
 )
 async def test_requests_at_fault(case: str, body: Any, headers: Any, status: int, code: str) -> None:

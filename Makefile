@@ -57,7 +57,7 @@ bench-gateway: $(VENV)/ready ## What the gateway adds to a request, beside a rou
 	@$(RUN) hack/bench_gateway.py
 
 bench-rollout: $(VENV)/ready ## Rollouts in virtual time: false rollbacks, missed regressions, requests hurt, beside peers.
-	@$(RUN) hack/bench_rollout.py $(if $(JSON),--json $(JSON))
+	@$(RUN) hack/bench_rollout.py $(if $(SEEDS),--seeds $(SEEDS)) $(if $(JSON),--json $(JSON))
 
 cluster: binaries ## A shell with kubectl in a running control plane.
 	@$(RUN) -m controlplane shell

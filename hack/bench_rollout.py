@@ -3,7 +3,7 @@
 Every rule judges the same scenarios with the same seeds: ours is the operator's own state machine and evidence, the
 peers' are their rules with defaults, with sensible settings, and with thresholds calibrated to the service. Prints how
 often harmless versions are rolled back and worse ones promoted, how long a verdict takes, and how many requests were
-hurt within an hour. Judges nothing.
+hurt within an hour. Judges nothing. Ten minutes on two cores; SEEDS=60 gives a first idea in three.
 """
 
 from __future__ import annotations

@@ -28,8 +28,9 @@ demo: binaries ## Real control plane, operator, kubectl apply, traffic. KEEP=1 l
 test: lint test-unit test-cluster ## Lint and all tests.
 
 test-unit: $(VENV)/ready ## Pure tests, in seconds.
-	@echo "==> unit tests"
-	@$(BIN)/python -m pytest tests/unit -q
+	@echo "==> unit tests (two processes)"
+	@$(BIN)/python -m pytest tests/unit/core -q & core=$$!; \
+	$(BIN)/python -m pytest tests/unit --ignore tests/unit/core -q; others=$$?; wait $$core && exit $$others
 
 test-cluster: binaries ## Tests against real API servers.
 	@echo "==> cluster tests (real control planes, each in a network namespace of its own)"

@@ -27,7 +27,8 @@ LATER: tuple[tuple[str, Callable[[InferenceServiceSpec], bool], str], ...] = (
     (
         "spec.slo",
         lambda spec: spec.slo != SLOSpec(),
-        "sizing and rollouts go by it; scaling does not yet",
+        "sizing and rollouts go by ttft and tpot; scaling does not yet, and nothing goes by errorRate: a canary's errors "
+        "are compared with those of what serves",
     ),
     (
         "spec.scaling.mode",

@@ -20,6 +20,7 @@ SPEC = AnalysisSpec()
 Rates = Mapping[str, tuple[int, int]]  # bad and total, by metric
 
 GOOD: Rates = {"errorRate": (0, 40), "ttft": (1, 40), "tpot": (0, 40)}
+LATENCIES: Rates = {"errorRate": (0, 0), "ttft": (1, 40), "tpot": (0, 40)}
 FAILING: Rates = {"errorRate": (12, 40), "ttft": (1, 28), "tpot": (0, 28)}
 SLOW: Rates = {"errorRate": (0, 40), "ttft": (24, 40), "tpot": (0, 40)}
 
@@ -154,7 +155,7 @@ class TestNoData:
         [
             ("no replica of the canary", window([], GOOD, seconds=60), ARMS),
             ("no request of the canary", window({"errorRate": (0, 0)}, {"errorRate": (0, 9)}, seconds=60), ARMS),
-            ("all still warming", window(GOOD, GOOD, seconds=60), Arms("new", "old", frozenset({"old-0"}))),
+            ("all still warming", window(LATENCIES, LATENCIES, seconds=60), Arms("new", "old", frozenset({"old-0"}))),
             ("pods of other revisions", window(GOOD, GOOD, seconds=60), Arms("newer", "old", ARMS.warm)),
         ],
     )

@@ -102,9 +102,14 @@ def canary(engine: Any = None, strategy: str = "auto", ready: int = 1, **facts: 
     of = service(rollout={**STEPS, "strategy": strategy})
     new = revision(of, 2, ready=ready, loading=1 - ready)
     rollout = RolloutStatus(
-        phase="Warming" if ready else "WaitingForCapacity", since="2025-11-03T11:59:30Z", started="2025-11-03T11:59:00Z", canary=new.hash,
-        stable=old.hash, steps=1, strategy="recreate" if strategy == "recreate" else "surge",
-    )  # fmt: skip
+        phase="Warming" if ready else "WaitingForCapacity",
+        since="2025-11-03T11:59:30Z",
+        started="2025-11-03T11:59:00Z",
+        canary=new.hash,
+        stable=old.hash,
+        steps=1,
+        strategy="recreate" if strategy == "recreate" else "surge",
+    )
     of = of.model_copy(update={"status": InferenceServiceStatus(stable_revision=old.hash, rollout=rollout)})
     more = {"engine": engine} if engine is not None else {}
     return seen(of, old, new, routed_to=old, **more, **facts)

@@ -16,12 +16,12 @@ class Arms:
 
     canary: str  # hash of the revision
     stable: str
-    warm: frozenset[str]  # pods whose requests of this window count: ready for analysis.warmUp before it began
+    warm: frozenset[str]  # pods whose latencies of this window count: ready for analysis.warmUp before it began
 
 
 @dataclass(frozen=True, slots=True)
 class Replica:
-    """One warm replica of an arm in one window. `bad` is from 0 to `total`."""
+    """One replica of an arm in one window. `bad` is from 0 to `total`."""
 
     pod: str
     bad: int
@@ -61,7 +61,10 @@ def _warm(replicas: Iterable[ReplicaCounts], arms: Arms, metric: Metric) -> tupl
     return tuple(
         _replica(replica.pod, replica.counts[metric])
         for replica in replicas
-        if replica.pod in arms.warm and metric in replica.counts and replica.counts[metric].total > 0
+        if metric in replica.counts
+        and replica.counts[metric].total > 0
+        # Caches that are cold excuse late requests, not failed ones.
+        and (replica.pod in arms.warm or metric == "errorRate")
     )
 
 

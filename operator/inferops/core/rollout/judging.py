@@ -33,14 +33,11 @@ def look(turn: Turn) -> None:
         return
     if seen is not None and not any(map(_asked, (one for one in window.replicas if one.revision == state.canary))):
         return  # nothing has happened, so nothing is written
-    if state.phase == "Warming" or state.skipped:  # caches are cold, or nobody asks: these requests are not judged
+    if state.skipped:  # nobody asks
         turn.set(analysis=before.model_copy(update={"until": _exactly(window.until)}))
         return
-    arms = _arms(turn, window.since)
-    if not any(pod.name in arms.warm for pod in turn.view.revisions[state.canary].pods):
-        turn.set(analysis=before.model_copy(update={"until": _exactly(window.until)}))
-        return  # its caches were cold when the window began; the next one may be judged
-    analysis = judge(before, window, arms, turn.view.spec.analysis, turn.view.slo)
+    # Also while it warms up: cold caches excuse late requests, not failed ones.
+    analysis = judge(before, window, _arms(turn, window.since), turn.view.spec.analysis, turn.view.slo)
     turn.set(analysis=analysis)
     if analysis.verdict == "Harm":
         ending.roll_back(turn, Reason.HARM_SHOWN, sentences.evidence(analysis), urgent=True)

@@ -35,7 +35,7 @@ TALES: dict[str, tuple[dict[str, Any], tuple[tuple[int, dict[str, Any]], ...]]] 
     "an abort": ({**quick(), "replicas": 3, "gpus": 3}, ((24, {"action": f"abort@{B}"}),)),
     "another version": (quick(), ((8, {"target": C}),)),
     "there and back": (quick(), ((9, {"target": A}),)),
-    "back after the promotion": (quick(), ((16, {"action": f"abort@{B}"}),)),
+    "back after the promotion": (quick(), ((20, {"action": f"abort@{B}"}),)),
     "to sleep in the middle": (quick(), ((7, {"replicas": 0}),)),
 }
 END = 70  # seconds in which each tale comes to its end

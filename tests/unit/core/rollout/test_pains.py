@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from inferops.api.inferenceservice import SLOSpec
+from inferops.api.rollout import AnalysisSpec
+from inferops.api.rolloutstatus import AnalysisStatus
+from inferops.core.evidence import Arms, judge
+from inferops.core.signal import Count, ReplicaCounts, Window
 from unit.core.rollout.building import A, B, Behaviour, serving, spec
 
 
@@ -125,11 +131,20 @@ def test_nothing_is_written_in_the_steady_state() -> None:
     assert world.written == before
 
 
-def test_requests_to_cold_caches_are_not_judged() -> None:
-    world = serving(spec=spec(analysis={"warmUp": "60s"}), does={B: Behaviour(errors=0.3)}).until("Warming").run(50)
-    assert world.got[B] > 100
-    assert world.state.analysis.metrics == []
-    world.until("Observing")
-    before = world.got[B]
+def test_cold_caches_do_not_excuse_errors() -> None:
+    world = serving(spec=spec(analysis={"warmUp": "60s"}), does={B: Behaviour(errors=0.3)}).until("Warming")
+    begun = world.now
     world.until("RolledBack")
-    assert world.state.analysis.metrics[0].canary.total <= world.got[B] - before
+    assert (world.now - begun).total_seconds() < 30
+    assert world.state.history[0].reason == "HarmShown"
+
+
+def test_late_requests_to_cold_caches_are_not_judged() -> None:
+    late = {"ttft": Count(bad=30, total=40), "errorRate": Count(bad=0, total=40)}
+    good = {"ttft": Count(bad=0, total=40), "errorRate": Count(bad=0, total=40)}
+    since = datetime(2025, 11, 3, 12, 0, tzinfo=UTC)
+    replicas = (ReplicaCounts("new-0", "new", late, 40), ReplicaCounts("old-0", "old", good, 40))
+    seen = Window(since, since + timedelta(seconds=5), "gateway", replicas)
+    cold = Arms("new", "old", frozenset({"old-0"}))
+    judged = judge(AnalysisStatus(), seen, cold, AnalysisSpec(metrics=["errorRate", "ttft"]), SLOSpec(ttft="1s"))
+    assert [metric.canary.total for metric in judged.metrics] == [40, 0]

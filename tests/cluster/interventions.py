@@ -6,7 +6,7 @@ import asyncio
 import time
 from typing import Any
 
-from cluster.rollouts import GOOD, ROLLOUT, SERVES, Act, Scene
+from cluster.rollouts import GOOD, HALF, ROLLOUT, SERVES, Act, Scene
 from cluster.services import Json
 
 LONG: Json = {"steps": [{"weight": 20, "minDuration": "10m"}]}
@@ -87,7 +87,7 @@ async def newer(scene: Scene) -> None:
     async with scene.requests(15) as traffic:
         await scene.apply(GOOD)
         second = (await scene.phase("Observing")).rollout["canary"]
-        await scene.apply({**OTHER, "rollout": ROLLOUT})
+        await scene.apply({**OTHER, "rollout": {**ROLLOUT, "steps": [HALF]}})
         begun = await scene.until("the third", lambda moment: moment.rollout["canary"] not in ("", first, second))
         third = begun.rollout["canary"]
         assert begun.rollout["stable"] == first and second not in begun.weights

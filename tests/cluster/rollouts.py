@@ -35,8 +35,9 @@ ROLLED_BACK_WITHIN = 15.0  # seconds
 FAILED = {"Ready": "False", "Stalled": "True", "Available": "True"}  # as kstatus has it: it failed, and serves
 # Real ones take minutes. Evidence is as strong as by default, with a margin that so few requests can tell. Latencies
 # are judged where a scene is about them: here they are those of a busy machine.
+HALF = {"weight": 50, "minDuration": "1s"}
 ROLLOUT: Json = {
-    "steps": [{"weight": 20, "minDuration": "2s"}, {"weight": 50, "minDuration": "2s"}],
+    "steps": [{"weight": 20, "minDuration": "2s"}, HALF],
     "analysis": {"metrics": ["errorRate"], "warmUp": "1s", "margin": 0.2},
     "keepWarm": "5s",
     "retainPrevious": "30s",

@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 
 from cluster.interventions import LONG, aborted, after_promotion, hurried, paused
-from cluster.rollouts import GOOD, ROLLOUT, Act, Play, Scene, bad, playing
+from cluster.rollouts import GOOD, HALF, ROLLOUT, Act, Play, Scene, bad, playing
 from cluster.services import Json, Say, eventually
 from cluster.stage import Stage, staged
 from cluster.watched import Moment
@@ -22,7 +22,6 @@ from controlplane import Cluster
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 NODES = "4x8xnvidia-h100-80gb,1x1xnvidia-l40s,1x1xnvidia-a100-80gb,1xcpu"
-HALF = {"weight": 50, "minDuration": "0s"}
 JOBS = "/apis/batch/v1/namespaces/{}/jobs"
 
 

@@ -15,7 +15,7 @@ import pytest
 import pytest_asyncio
 
 from cluster.interventions import newer
-from cluster.rollouts import ACTION, GOOD, ROLLOUT, SERVES, Act, Play, Scene, bad, playing
+from cluster.rollouts import ACTION, GOOD, HALF, ROLLOUT, SERVES, Act, Play, Scene, bad, playing
 from cluster.services import Say, Services
 from cluster.stage import Stage, staged
 from cluster.streams import Request
@@ -162,7 +162,7 @@ async def never_ready(scene: Scene) -> None:
 
 async def git(scene: Scene) -> None:
     """Git applies what it holds again and again, an old action included; then it goes back, and the old one is warm."""
-    stable = await scene.begin(2, {"keepWarm": "20s"})
+    stable = await scene.begin(2, {"steps": [HALF], "keepWarm": "20s"})
     scene.manifest["metadata"]["annotations"] = {ACTION: f"promote@{stable}"}
     async with scene.requests(12) as traffic:
         applying = asyncio.create_task(_keep_applying(scene))
@@ -200,7 +200,7 @@ async def _keep_applying(scene: Scene) -> None:
 
 async def swapped(scene: Scene) -> None:
     """Two replicas on the only two GPUs: they are exchanged one by one, and one of them always serves."""
-    await scene.begin(2, {"steps": ROLLOUT["steps"][1:]}, accelerators=[{"type": "nvidia-a100-80gb"}])
+    await scene.begin(2, {"steps": []}, accelerators=[{"type": "nvidia-a100-80gb"}])
     async with scene.requests(12) as traffic:
         began = time.time()
         await scene.apply(GOOD)

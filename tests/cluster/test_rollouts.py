@@ -106,7 +106,8 @@ async def slow(scene: Scene) -> None:
     evidence = await scene.first_of(lambda record: record["revision"] == canary and (record["firstMs"] or 0) > 400)
     scene.rejected(canary, "HarmShown")
     [ttft] = [each for each in scene.now.rollout["analysis"]["metrics"] if each["name"] == "ttft"]
-    assert ttft["verdict"] == "Harm" and ttft["canary"]["bad"] > ttft["stable"]["bad"], ttft
+    late = {arm: ttft[arm]["bad"] / ttft[arm]["total"] for arm in ("canary", "stable")}
+    assert ttft["verdict"] == "Harm" and late["canary"] > late["stable"], ttft
     scene.rolled_back_within(evidence, canary)
     scene.stable_unhurt()
     scene.nobody_failed(traffic)

@@ -23,7 +23,10 @@ from harness import ROOT, environ
 FOLDER = ROOT / "tests" / "cluster"
 ALONE = ("test_failover.py",)
 # The longest first, so that none is left over at the end; others follow in the order of their names.
-LONG = ("test_gateway.py", "test_crash.py", "test_scheduling.py", "test_operator.py", "test_zero.py", "test_faults.py")
+LONG = (
+    *("test_gateway.py", "test_crash.py", "test_rollouts.py", "test_scheduling.py", "test_operator.py"),
+    *("test_rollout_strategies.py", "test_zero.py", "test_faults.py"),
+)
 LANES = 2
 ENDED = re.compile(r"::.* (PASSED|FAILED|ERROR|SKIPPED|XFAIL|XPASS)")
 # These tests kill processes in mid-sentence: sockets that the garbage collector then closes are shown, not judged.

@@ -6,18 +6,27 @@ import asyncio
 import time
 from typing import Any
 
-from cluster.rollouts import GOOD, ROLLOUT, SERVES, Act, Scene
+from cluster.rollouts import GOOD, HALF, ROLLOUT, SERVES, Act, Scene
 from cluster.services import Json
 
 LONG: Json = {"steps": [{"weight": 20, "minDuration": "10m"}]}
 OTHER = {"runtime": {"args": ["--max-num-seqs=32"]}}
 
 
-def aborted(phase: str, change: Json, replicas: int = 1, promote: bool = False, **rollout: Any) -> Act:
+def aborted(
+    phase: str,
+    change: Json,
+    replicas: int = 1,
+    *,
+    on: Json | None = None,
+    promote: bool = False,
+    rate: float = 6,
+    **rollout: Any,
+) -> Act:
     async def act(scene: Scene) -> None:
         """Somebody aborts in a phase: stable alone is left, unhurt, and the action, which stays, does nothing more."""
-        await scene.begin(replicas, rollout)
-        async with scene.requests(6) as traffic:
+        await scene.begin(replicas, rollout, **(on or {}))
+        async with scene.requests(rate) as traffic:
             await scene.apply(change)
             if promote:
                 await scene.phase("Observing")
@@ -75,10 +84,10 @@ async def paused(scene: Scene) -> None:
 async def newer(scene: Scene) -> None:
     """A third version comes during the second's canary: it is compared with the first, and the second goes."""
     first = await scene.begin(1, LONG)
-    async with scene.requests(25) as traffic:
+    async with scene.requests(15) as traffic:
         await scene.apply(GOOD)
         second = (await scene.phase("Observing")).rollout["canary"]
-        await scene.apply({**OTHER, "rollout": ROLLOUT})
+        await scene.apply({**OTHER, "rollout": {**ROLLOUT, "steps": [HALF]}})
         begun = await scene.until("the third", lambda moment: moment.rollout["canary"] not in ("", first, second))
         third = begun.rollout["canary"]
         assert begun.rollout["stable"] == first and second not in begun.weights

@@ -33,10 +33,12 @@ ENDED = ("Idle", "Retaining", "Succeeded", "RolledBack")  # phases of a rollout 
 OVER = ("RollingBack", "RolledBack")
 ROLLED_BACK_WITHIN = 15.0  # seconds
 FAILED = {"Ready": "False", "Stalled": "True", "Available": "True"}  # as kstatus has it: it failed, and serves
-# Real ones take minutes. Evidence is as strong as by default, with a margin that so few requests can tell.
+# Real ones take minutes. Evidence is as strong as by default, with a margin that so few requests can tell. Latencies
+# are judged where a scene is about them: here they are those of a busy machine.
+HALF = {"weight": 50, "minDuration": "1s"}
 ROLLOUT: Json = {
-    "steps": [{"weight": 20, "minDuration": "2s"}, {"weight": 50, "minDuration": "2s"}],
-    "analysis": {"warmUp": "1s", "margin": 0.2},
+    "steps": [{"weight": 20, "minDuration": "2s"}, HALF],
+    "analysis": {"metrics": ["errorRate"], "warmUp": "1s", "margin": 0.2},
     "keepWarm": "5s",
     "retainPrevious": "30s",
 }
@@ -118,6 +120,15 @@ class Scene:
         except TimeoutError as late:
             raise TimeoutError(f"{self.name}: {late}; {self.story()}") from None
         return self.now
+
+    async def others(self, what: str, true: Callable[[Moment], object], within: float = PATIENCE) -> None:
+        """Wait for something of all other scenes that play."""
+
+        def so() -> bool:
+            told = [moments for name, moments in self.watched.moments.items() if name != self.name]
+            return all(moments and true(moments[-1]) for moments in told)
+
+        await self.watched.until(f"the other scenes {what}", so, within)
 
     async def phase(self, *wanted: str, within: float = PATIENCE) -> Moment:
         return await self.until(" or ".join(wanted), lambda moment: moment.phase in wanted, within)

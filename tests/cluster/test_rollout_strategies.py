@@ -1,28 +1,27 @@
 """Rollouts that something or somebody gets in the way of: full clusters, people, gates, newer versions, dead operators.
 
-All scenes play at the same time, while the operator is killed again and again: each ends as if it had not been.
+All scenes play at the same time. In the last one the operator is killed again and again: it ends as if it had not been.
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
-from cluster.interventions import LONG, aborted, after_promotion, hurried, newer, paused
-from cluster.rollouts import GOOD, ROLLOUT, SERVES, Act, Play, Scene, bad, playing
+from cluster.interventions import LONG, aborted, after_promotion, hurried, paused
+from cluster.rollouts import GOOD, HALF, ROLLOUT, Act, Play, Scene, bad, playing
 from cluster.services import Json, Say, eventually
 from cluster.stage import Stage, staged
+from cluster.watched import Moment
 from controlplane import Cluster
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-NODES = "4x8xnvidia-h100-80gb,1x2xnvidia-a100-80gb,1x1xnvidia-l40s,1xcpu"
-HALF = {"weight": 50, "minDuration": "0s"}
+NODES = "4x8xnvidia-h100-80gb,1x1xnvidia-l40s,1x1xnvidia-a100-80gb,1xcpu"
 JOBS = "/apis/batch/v1/namespaces/{}/jobs"
 
 
@@ -40,14 +39,14 @@ def gate(name: str, at: int, **kind: Any) -> Json:
 async def gated(scene: Scene) -> None:
     """A Job judges it before anybody asks it, a person at half of the requests."""
     judge = gate("judge", 0, job={"image": "example.com/judge:1"})
-    person = gate("person", 20, manual=True)
-    await scene.begin(1, {"steps": [{"weight": 20, "minDuration": "1s"}], "gates": [judge, person]})
-    async with scene.requests(25) as traffic:
+    person = gate("person", 50, manual=True)
+    await scene.begin(1, {"steps": [HALF], "gates": [judge, person]})
+    async with scene.requests(15) as traffic:
         await scene.apply(GOOD)
         waits = await scene.until("the person", lambda moment: _gate(moment.rollout, "person") == "Waiting")
         canary = scene.canary
         assert _gate(waits.rollout, "judge") == "Passed"
-        assert waits.weights == {scene.stable: 80, canary: 20}
+        assert waits.weights == {scene.stable: 50, canary: 50}
         passed = next(moment.at for moment in scene.moments if _gate(moment.rollout, "judge") == "Passed")
         early = [each for each in traffic.ended if each.revision == canary and each.began < passed - 0.5]
         assert not early, "nobody was to ask it before the Job said so"
@@ -86,25 +85,6 @@ async def _one_job(scene: Scene) -> None:
 # 2. No free GPU
 
 
-async def swapped(scene: Scene) -> None:
-    """Two replicas on the only two GPUs: they are exchanged one by one, and one of them always serves."""
-    await scene.begin(2, {"steps": [HALF]}, **on("nvidia-a100-80gb"))
-    async with scene.requests(20) as traffic:
-        began = time.time()
-        await scene.apply(GOOD)
-        await scene.phase("WaitingForCapacity")
-        await scene.phase("Retaining", "Succeeded")
-        took = time.time() - began
-        canary = scene.canary
-        await scene.conditions(SERVES)
-    scene.say(f"2 replicas exchanged on 2 GPUs in {took:.1f} s")
-    scene.nobody_failed(traffic)
-    scene.told_all_along()
-    scene.untouched([pod for pod in scene.pods(canary) if pod.there])
-    assert scene.now.weights == {canary: 100} and len([pod for pod in scene.pods(canary) if pod.serving]) == 2
-    assert any(moment.rollout.get("yielded") for moment in scene.moments)
-
-
 async def alone(scene: Scene) -> None:
     """One replica on the only GPU: it waits and says for what; who can do without it for a while says so."""
     await scene.begin(1, {"keepWarm": "1s"}, **on("nvidia-l40s"))
@@ -132,10 +112,12 @@ async def alone(scene: Scene) -> None:
 
 async def killed(scene: Scene) -> None:
     """It is killed in each phase of a good canary, and of a bad one, and ends as if it had not been."""
-    person = gate("person", 50, manual=True)
-    warms = {**ROLLOUT["analysis"], "warmUp": "6s"}
-    stable = await scene.begin(2, {"gates": [person], "analysis": warms, "keepWarm": "2m", "retainPrevious": "10m"})
+    gates = [gate("person", 50, manual=True)]
+    warms = {**ROLLOUT["analysis"], "warmUp": "5s"}
+    kept = {"keepWarm": "2m", "retainPrevious": "10m"}
+    stable = await scene.begin(2, {"steps": [HALF], "gates": gates, "analysis": warms, **kept})
     hit: list[str] = []
+    await scene.others("are over, or wait for a GPU", _quiet)
     async with scene.requests(20) as traffic:
         killing = asyncio.create_task(_kill_in_each_phase(scene, hit))
         await scene.apply(GOOD)
@@ -168,6 +150,10 @@ async def killed(scene: Scene) -> None:
         assert len(scene.pods(revision)) <= number, "none was made twice"
 
 
+def _quiet(moment: Moment) -> bool:
+    return moment.phase in ("Retaining", "Succeeded", "RolledBack") or "not given up" in moment.rollout["message"]
+
+
 async def _in(hit: list[str], phase: str) -> bool:
     return phase in hit
 
@@ -184,18 +170,17 @@ async def _kill_in_each_phase(scene: Scene, hit: list[str]) -> None:
 
 
 ACTS: dict[str, Act] = {
-    "swapped": swapped,
     "alone": alone,
     "killed": killed,
-    "newer": newer,
     "gated": gated,
     "judged-bad": judged_bad,
     "hurried": hurried,
     "paused": paused,
+    "while-waiting": aborted("WaitingForCapacity", GOOD, on=on("nvidia-a100-80gb")),
     "while-loading": aborted("Loading", bad("never-ready")),
     "while-warming": aborted("Warming", GOOD, analysis={"warmUp": "5m"}),
     "while-observing": aborted("Observing", GOOD, **LONG),
-    "while-gated": aborted("Gated", GOOD, steps=[HALF], gates=[gate("person", 50, manual=True)]),
+    "while-gated": aborted("Gated", GOOD, rate=15, steps=[HALF], gates=[gate("person", 50, manual=True)]),
     "while-promoting": aborted("Promoting", GOOD, 2, promote=True, **LONG),
     "after-promotion": after_promotion,
 }

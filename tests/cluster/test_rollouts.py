@@ -14,8 +14,9 @@ from datetime import datetime
 import pytest
 import pytest_asyncio
 
-from cluster.rollouts import ACTION, GOOD, SERVES, Act, Play, Scene, bad, playing
-from cluster.services import Say
+from cluster.interventions import newer
+from cluster.rollouts import ACTION, GOOD, HALF, ROLLOUT, SERVES, Act, Play, Scene, bad, playing
+from cluster.services import Say, Services
 from cluster.stage import Stage, staged
 from cluster.streams import Request
 from controlplane import Cluster
@@ -23,13 +24,13 @@ from controlplane import Cluster
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 AGAIN = 1.0  # seconds between two times that Git applies what it holds
-KEPT_WARM = 5.0  # as ROLLOUT says
+KEPT_WARM = 4.0  # seconds
 
 
 async def good(scene: Scene) -> None:
     """A canary with nothing wrong gets its share step by step, then everything; nobody notices."""
-    stable = await scene.begin(2, {"retainPrevious": "8s"})
-    async with scene.requests(20) as traffic:
+    stable = await scene.begin(2, {"keepWarm": f"{KEPT_WARM:.0f}s", "retainPrevious": "6s"})
+    async with scene.requests(30) as traffic:
         await scene.apply(GOOD)
         began = time.time()
         await scene.until("half", lambda moment: moment.phase == "Observing" and moment.rollout["weight"] == 50)
@@ -95,8 +96,9 @@ def erring(share: float, rate: float) -> Act:
 
 async def slow(scene: Scene) -> None:
     """It answers late and otherwise well: the SLO says so."""
-    await scene.begin(2, slo={"ttft": "400ms"})
-    async with scene.requests(12) as traffic:
+    judged = {**ROLLOUT["analysis"], "metrics": ["errorRate", "ttft"]}
+    await scene.begin(2, {"analysis": judged}, slo={"ttft": "400ms"})
+    async with scene.requests(25) as traffic:
         await scene.apply(bad("slow=50"))
         await scene.phase("RolledBack")
         canary = scene.canary
@@ -104,7 +106,8 @@ async def slow(scene: Scene) -> None:
     evidence = await scene.first_of(lambda record: record["revision"] == canary and (record["firstMs"] or 0) > 400)
     scene.rejected(canary, "HarmShown")
     [ttft] = [each for each in scene.now.rollout["analysis"]["metrics"] if each["name"] == "ttft"]
-    assert ttft["verdict"] == "Harm" and ttft["canary"]["bad"] > ttft["stable"]["bad"], ttft
+    late = {arm: ttft[arm]["bad"] / ttft[arm]["total"] for arm in ("canary", "stable")}
+    assert ttft["verdict"] == "Harm" and late["canary"] > late["stable"], ttft
     scene.rolled_back_within(evidence, canary)
     scene.stable_unhurt()
     scene.nobody_failed(traffic)
@@ -114,7 +117,7 @@ def ending(fault: str, reason: str) -> Act:
     async def act(scene: Scene) -> None:
         """Its engines end, again and again or for want of memory."""
         await scene.begin(2)
-        async with scene.requests(8) as traffic:
+        async with scene.requests(5) as traffic:
             await scene.apply(bad(fault))
             await scene.phase("RolledBack")
             canary = scene.canary
@@ -126,6 +129,18 @@ def ending(fault: str, reason: str) -> Act:
         await scene.only_the_canary_failed(traffic, canary)
 
     return act
+
+
+async def too_large(scene: Scene) -> None:
+    """It does not fit the GPU. Nobody is asked to wait for it; somebody tries it once more, and it is the same."""
+    await ending("load-oom", "OutOfMemory")(scene)
+    canary = scene.canary
+    await asyncio.to_thread(scene.stage.cli, "rollout", "retry", scene.name)
+    await scene.until("once more", lambda moment: moment.phase != "RolledBack")
+    await scene.phase("RolledBack")
+    scene.rejected(canary, "OutOfMemory")
+    assert len(scene.now.rollout["rejected"]) == 1 and len(scene.now.rollout["history"]) == 2
+    scene.stable_unhurt()
 
 
 async def never_ready(scene: Scene) -> None:
@@ -148,7 +163,7 @@ async def never_ready(scene: Scene) -> None:
 
 async def git(scene: Scene) -> None:
     """Git applies what it holds again and again, an old action included; then it goes back, and the old one is warm."""
-    stable = await scene.begin(2, {"keepWarm": "20s"})
+    stable = await scene.begin(2, {"steps": [HALF], "keepWarm": "20s"})
     scene.manifest["metadata"]["annotations"] = {ACTION: f"promote@{stable}"}
     async with scene.requests(12) as traffic:
         applying = asyncio.create_task(_keep_applying(scene))
@@ -184,23 +199,44 @@ async def _keep_applying(scene: Scene) -> None:
         await asyncio.sleep(AGAIN)
 
 
+async def swapped(scene: Scene) -> None:
+    """Two replicas on the only two GPUs: they are exchanged one by one, and one of them always serves."""
+    await scene.begin(2, {"steps": []}, accelerators=[{"type": "nvidia-a100-80gb"}])
+    async with scene.requests(12) as traffic:
+        began = time.time()
+        await scene.apply(GOOD)
+        await scene.phase("WaitingForCapacity")
+        await scene.phase("Retaining", "Succeeded")
+        took = time.time() - began
+        canary = scene.canary
+        await scene.conditions(SERVES)
+    scene.say(f"2 replicas exchanged on 2 GPUs in {took:.1f} s")
+    scene.nobody_failed(traffic)
+    scene.told_all_along()
+    scene.untouched([pod for pod in scene.pods(canary) if pod.there])
+    assert scene.now.weights == {canary: 100} and len([pod for pod in scene.pods(canary) if pod.serving]) == 2
+    assert any(moment.rollout.get("yielded") for moment in scene.moments)
+
+
 ACTS: dict[str, Act] = {
     "good": good,
     "errors-half": erring(0.5, 15),
-    "errors-few": erring(0.15, 30),
+    "errors-few": erring(0.15, 25),
     "slow": slow,
     "crashing": ending("crash-after=2", "CrashLoop"),
     "out-of-memory": ending("oom-after=3", "OutOfMemory"),
-    "too-large": ending("load-oom", "OutOfMemory"),
+    "too-large": too_large,
     "never-ready": never_ready,
     "git": git,
+    "newer": newer,
+    "swapped": swapped,
 }
 
 
 @pytest.fixture(scope="module")
 def stage(cluster: Cluster) -> Iterator[Stage]:
-    """GPUs enough for all."""
-    with staged(cluster, "5x8xnvidia-h100-80gb", "rollouts") as stage:
+    """GPUs enough for all but one."""
+    with staged(cluster, "6x8xnvidia-h100-80gb,1x2xnvidia-a100-80gb", "rollouts") as stage:
         yield stage
 
 
@@ -216,6 +252,7 @@ async def test_rollout(play: Play, name: str, say: Say) -> None:
     await play.end(name, say)
 
 
-async def test_the_operator_saw_no_bug_and_was_denied_nothing(play: Play, stage: Stage) -> None:
+async def test_the_operator_saw_no_bug_was_denied_nothing_and_told_all_once(play: Play, stage: Stage) -> None:
     await play.all_ended()
     stage.sound()
+    await Services(stage.api, stage.namespace).told_once()

@@ -27,8 +27,8 @@ LATER: tuple[tuple[str, Callable[[InferenceServiceSpec], bool], str], ...] = (
     (
         "spec.slo",
         lambda spec: spec.slo != SLOSpec(),
-        "sizing and rollouts go by ttft and tpot; scaling does not yet, and nothing goes by errorRate: a canary's errors "
-        "are compared with those of what serves",
+        "sizing and rollouts go by ttft and tpot; scaling does not yet. A canary's errors are compared with those of "
+        "what serves, not with errorRate",
     ),
     (
         "spec.scaling.mode",

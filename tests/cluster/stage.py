@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, ExitStack, contextmanager
 
+from cluster.replicas import admin
 from cluster.services import OPERATOR, denied
 from cluster.watched import Watched
 from controlplane import Cluster
@@ -23,7 +24,6 @@ from harness import (
 )
 from inferops.controller.operator import LEASE_NAME
 from inferops.kube.kinds import LEASE
-from nodeagent.client import Client, load_kubeconfig
 
 # Pods come and go faster than in real life; engines are as fast as real ones, and load in two seconds.
 PACE = ("--time-scale", "10", "--engine-time-scale", "1", "--load-seconds", "2")
@@ -54,7 +54,7 @@ class Stage:
 
     async def open(self, stack: AsyncExitStack) -> None:
         """What needs a running loop."""
-        self.api = await stack.enter_async_context(Client(load_kubeconfig(self.cluster.kubeconfig)))
+        self.api = await stack.enter_async_context(admin(self.cluster))
         self.watched = await stack.enter_async_context(Watched(self.api, self.namespace))
 
     def cli(self, *command: str) -> str:

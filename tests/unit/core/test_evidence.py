@@ -198,7 +198,7 @@ class TestNotJudged:
     def test_without_an_objective_by_what_is_usual(self):
         status = after(*many(GOOD), slo=SLOSpec())
         assert verdicts(status) == {"errorRate": "NoWorse", "ttft": "NoWorse", "tpot": "NoWorse"}
-        assert "beyond what nine of ten took before" in status.metrics[1].message
+        assert "beyond what 39 of 40 took before" in status.metrics[1].message
         slow = {**GOOD, "ttft": (30, 40)}
         assert after(*many(slow), slo=SLOSpec()).verdict == "Harm"
 

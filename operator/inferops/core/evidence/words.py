@@ -6,7 +6,7 @@ from inferops.api.inferenceservice import SLOSpec
 from inferops.api.rollout import AnalysisSpec
 from inferops.api.rolloutstatus import Counts, MetricStatus
 
-USUAL = "what nine of ten took before"  # the limit where there is no SLO
+USUAL = "what 39 of 40 took before"  # the limit where there is no SLO
 
 
 def sentence(metric: MetricStatus, apart: str, spec: AnalysisSpec, slo: SLOSpec) -> str:

@@ -1,4 +1,4 @@
-"""What is slow for a service that has no SLO: what the slowest tenth of its requests took before there was a canary.
+"""What is slow for a service that has no SLO: what the slowest of its requests took before there was a canary.
 
 Two revisions can be compared only by a limit that is the same for both, and that neither moves. So it is taken from
 the revision that has most of the requests, and stays for as long as the same revisions are there. Pure.
@@ -12,9 +12,9 @@ from math import exp, log
 LOWEST, HIGHEST = 0.001, 600.0  # seconds
 STEP = 1.12  # from one bound to the next
 BOUNDS = round(log(HIGHEST / LOWEST) / log(STEP)) + 1
-SHARE = 0.1  # of requests that take longer
-LEAST = 100  # requests of which that can be told
-MOST = 5000.0  # after which those of long ago count less and less
+SHARE = 0.025  # of requests that take longer: the fewer, the sooner it is shown that no more do
+LEAST = 400  # requests of which that can be told
+MOST = 10_000.0  # after which those of long ago count less and less
 
 
 class Yardstick:
@@ -49,7 +49,7 @@ class Yardstick:
         return self._limit
 
     def _usual(self) -> float:
-        """The lowest bound that at most a tenth of the requests exceeded."""
+        """The lowest bound that at most SHARE of the requests exceeded."""
         above = 0.0
         for place in reversed(range(BOUNDS)):
             above += self._counts[place]

@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN := PYTHONPATH=hack $(BIN)/python
 
+# About half of the unit tests, by the time that they take.
+FIRST := tests/unit/core tests/unit/api tests/unit/simulate tests/unit/cli
+
 .DEFAULT_GOAL := help
 .PHONY: help setup binaries demo test test-unit test-cluster lint crds bench bench-sizing bench-gateway bench-rollout cluster clean
 
@@ -29,8 +32,8 @@ test: lint test-unit test-cluster ## Lint and all tests.
 
 test-unit: $(VENV)/ready ## Pure tests, in seconds.
 	@echo "==> unit tests (two processes)"
-	@$(BIN)/python -m pytest tests/unit/core -q & core=$$!; \
-	$(BIN)/python -m pytest tests/unit --ignore tests/unit/core -q; others=$$?; wait $$core && exit $$others
+	@$(BIN)/python -m pytest -q $(FIRST) & first=$$!; \
+	$(BIN)/python -m pytest -q tests/unit $(FIRST:%=--ignore %); second=$$?; wait $$first && exit $$second
 
 test-cluster: binaries ## Tests against real API servers.
 	@echo "==> cluster tests (real control planes, each in a network namespace of its own)"

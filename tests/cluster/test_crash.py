@@ -82,7 +82,8 @@ async def test_the_same_world_wherever_it_goes_wrong(cases: Cases, services: Ser
 
     async with asyncio.TaskGroup() as group:
         for number, at in enumerate(writes):
-            for how in HOWS:
+            # An update has many more writes: each goes wrong in one way. Unit tests end it after every one of them.
+            for how in HOWS if not updates else (HOWS[number % len(HOWS)],):
                 group.create_task(one(f"{how.replace(' ', '-')}-{number}", at, how))
     await services.told_once()
 

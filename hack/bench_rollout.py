@@ -13,9 +13,10 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from math import sqrt
-from multiprocessing import Pool
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import fmean, median, stdev
 
@@ -71,19 +72,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=SEEDS, help=f"rollouts of each kind, {MORE} times as many of A/A")
     parser.add_argument("--only", default="", help="scenarios with this in their names")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
     arguments = parser.parse_args()
     chosen = [place for place, scenario in enumerate(SCENARIOS) if arguments.only in scenario.name]
     if not chosen or arguments.seeds < 2:
         parser.error("--only names no scenario" if not chosen else "--seeds must be at least 2")
-    cells = bench(chosen, arguments.seeds)
+    cells = bench(chosen, arguments.seeds, arguments.jobs)
     print("\n".join(table(cells)))
     if arguments.json:
         arguments.json.write_text(json.dumps([asdict(cell) for cell in cells], indent=1) + "\n")
 
 
-def bench(chosen: Sequence[int], seeds: int) -> list[Cell]:
-    """All rules on the scenarios chosen."""
+def bench(chosen: Sequence[int], seeds: int, jobs: int = 1) -> list[Cell]:
+    """All rules on the scenarios chosen, in so many processes."""
     tasks = [
         Task(place, rule, range(first, min(first + BATCH, _seeds(place, seeds))))
         for place in chosen
@@ -91,8 +93,11 @@ def bench(chosen: Sequence[int], seeds: int) -> list[Cell]:
         for first in range(0, _seeds(place, seeds), BATCH)
     ]
     found: dict[tuple[int, str], list[Ended]] = {}
-    with Pool(os.cpu_count()) as pool:
-        for done, (task, ended) in enumerate(pool.imap_unordered(judged, tasks), 1):
+    with ExitStack() as stack:
+        # Not by fork: whoever calls this may have threads, whose locks a child would wait for.
+        pool = stack.enter_context(get_context("spawn").Pool(jobs)) if jobs > 1 else None
+        results = pool.imap_unordered(judged, tasks) if pool is not None else map(judged, tasks)
+        for done, (task, ended) in enumerate(results, 1):
             found.setdefault((task.scenario, task.rule), []).extend(ended)
             progress(done, len(tasks))
     return [cell(place, rule, found[place, rule]) for place in chosen for rule in RULES]

@@ -35,7 +35,8 @@ def test_a_cell_adds_up():
 def test_every_rule_judges_the_same_scenarios(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(bench_rollout, "MORE", 1)
     file = tmp_path / "figures.json"
-    monkeypatch.setattr(sys, "argv", ["bench", "--jobs", "1", "--seeds", "2", "--only", "errors +20 points", "--json", str(file)])
+    options = ["--jobs", "1", "--seeds", "2", "--only", "errors +20 points", "--json", str(file)]
+    monkeypatch.setattr(sys, "argv", ["bench", *options])
     main()
     cells = json.loads(file.read_text())
     assert [one["rule"] for one in cells if one["scenario"] == "errors +20 points"] == list(RULES)

@@ -11,6 +11,8 @@ from inferops.api.base import ComputeResources, EnvVars, Model
 from inferops.api.checks import Matching, Rule, Unique
 from inferops.api.formats import Argument, Duration, Image, Name, PositiveDuration, WebUrl
 
+ACTION = "inferops.dev/action"  # the one annotation that is read: what somebody asks of a rollout
+
 Metric = Literal["errorRate", "ttft", "tpot"]
 CallTimeout = Annotated[
     PositiveDuration,

@@ -29,6 +29,11 @@ Phase = Literal[
     "RollingBack",
     "RolledBack",
 ]
+# Phases by what is going on. Beside these there is RollingBack.
+BRINGING_UP: tuple[Phase, ...] = ("WaitingForCapacity", "Loading")
+STEPPING: tuple[Phase, ...] = ("Warming", "Shifting", "Observing", "Gated")
+UNDER_WAY: tuple[Phase, ...] = (*BRINGING_UP, *STEPPING, "Promoting")
+AT_REST: tuple[Phase, ...] = ("Idle", "Retaining", "Succeeded", "RolledBack")
 Verdict = Literal["Harm", "NoWorse", "Undecided", "NoData", "NotJudged"]
 
 

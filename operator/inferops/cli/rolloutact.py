@@ -17,11 +17,12 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from inferops.api.resources import InferenceService
+from inferops.api.rollout import ACTION
+from inferops.api.rolloutstatus import UNDER_WAY
 from inferops.cli import rolloutstate as state
 from inferops.cli.access import Reader, Unreachable, Writer, opened, read_service, refusal
 from inferops.cli.lines import clean
 from inferops.cli.rolloutstate import Code
-from inferops.controller.parents import ACTION
 from inferops.kube.client import KubeError
 from inferops.kube.kinds import INFERENCE_SERVICE
 
@@ -134,7 +135,7 @@ PLANS: dict[Action, Callable[[InferenceService, str], Intent]] = {
 def _under_way(action: Action, service: InferenceService) -> str:
     """The canary whose rollout is under way. Raises Refused where none is."""
     rollout, serves = service.status.rollout, service.status.stable_revision
-    if rollout.phase in state.UNDER_WAY and rollout.canary:
+    if rollout.phase in UNDER_WAY and rollout.canary:
         return rollout.canary
     told = f"; revision {serves} serves" if serves else ""
     if rollout.phase == "RollingBack":

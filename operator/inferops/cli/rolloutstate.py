@@ -7,12 +7,9 @@ from enum import IntEnum
 from inferops.api.conditions import ConditionType
 from inferops.api.inferenceservicestatus import RevisionStatus
 from inferops.api.resources import InferenceService
-from inferops.api.rolloutstatus import Phase
+from inferops.api.rolloutstatus import UNDER_WAY, Phase
 
-UNDER_WAY: frozenset[Phase] = frozenset(
-    {"WaitingForCapacity", "Loading", "Warming", "Shifting", "Observing", "Gated", "Promoting"}
-)
-STEPPING: frozenset[Phase] = frozenset({"Shifting", "Observing", "Gated"})
+ON_A_STEP: frozenset[Phase] = frozenset({"Shifting", "Observing", "Gated"})
 PROMOTED: frozenset[Phase] = frozenset({"Retaining", "Succeeded"})
 INTERRUPTED = 130  # exit code of Ctrl-C, as shells have it
 
@@ -74,7 +71,7 @@ def step(service: InferenceService) -> str:
     rollout = service.status.rollout
     if rollout.skipped or not rollout.steps or rollout.phase not in UNDER_WAY:
         return ""
-    if rollout.phase not in STEPPING:
+    if rollout.phase not in ON_A_STEP:
         return f"{rollout.steps} steps" if rollout.phase != "Promoting" else ""
     return f"step {min(rollout.step + 1, rollout.steps)} of {rollout.steps} ({rollout.weight}%)"
 

@@ -8,7 +8,7 @@ from rich.tree import Tree
 
 from inferops.api.resources import InferenceService
 from inferops.api.rollout import Gate
-from inferops.api.rolloutstatus import AnalysisStatus, Counts, GateStatus, MetricStatus, Phase, RolloutStatus
+from inferops.api.rolloutstatus import UNDER_WAY, AnalysisStatus, Counts, GateStatus, MetricStatus, Phase, RolloutStatus
 from inferops.cli import rolloutstate as state
 from inferops.cli.access import Shown
 from inferops.cli.lines import add, add_revisions, duration, moment, new_tree, percent, plain, since
@@ -36,7 +36,7 @@ def tree(shown: Shown, now: datetime, problem: str = "") -> Tree:
     _phase(root, service, now)
     _pause(root, service, now)
     add_revisions(add(root, "revisions"), shown)
-    if rollout.analysis.metrics or rollout.phase in state.UNDER_WAY:
+    if rollout.analysis.metrics or rollout.phase in UNDER_WAY:
         _analysis(root, service, now)
     _gates(root, service, now)
     _clocks(root, rollout, now)
@@ -56,7 +56,7 @@ def _who(service: InferenceService) -> str:
     strategy = f"  ({rollout.strategy})" if rollout.strategy else ""
     if rollout.phase == "RolledBack" and status.stable_revision:
         return f"revision [bold]{plain(status.stable_revision)}[/] serves, {plain(rollout.canary)} was rolled back"
-    if rollout.phase in {*state.UNDER_WAY, *BAD} and rollout.canary:
+    if rollout.phase in {*UNDER_WAY, *BAD} and rollout.canary:
         replaced = f" to replace {plain(rollout.stable)}" if rollout.stable else ""
         return f"revision [bold]{plain(rollout.canary)}[/]{replaced}{strategy}"
     if not status.stable_revision:
@@ -80,7 +80,7 @@ def _phase(root: Tree, service: InferenceService, now: datetime) -> None:
     rollout = service.status.rollout
     colour = "red" if rollout.phase in BAD else "green" if rollout.phase in {"Idle", *state.PROMOTED} else "cyan"
     lasts = since(rollout.since, now)
-    begun = since(rollout.started, now) if rollout.phase in {*state.UNDER_WAY, "RollingBack"} else ""
+    begun = since(rollout.started, now) if rollout.phase in {*UNDER_WAY, "RollingBack"} else ""
     parts = [f"[bold {colour}]{rollout.phase}[/]", _steps(service)]
     parts += [f"for {lasts}" if lasts else "", f"begun {begun} ago" if begun else ""]
     branch = add(root, "  ".join(part for part in parts if part))
@@ -88,7 +88,7 @@ def _phase(root: Tree, service: InferenceService, now: datetime) -> None:
     if told:
         add(branch, told)
     canary = state.revision(service, rollout.canary)
-    if canary is not None and rollout.phase in {*state.UNDER_WAY, "RollingBack"}:
+    if canary is not None and rollout.phase in {*UNDER_WAY, "RollingBack"}:
         share = percent(canary.weight, rollout.weight, canary.observed_weight)
         add(branch, f"canary {plain(canary.hash)}: {share}")
     if rollout.yielded:
@@ -98,13 +98,13 @@ def _phase(root: Tree, service: InferenceService, now: datetime) -> None:
 def _steps(service: InferenceService) -> str:
     """The step that it is on among the others, such as `step 2 of 3: 5%, [25%], 50%`."""
     rollout = service.status.rollout
-    if rollout.skipped and rollout.phase in state.UNDER_WAY:
+    if rollout.skipped and rollout.phase in UNDER_WAY:
         return "steps and analysis are skipped"
     told = state.step(service)
     weights = [each.weight for each in service.spec.rollout.steps]
     if not told or len(weights) != rollout.steps:
         return told
-    here = rollout.step if rollout.phase in state.STEPPING else -1
+    here = rollout.step if rollout.phase in state.ON_A_STEP else -1
     marked = (f"[bold]>{each}%<[/]" if index == here else f"{each}%" for index, each in enumerate(weights))
     return f"{told.partition(' (')[0]}: {', '.join(marked)}"
 
@@ -174,7 +174,7 @@ def _gates(root: Tree, service: InferenceService, now: datetime) -> None:
     """The gates that were asked, and while it goes on those that are still to come."""
     rollout, spec = service.status.rollout, {gate.name: gate for gate in service.spec.rollout.gates}
     asked = {(gate.name, gate.weight) for gate in rollout.gates}
-    pending = rollout.phase in state.UNDER_WAY and not rollout.skipped
+    pending = rollout.phase in UNDER_WAY and not rollout.skipped
     coming = sorted(
         (weight, gate.name)
         for gate in spec.values()

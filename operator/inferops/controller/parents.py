@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-ACTION = "inferops.dev/action"  # the one annotation that is read: what somebody asks of a rollout
-ACTION_LIMIT = 128  # characters; none that says something is as long
+from inferops.api.rollout import ACTION
+from inferops.api.rolloutstatus import AT_REST
 
-AT_REST = ("Idle", "Retaining", "Succeeded", "RolledBack")  # phases of rollouts in which nobody waits for anything
+ACTION_LIMIT = 128  # characters; none that says something is as long
 
 Raw = Mapping[str, Any]
 

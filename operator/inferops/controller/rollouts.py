@@ -8,6 +8,7 @@ from datetime import datetime
 
 from inferops.api.formats import seconds
 from inferops.api.resources import InferenceService
+from inferops.api.rolloutstatus import STEPPING
 from inferops.controller.counting import Ask, Counting
 from inferops.controller.gates import Gates
 from inferops.controller.store import Key, Store
@@ -18,7 +19,7 @@ from inferops.runtimes import ENGINES
 from inferops.runtimes.base import ServingEngine
 
 # Phases in which counts matter: to judge by them, and to see whether requests are still there.
-COUNTED = frozenset(("Warming", "Shifting", "Observing", "Gated", "Promoting", "RollingBack", "Retaining"))
+COUNTED = (*STEPPING, "Promoting", "RollingBack", "Retaining")
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from inferops.api.inferenceservicestatus import RevisionStatus, Role
+from inferops.api.rolloutstatus import AT_REST
 from inferops.core import routing, status
 from inferops.core import told as words
 from inferops.core.observation import Observation, RevisionView
@@ -10,7 +11,6 @@ from inferops.core.revision import revision_name
 from inferops.core.rollout import Outcome
 
 HELD = "kept until the Gateway has taken in the HTTPRoute that no longer names it, since requests may still come"
-OVER = ("Idle", "Succeeded", "RolledBack", "Retaining")
 
 
 def told(seen: Observation, outcome: Outcome) -> list[RevisionStatus]:
@@ -47,14 +47,14 @@ def _role(outcome: Outcome, hash_: str) -> Role:
         return "Stable"
     if hash_ in outcome.retiring:
         return "Retiring"
-    if hash_ == state.canary and state.phase not in OVER:
+    if hash_ == state.canary and state.phase not in AT_REST:
         return "Canary"
     return "Previous" if hash_ == state.previous else "Retiring"
 
 
 def _away(outcome: Outcome) -> int:
     """Percentage that stable is to give to the canary."""
-    return outcome.state.weight if outcome.state.phase not in OVER else 0
+    return outcome.state.weight if outcome.state.phase not in AT_REST else 0
 
 
 def _observed(seen: Observation, outcome: Outcome, hash_: str) -> int | None:
@@ -62,7 +62,7 @@ def _observed(seen: Observation, outcome: Outcome, hash_: str) -> int | None:
     before = next((each for each in seen.service.status.revisions if each.hash == hash_), None)
     looked = outcome.state.analysis.until != seen.service.status.rollout.analysis.until
     if seen.window is None or not looked:
-        return before.observed_weight if before is not None and outcome.state.phase not in OVER else None
+        return before.observed_weight if before is not None and outcome.state.phase not in AT_REST else None
     requests = {hash_: 0} | {each.revision: 0 for each in seen.window.replicas}
     for each in seen.window.replicas:
         requests[each.revision] += each.requests

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 
+from inferops.api.rollout import ACTION
+from inferops.api.rolloutstatus import BRINGING_UP, STEPPING
 from inferops.core import routing
 from inferops.core.observation import HTTP_ROUTE, Observation
 from inferops.core.rollout import Outcome, Splitter, View
 
-ACTION = "inferops.dev/action"  # the annotation by which people act on a rollout
 HEADROOM = 1.5  # requests at once, by which a moment may be below what is usual
-BRINGING_UP = frozenset(("WaitingForCapacity", "Loading"))  # of recreate: requests wait meanwhile
-SPLIT = frozenset(("Warming", "Shifting", "Observing", "Gated", "Promoting", "RollingBack"))  # two may get requests
+SPLIT = (*STEPPING, "Promoting", "RollingBack")  # phases in which two revisions may get requests
 
 
 def view(seen: Observation, target: str, replicas: int) -> View:
@@ -55,6 +55,7 @@ def split_by_own(seen: Observation, outcome: Outcome) -> bool:
     if seen.engine is not None and not seen.engine.http_alone:
         return False
     state = outcome.state
+    # While recreate has stopped the old revision, requests wait in the gateway.
     splits = state.phase in SPLIT or (state.strategy == "recreate" and state.phase in BRINGING_UP)
     return splitter(seen) is Splitter.OWN and splits and len(outcome.replicas) > 1
 

@@ -9,9 +9,9 @@ from typing import Any
 from rich.console import Console, RenderableType
 
 from inferops.api.resources import InferenceService
+from inferops.api.rollout import ACTION
 from inferops.api.rolloutstatus import RolloutStatus
 from inferops.cli.access import Shown
-from inferops.controller.parents import ACTION
 from inferops.kube.client import KubeError
 from inferops.kube.kinds import INFERENCE_SERVICE, Kind
 from inferops.kube.owned import Object

@@ -17,9 +17,9 @@ import yaml
 from rich.console import Console
 from typer.testing import CliRunner, Result
 
+from inferops.api.rollout import ACTION
 from inferops.cli.main import app
 from inferops.cli.rollouthistory import show
-from inferops.controller.parents import ACTION
 from inferops.kube.owned import Object
 from unit.cli.scenes import (
     BAD,

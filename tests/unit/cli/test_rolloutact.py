@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inferops.api.rollout import ACTION
 from inferops.api.rolloutstatus import Phase
 from inferops.cli.access import Unreachable
 from inferops.cli.rolloutact import ACTIONS, Action, Refused, ask, intent, value
 from inferops.cli.rolloutstate import Code
-from inferops.controller.parents import ACTION, ACTION_LIMIT
+from inferops.controller.parents import ACTION_LIMIT
 from inferops.kube.client import KubeError
 from inferops.kube.owned import Object
 from unit.cli.scenes import (

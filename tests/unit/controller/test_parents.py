@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from inferops.api.rollout import ACTION
 from inferops.catalogue import accelerators, runtimes
 from inferops.controller.observe import observe
-from inferops.controller.parents import ACTION, parent_view
+from inferops.controller.parents import parent_view
 from inferops.controller.store import Key, Store
 from inferops.core.observation import Observation
 from inferops.kube.kinds import INFERENCE_SERVICE

@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from inferops.api.inferenceservicestatus import InferenceServiceStatus
+from inferops.api.rollout import ACTION
 from inferops.core.decide import Decision, RevisionPlan, decide
 from inferops.core.observation import Demand, NodeView, Observation, PodView, RevisionView, WorkloadView
 from inferops.core.revision import RevisionSpec
-from inferops.core.rolling import ACTION
 from inferops.core.scheduling import match
 from unit.core.building import ACCELERATORS, NOW, node, seen, service
 

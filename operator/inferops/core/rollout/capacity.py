@@ -7,7 +7,8 @@ the scheduler has found no node for a while.
 
 from __future__ import annotations
 
-from inferops.core.rollout.turn import BRINGING_UP, STEPPING, Turn
+from inferops.api.rolloutstatus import BRINGING_UP, STEPPING
+from inferops.core.rollout.turn import Turn
 
 PATIENCE = 15.0  # seconds for the scheduler, or somebody who makes room, before stable yields its first replica
 AFTERWARDS = 5.0  # before each other: there was no room, and what it gave up was taken

@@ -6,9 +6,10 @@ from datetime import datetime, timedelta
 
 from inferops.api.conditions import Reason
 from inferops.api.formats import seconds
+from inferops.api.rolloutstatus import STEPPING
 from inferops.core.evidence import Arms, judge, without_data
 from inferops.core.rollout import clocks, ending, sentences
-from inferops.core.rollout.turn import LONGEST, STEPPING, Turn
+from inferops.core.rollout.turn import LONGEST, Turn
 from inferops.core.signal import ReplicaCounts
 
 LOOK = 5.0  # seconds between looks, at the least

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from inferops.api.conditions import Reason
-from inferops.api.rolloutstatus import AnalysisStatus, Clocks, RolloutStatus
+from inferops.api.rolloutstatus import AT_REST, AnalysisStatus, Clocks, RolloutStatus
 from inferops.core.rollout import actions, capacity, clocks, deadlines, ending, phases, sentences, weights
 from inferops.core.rollout.guardrails import guard
 from inferops.core.rollout.judging import look
@@ -13,7 +13,6 @@ from inferops.core.rollout.turn import Turn
 from inferops.core.rollout.view import Outcome, View
 
 MOST = 32  # phases that one step may pass through
-RESTING = ("Idle", "Retaining", "Succeeded", "RolledBack")
 
 
 def step(state: RolloutStatus, view: View) -> Outcome:
@@ -73,7 +72,7 @@ def _retarget(turn: Turn) -> None:
         _give_up(turn, wanted, target)
     elif turn.state.phase == "RollingBack" and wanted not in (turn.state.canary, stable) and not turn.of(stable).ready:
         ending.rolled_back(turn)  # nobody knows when stable answers again: what is asked for now may help
-    if turn.state.phase not in RESTING:
+    if turn.state.phase not in AT_REST:
         return
     if wanted != stable:
         _begin(turn, wanted)

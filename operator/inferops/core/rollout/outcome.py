@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from inferops.api.rolloutstatus import Readiness
+from inferops.api.rolloutstatus import STEPPING, Readiness
 from inferops.core.rollout import actions, capacity, gates, retreat, weights
-from inferops.core.rollout.turn import STEPPING, Turn
+from inferops.core.rollout.turn import Turn
 from inferops.core.rollout.view import Outcome
 
 SHORTEST = 0.1  # seconds; at the least until another look

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from inferops.api.conditions import Reason
 from inferops.api.formats import seconds
 from inferops.api.rollout import RolloutStep
+from inferops.api.rolloutstatus import BRINGING_UP
 from inferops.core.evidence import begin_step
 from inferops.core.rollout import actions, capacity, clocks, deadlines, ending, gates, retreat, sentences, weights
 from inferops.core.rollout.judging import SOON
-from inferops.core.rollout.turn import BRINGING_UP, Turn
+from inferops.core.rollout.turn import Turn
 
 
 def _bring_up(turn: Turn) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from inferops.api.rolloutstatus import RolloutStatus
-from inferops.core.rollout.turn import UNDER_WAY
+from inferops.api.rolloutstatus import UNDER_WAY, RolloutStatus
 from inferops.core.rollout.view import View
 
 

@@ -8,15 +8,12 @@ from datetime import datetime
 from typing import Any
 
 from inferops.api.conditions import Reason
-from inferops.api.rolloutstatus import Phase, RolloutStatus
+from inferops.api.rolloutstatus import UNDER_WAY, Phase, RolloutStatus
 from inferops.core.event import Event
 from inferops.core.observation import PodView, RevisionView
 from inferops.core.rollout import clocks
 from inferops.core.rollout.view import Splitter, View
 
-BRINGING_UP: tuple[Phase, ...] = ("WaitingForCapacity", "Loading")
-STEPPING: tuple[Phase, ...] = ("Warming", "Shifting", "Observing", "Gated")
-UNDER_WAY: tuple[Phase, ...] = (*BRINGING_UP, *STEPPING, "Promoting")
 LONGEST = 1024  # characters of a sentence
 
 

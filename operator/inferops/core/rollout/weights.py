@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from inferops.api.rolloutstatus import STEPPING
 from inferops.core.rollout.capacity import stable_size
-from inferops.core.rollout.turn import STEPPING, Turn
+from inferops.core.rollout.turn import Turn
 
 
 def in_force(turn: Turn) -> Mapping[str, int]:

@@ -123,9 +123,7 @@ def _asked(gate: Gate) -> str:
 
 
 def _note(turn: Turn, one: GateStatus) -> None:
-    others = [each for each in turn.state.gates if (each.name, each.weight) != (one.name, one.weight)]
-    before = next(
-        (i for i, each in enumerate(turn.state.gates) if (each.name, each.weight) == (one.name, one.weight)), None
-    )
-    place = len(others) if before is None else before
-    turn.set(gates=[*others[:place], one, *others[place:]][-REMEMBERED:])
+    """In the place of what the same gate said before, else last."""
+    gates, same = turn.state.gates, [(each.name, each.weight) == (one.name, one.weight) for each in turn.state.gates]
+    noted = [one if is_same else each for each, is_same in zip(gates, same, strict=True)]
+    turn.set(gates=(noted if any(same) else [*gates, one])[-REMEMBERED:])

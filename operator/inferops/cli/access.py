@@ -27,8 +27,12 @@ LONGEST = 63
 MERGE_TYPE = "application/merge-patch+json"
 
 
-class Unreachable(Exception):
-    """What was asked for cannot be had: a sentence for people."""
+class Refusal(Exception):
+    """A command cannot do what it was asked: a sentence for people."""
+
+
+class Unreachable(Refusal):
+    """What was asked for cannot be had."""
 
 
 @dataclass(frozen=True, slots=True)

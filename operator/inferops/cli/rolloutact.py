@@ -20,7 +20,8 @@ from inferops.api.resources import InferenceService
 from inferops.api.rollout import ACTION
 from inferops.api.rolloutstatus import UNDER_WAY
 from inferops.cli import rolloutstate as state
-from inferops.cli.access import Reader, Unreachable, Writer, opened, read_service, refusal
+from inferops.cli.access import Reader, Refusal, Writer, opened, read_service
+from inferops.cli.answering import answered
 from inferops.cli.lines import clean
 from inferops.cli.rolloutstate import Code
 from inferops.kube.client import KubeError
@@ -33,8 +34,8 @@ DIGITS = string.digits + string.ascii_lowercase
 EVERY = 0.5  # seconds between two looks
 
 
-class Refused(Exception):
-    """An action that has nothing to act on: a sentence for people."""
+class Refused(Refusal):
+    """An action that has nothing to act on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,15 +164,7 @@ def _letters() -> str:
 
 def act(action: Action, name: str, namespace: str, kubeconfig: str | None, revision: str, limit: float | None) -> int:
     """Ask for `action`, and with `limit` wait so many seconds until it is carried out. Returns a `Code`."""
-    try:
-        return asyncio.run(_act(action, name, namespace, kubeconfig, revision, limit))
-    except (Unreachable, Refused) as error:
-        print(clean(str(error)), file=sys.stderr)
-    except KubeError as error:
-        print(clean(refusal(error, namespace, name)), file=sys.stderr)
-    except KeyboardInterrupt:
-        return state.INTERRUPTED
-    return Code.ERROR
+    return answered(_act(action, name, namespace, kubeconfig, revision, limit), namespace, name)
 
 
 async def _act(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -14,7 +13,8 @@ from rich.console import Console
 from rich.live import Live
 
 from inferops.cli import rolloutstate as state
-from inferops.cli.access import Reader, Shown, Unreachable, opened, read, refusal
+from inferops.cli.access import Reader, Shown, opened, read
+from inferops.cli.answering import answered
 from inferops.cli.lines import clean, new_console
 from inferops.cli.rolloutstate import Code, code
 from inferops.cli.rollouttree import tree
@@ -86,15 +86,7 @@ def status(
     name: str, namespace: str, kubeconfig: str | None, *, watch: bool, as_json: bool, limit: float | None
 ) -> int:
     """Show the rollout. Returns a `Code`; with `watch` once it ended, or after `limit` seconds."""
-    try:
-        return asyncio.run(_status(name, namespace, kubeconfig, watch, as_json, limit))
-    except Unreachable as error:
-        print(clean(str(error)), file=sys.stderr)
-    except KubeError as error:
-        print(clean(refusal(error, namespace, name)), file=sys.stderr)
-    except KeyboardInterrupt:
-        return state.INTERRUPTED
-    return Code.ERROR
+    return answered(_status(name, namespace, kubeconfig, watch, as_json, limit), namespace, name)
 
 
 async def _status(

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import sys
 from datetime import datetime
 
 from rich.console import Console
@@ -12,34 +10,27 @@ from rich.table import Table
 
 from inferops.api.resources import InferenceService
 from inferops.api.rolloutstatus import Ended
-from inferops.cli.access import Unreachable, opened, read_service, refusal
-from inferops.cli.lines import clean, duration, line, moment, new_console, plain, since
+from inferops.cli.access import opened, read_service
+from inferops.cli.answering import answered
+from inferops.cli.lines import duration, line, moment, new_console, plain, since
 from inferops.cli.rolloutfollow import utc
 from inferops.cli.rolloutstate import Code
 from inferops.cli.rollouttree import command
-from inferops.kube.client import KubeError
 
 COLOURS = {"Promoted": "green", "RolledBack": "red", "Superseded": "yellow"}
 
 
 def history(name: str, namespace: str, kubeconfig: str | None, *, as_json: bool) -> int:
     """Print the table. Returns 0, or 2 where the service cannot be read."""
-    try:
-        service = asyncio.run(_read(name, namespace, kubeconfig))
-    except Unreachable as error:
-        print(clean(str(error)), file=sys.stderr)
-        return Code.ERROR
-    except KubeError as error:
-        print(clean(refusal(error, namespace, name)), file=sys.stderr)
-        return Code.ERROR
-    show(service, new_console(), utc(), as_json=as_json)
-    return Code.ENDED
+    return answered(_history(name, namespace, kubeconfig, as_json), namespace, name)
 
 
-async def _read(name: str, namespace: str, kubeconfig: str | None) -> InferenceService:
+async def _history(name: str, namespace: str, kubeconfig: str | None, as_json: bool) -> int:
     async with opened(kubeconfig) as client:
         client.may_write = lambda: False
-        return await read_service(client, namespace, name)
+        service = await read_service(client, namespace, name)
+    show(service, new_console(), utc(), as_json=as_json)
+    return Code.ENDED
 
 
 def show(service: InferenceService, console: Console, now: datetime, *, as_json: bool) -> None:

@@ -169,9 +169,9 @@ async def steady(address: Address, requests: Sequence[bytes], connections: int, 
 
     free.extend(opened := await connect(address, connections, lambda: Connection(done)))
     started, asked = time.monotonic(), 0
-    while (passed := time.monotonic() - started) < seconds:
+    while asked < int(seconds * rate):  # all of them, however little time this process gets
         now = time.monotonic()
-        for _ in range(int(passed * rate) - asked):
+        for _ in range(int(min(now - started, seconds) * rate) - asked):
             due.append(now)
             asked += 1
         send()

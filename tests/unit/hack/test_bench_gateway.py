@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import math
 import os
+from collections.abc import AsyncIterator
 from functools import partial
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+import bench_gateway_load
 import bench_gateway_quiet
 from bench_gateway_backend import COMPLETION, Engine
 from bench_gateway_figures import added, percentile, slope
@@ -68,36 +72,40 @@ def test_complete(answer: bytes, is_complete: bool) -> None:
     assert complete(answer) is is_complete
 
 
-async def serving() -> tuple[asyncio.Server, Address]:
+@pytest.fixture
+async def address() -> AsyncIterator[Address]:
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(partial(Engine, loop), "127.0.0.1", 0)
-    host, port = server.sockets[0].getsockname()
-    return server, (host, port)
+    async with await loop.create_server(partial(Engine, loop), "127.0.0.1", 0) as server:
+        host, port = server.sockets[0].getsockname()
+        yield host, port
 
 
-async def test_engine_and_load_understand_each_other() -> None:
-    server, address = await serving()
+async def test_engine_and_load_understand_each_other(address: Address) -> None:
     small, flowing = requests(), requests(stream=True, max_tokens=3)
     for told in (await closed(address, small, 2, 0.02), await steady(address, small, 2, 500, 0.02)):
         assert isinstance(told, Answers) and told.times and not told.failed
     streams = await stream(address, flowing, 3, 3)
     assert isinstance(streams, Streams) and (streams.asked, streams.whole, len(streams.delays)) == (3, 3, 9)
     assert all(delay >= 0 for delay in streams.delays)
-    server.close()
 
 
-async def test_a_stream_that_lacks_tokens_is_broken() -> None:
-    server, address = await serving()
+async def test_a_stream_that_lacks_tokens_is_broken(address: Address) -> None:
     told = await stream(address, requests(stream=True, max_tokens=2), 2, 3)
     assert (told.asked, told.whole, len(told.delays)) == (2, 0, 4)
-    server.close()
 
 
-async def test_an_answer_that_is_an_error_has_failed() -> None:
-    server, address = await serving()
+async def test_an_answer_that_is_an_error_has_failed(address: Address) -> None:
     told = await steady(address, [b"GET /nothing HTTP/1.1\r\n\r\n"], 1, 500, 0.02)
-    assert told.failed and not told.times
-    server.close()
+    assert told.failed == 10 and not told.times
+
+
+async def test_a_process_that_gets_no_time_still_asks_all_that_is_due(
+    address: Address, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = count()  # one passes between any two looks at the clock
+    monkeypatch.setattr(bench_gateway_load, "time", SimpleNamespace(monotonic=lambda: float(next(seconds))))
+    told = await steady(address, requests(), 1, 500, 0.02)
+    assert len(told.times) == 10
 
 
 async def test_the_gateway_reads_its_resources(tmp_path: Path) -> None:

@@ -11,7 +11,6 @@ from inferops.api.checks import Rule, Unique
 from inferops.api.formats import (
     Argument,
     ConfigMapKeyName,
-    Duration,
     ModelName,
     ModelRevision,
     ModelUri,
@@ -19,6 +18,7 @@ from inferops.api.formats import (
     PositiveDuration,
 )
 from inferops.api.rollout import RolloutSpec
+from inferops.api.scaling import ScalingSpec
 from inferops.api.traffic import TrafficSpec
 
 STAYS_BELOW = Rule(
@@ -167,6 +167,9 @@ class SLOSpec(Model):
     error_rate: Annotated[float, Field(ge=0, le=1)] | None = Field(
         default=None, description="Share of requests that may fail, for example 0.001."
     )
+    attainment: float = Field(
+        default=0.99, ge=0.5, le=0.9999, description="Share of requests that are to meet ttft and tpot."
+    )
 
 
 class LoadSpec(Model):
@@ -175,45 +178,6 @@ class LoadSpec(Model):
     concurrency: int = Field(default=16, ge=1, le=1_000_000, description="Requests at once, over all replicas.")
     prompt_tokens: int = Field(default=1024, ge=1, le=16_777_216, description="Tokens of a usual prompt.")
     output_tokens: int = Field(default=256, ge=1, le=16_777_216, description="Tokens of a usual answer.")
-
-
-class ScalingSpec(Model):
-    """How many replicas, and who decides it."""
-
-    rules = (
-        Rule(
-            cel="!has(self.maxReplicas) || self.minReplicas <= self.maxReplicas",
-            holds=lambda self: self.max_replicas is None or self.min_replicas <= self.max_replicas,
-            field="maxReplicas",
-            message="must be at least scaling.minReplicas; raise maxReplicas or lower minReplicas",
-        ),
-        Rule(
-            cel="!has(self.replicas) || !has(self.maxReplicas) || self.replicas <= self.maxReplicas",
-            holds=lambda self: self.replicas is None or self.max_replicas is None or self.replicas <= self.max_replicas,
-            field="replicas",
-            message="must not exceed scaling.maxReplicas; lower replicas or raise maxReplicas",
-        ),
-    )
-    mode: Literal["auto", "queueDepth", "latency", "fixed", "schedule", "external"] = Field(
-        default="auto",
-        description="Who decides the number of replicas: auto (queue, latency and forecast), queueDepth or latency "
-        "(plain targets), fixed, schedule, or external (an HPA or KEDA on the scale subresource).",
-    )
-    replicas: Annotated[int, Field(ge=0, le=1000)] | None = Field(
-        default=None,
-        description="Replicas wanted now. Set through the scale subresource (kubectl scale, an HPA, KEDA); "
-        "left out: minReplicas. An HPA rests until it has a first value above 0.",
-    )
-    min_replicas: int = Field(default=1, ge=0, le=1000, description="Never fewer replicas than this.")
-    max_replicas: Annotated[int, Field(ge=1, le=1000)] | None = Field(
-        default=None, description="Never more replicas than this; left out: minReplicas, so that no cost surprises."
-    )
-    queue_depth: int = Field(
-        default=4, ge=1, le=100_000, description="Requests that may wait for one replica before another is added."
-    )
-    scale_to_zero_after: Duration | None = Field(
-        default=None, description="Without a request for so long, go to zero replicas; left out: never."
-    )
 
 
 class PlacementSpec(Model):
@@ -246,6 +210,12 @@ class InferenceServiceSpec(Model):
             ),
             field="accelerators",
             message="the same choice stands twice; remove one of them",
+        ),
+        Rule(
+            cel="self.scaling.mode != 'latency' || has(self.slo.ttft) || has(self.slo.tpot)",
+            holds=lambda self: self.scaling.mode != "latency" or self.slo.ttft is not None or self.slo.tpot is not None,
+            field="scaling.mode",
+            message="latency needs slo.ttft or slo.tpot to go by; set one of them or choose another mode",
         ),
     )
     model: ModelSpec = Field(description="The model to serve.")

@@ -10,6 +10,7 @@ from inferops.api.base import Model
 from inferops.api.checks import Unique
 from inferops.api.conditions import Conditions
 from inferops.api.rolloutstatus import RolloutStatus
+from inferops.api.scalingstatus import ScalingStatus
 
 Role = Literal["Stable", "Canary", "Previous", "Retiring"]
 
@@ -108,6 +109,9 @@ class InferenceServiceStatus(Model):
         default_factory=list, description="The revisions that exist."
     )
     rollout: RolloutStatus = Field(default_factory=RolloutStatus, description="The rollout, and those before it.")
+    scaling: ScalingStatus = Field(
+        default_factory=ScalingStatus, description="The numbers behind desiredReplicas, and what was learned."
+    )
     sizing: SizingStatus = Field(default_factory=SizingStatus, description="Which accelerators would do.")
     explain: list[Annotated[str, Field(max_length=1024)]] = Field(
         default_factory=list, max_length=16, description="Why it is so, a sentence a decision."

@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 from inferops.api.conditions import ConditionType
 from inferops.api.formats import seconds
-from inferops.api.inferenceservice import InferenceServiceSpec, ScalingSpec
+from inferops.api.inferenceservice import InferenceServiceSpec
+from inferops.api.scaling import ScalingSpec
 from inferops.core.observation import Demand, Observation
 
 SOON = 0.1  # seconds; at the least until another look

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from inferops.api.inferenceservice import (
     InferenceServiceSpec,
     PlacementSpec,
-    ScalingSpec,
     SLOSpec,
 )
 from inferops.api.inferenceservicestatus import NotActedOn
+from inferops.api.scaling import ScalingSpec
 from inferops.api.traffic import TrafficSpec
 from inferops.core import routing
 from inferops.core.observation import Observation

@@ -1,0 +1,1 @@
+"""How many replicas carry a service's load within its SLO: pure, from look to look."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from inferops.api.conditions import Reason
-from inferops.core import choices
+from inferops.core import choices, schedule
 from inferops.core.engine import Obstacle
 from inferops.core.observation import Observation
 from inferops.core.revision import revision_of
@@ -19,6 +19,13 @@ Check = Callable[[Observation], Obstacle | None]
 
 def apply_was_accepted(seen: Observation) -> Obstacle | None:
     return seen.refused
+
+
+def schedule_is_readable(seen: Observation) -> Obstacle | None:
+    for index, window in enumerate(seen.service.spec.scaling.schedule):
+        if found := schedule.fault(window):
+            return Obstacle(Reason.INVALID_SPEC, f"spec.scaling.schedule[{index}].{found.field}: {found.message}")
+    return None
 
 
 def runtime_is_known(seen: Observation) -> Obstacle | None:
@@ -109,6 +116,7 @@ def cluster_offers_it(seen: Observation) -> Obstacle | None:
 
 
 CHECKS: tuple[Check, ...] = (
+    schedule_is_readable,
     runtime_is_known,
     engine_is_known,
     something_fits,

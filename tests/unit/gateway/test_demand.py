@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 from aiohttp import HttpVersion, web
@@ -20,6 +21,8 @@ from inferops.gateway.signals.meters import GONE, Meters
 from inferops.gateway.table import Backend, Replica, Revision, ServiceKey, Table
 from inferops.runtimes import ENGINES
 from inferops.signals.cumulative import Tally
+from inferops.signals.totals import FIELDS, NONE, Totals
+from unit.gateway.metering import record
 from unit.kube.virtualtime import now, run
 
 LLAMA, QWEN = ServiceKey("chat", "llama"), ServiceKey("chat", "qwen")
@@ -101,11 +104,11 @@ def test_first_comes_all_that_is_known() -> None:
         await asyncio.sleep(7)
         reading = stream.read()
         await asyncio.sleep(0)
-        quiet = {"waiting": 0, "inFlight": 0, "idle": 7.0}
+        quiet = {"waiting": 0, "inFlight": 0, "idle": 7.0, "load": [0] * FIELDS}
         [(at, line)] = stream.reader.told
         assert at == 7.0
         assert line.pop("boot")
-        assert line == {"gateway": "gateway-0", "services": {"chat/llama": quiet, "chat/qwen": quiet}}
+        assert line == {"gateway": "gateway-0", "up": 7.0, "services": {"chat/llama": quiet, "chat/qwen": quiet}}
         reading.cancel()
 
     played(play)
@@ -118,7 +121,10 @@ def test_news_come_within_milliseconds() -> None:
         asked = now()
         waiting = [asyncio.create_task(ask(stream.fleet)) for _ in range(3)]
         await asyncio.sleep(0.01)
-        assert stream.reader.services(asked) == [{"chat/llama": {"waiting": 3, "inFlight": 0, "idle": 0.0}}]
+        [line] = stream.reader.services(asked)
+        load = line["chat/llama"].pop("load")
+        assert line == {"chat/llama": {"waiting": 3, "inFlight": 0, "idle": 0.0}}
+        assert 0 < Totals(*load).queued < 0.03
         came = now()
         stream.wake(REPLICA)
         await asyncio.gather(*waiting)
@@ -213,6 +219,37 @@ def test_closing_ends_every_stream() -> None:
         stream.demand.close()
         await asyncio.wait(readings, timeout=0.1)
         assert all(each.done() for each in readings)
+
+    played(play)
+
+
+def test_what_was_asked_of_a_service_is_told() -> None:
+    async def play(stream: Stream) -> None:
+        stream.wake(REPLICA)
+        stream.read()
+        await asyncio.sleep(1.2)
+        stream.meters.needed(LLAMA)
+        await ask(stream.fleet, seconds=2.5)
+        values = {"stream": True, "first": 0.5, "duration": 2.5, "tokens_in": 7, "tokens_out": 5}
+        stream.meters.finished(record("aaa", key=LLAMA, arrived=1.2, **values), backend(LLAMA, REPLICA))
+        await asyncio.sleep(1)
+        told = [Totals(*line["chat/llama"]["load"]) for line in stream.reader.services(1.1)]
+        assert [(each.arrivals, each.busy, each.ended) for each in told] == [(1, 0.8, 0), (1, 1.8, 0), (1, 2.5, 1)]
+        last = NONE._replace(arrivals=1, ended=1, busy=2.5, tokens_in=7, tokens_out=5, counted=1)
+        assert told[-1] == last._replace(ttft=0.5, firsts=1, tpot=0.5, paced=1)
+
+    played(play)
+
+
+def test_whoever_gave_up_is_told_of_though_nobody_is_there() -> None:
+    async def play(stream: Stream) -> None:
+        stream.read()
+        await asyncio.sleep(5.5)
+        gone = record("", key=LLAMA, arrived=1.5, duration=4.0, queued=4.0, status=499, attempts=0)
+        stream.meters.finished(gone, replace(backend(LLAMA), ttft=0.5))
+        await asyncio.sleep(1)
+        [line] = stream.reader.services(5.5)
+        assert Totals(*line["chat/llama"]["load"]) == NONE._replace(judged=1, missed=1)
 
     played(play)
 

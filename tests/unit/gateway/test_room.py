@@ -28,7 +28,7 @@ class Shelf:
     room: Room[str, int] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.room = Room(self.put, lambda: self.turns.append(len(self.room)))
+        self.room = Room(self.put, lambda: self.turns.append(len(self.room)), now)
 
     def put(self, *things: int) -> None:
         self.things.extend(things)

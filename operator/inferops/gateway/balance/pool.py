@@ -10,6 +10,7 @@ from math import ceil, inf
 
 from inferops.gateway.balance.group import Group, Want
 from inferops.gateway.balance.lease import Lease
+from inferops.gateway.balance.level import Level
 from inferops.gateway.balance.member import Member
 from inferops.gateway.balance.outcome import Asleep, NoOther, Outcome, QueueFull, QueueTimeout, Withdrawn
 from inferops.gateway.balance.patience import LONGEST, Patience
@@ -31,10 +32,11 @@ class Pool:
     ) -> None:  # fmt: skip
         self.backend = backend
         self.in_flight = 0  # requests at replicas
+        self._busy = Level(clock())
         self.now = clock
         self._peers = peers
         self._jitter = jitter
-        self._room: Room[Want, Lease] = Room(lambda lease: lease.done(Outcome.GONE), on_demand)
+        self._room: Room[Want, Lease] = Room(lambda lease: lease.done(Outcome.GONE), on_demand, clock)
         self._patience = Patience(clock)
         self._start = jitter()  # where turns begin: gateways do not all send their first request to the same replica
         self._split = Split(self._start)
@@ -50,6 +52,10 @@ class Pool:
     def waiting(self) -> int:
         """Requests in the room."""
         return len(self._room)
+
+    def spent(self, now: float) -> tuple[float, float]:
+        """Request-seconds at replicas and in the room, since this is known."""
+        return self._busy.area(now), self._room.waited.area(now)
 
     def idle(self, now: float) -> float:
         """Seconds since a request was here last, or since the service is known; 0 while one is."""
@@ -130,6 +136,7 @@ class Pool:
         """A lease ended: whoever waits may have its place."""
         now = self._used = self.now()
         self.in_flight -= 1
+        self._busy.move(self.in_flight, now)
         if outcome is Outcome.OK:
             self._patience.served(now - lease.began)
         member = lease.member
@@ -154,6 +161,7 @@ class Pool:
             return None
         chosen = self._split.choose(want.session, list(found))
         self.in_flight += 1
+        self._busy.move(self.in_flight, now)
         return Lease(self, self._revisions[chosen], self._groups[chosen], found[chosen], now)
 
     def _serve(self) -> None:

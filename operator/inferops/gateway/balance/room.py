@@ -12,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from inferops.gateway.balance.level import Level
 from inferops.gateway.balance.outcome import NoReplica
 
 Want = TypeVar("Want")
@@ -31,8 +32,12 @@ class _Waiter(Generic[Want, Got]):
 class Room(Generic[Want, Got]):
     """Requests that want a `Want` and wait for a `Got`."""
 
-    def __init__(self, give_back: Callable[[Got], None], turned: Callable[[], None]) -> None:
+    def __init__(
+        self, give_back: Callable[[Got], None], turned: Callable[[], None], clock: Callable[[], float]
+    ) -> None:
         """`turned` is called when the first begins to wait, and when none waits any more."""
+        self.waited = Level(clock())  # request-seconds in here
+        self._clock = clock
         self._give_back = give_back
         self._turned = turned
         self._waiters: OrderedDict[_Waiter[Want, Got], None] = OrderedDict()
@@ -47,6 +52,7 @@ class Room(Generic[Want, Got]):
         waiter = _Waiter(want, future)
         timer = loop.call_later(seconds, self._expire, waiter, late)
         self._waiters[waiter] = None
+        self.waited.move(len(self._waiters), self._clock())
         if len(self._waiters) == 1:
             self._turned()
         try:
@@ -90,5 +96,7 @@ class Room(Generic[Want, Got]):
         before = len(self._waiters)
         for waiter in gone:
             self._waiters.pop(waiter, None)
+        if before != len(self._waiters):
+            self.waited.move(len(self._waiters), self._clock())
         if before and not self._waiters:
             self._turned()

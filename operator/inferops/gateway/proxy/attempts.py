@@ -26,15 +26,15 @@ from inferops.gateway.proxy.errors import RATE_LIMIT, UNAVAILABLE, UPSTREAM, Api
 from inferops.gateway.proxy.relay import Relay, whole
 from inferops.gateway.proxy.retries import Budget, Tries
 from inferops.gateway.proxy.upstream import Answer, Broken, Unreached, Upstream
+from inferops.gateway.signals.load import ENGINE_FULL, QUEUE_FULL, QUEUE_TIMEOUT
 from inferops.gateway.signals.meters import Meters
 from inferops.gateway.table import ServiceKey
 
 FULL = (429, 503)  # what an engine says that has no room
 BROKEN = (500, 502, 504)  # what is worth asking another replica
-ENGINE_FULL = "engine_full"
 CODES: dict[type[NoReplica], str] = {
-    QueueFull: "queue_full",
-    QueueTimeout: "queue_timeout",
+    QueueFull: QUEUE_FULL,
+    QueueTimeout: QUEUE_TIMEOUT,
     Asleep: "service_asleep",
     NoOther: "no_other_replica",
     Withdrawn: "service_deleted",
@@ -67,6 +67,7 @@ class Attempts:
         """The reply to a request, which is sent already where it flows. Raises `ApiError`."""
         tries, budget, record = Tries(), self._budget(pool), call.record
         budget.request()
+        self._meters.needed(pool.backend.key)
         failure: Failure | None = None
         while True:
             try:

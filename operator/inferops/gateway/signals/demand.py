@@ -2,8 +2,9 @@
 metrics port, a line of JSON each time.
 
 First all services; then within milliseconds those whose room began to fill or became empty, and every second those
-with any traffic since. A line: {"gateway": "POD", "boot": "ID", "services": {"NS/NAME": {"waiting": 3, "inFlight": 0,
-"idle": 0.0}}}, with `idle` in seconds since a request was there last, and an ID that no other start of it has.
+with any traffic since. A line: {"gateway": "POD", "boot": "ID", "up": 61.5, "services": {"NS/NAME": {"waiting": 3,
+"inFlight": 0, "idle": 0.0, "load": [...]}}}, with an ID that no other start of it has, `up` in seconds since that
+start, `idle` in seconds since a request was there last, and in "load" the numbers of `Totals`, all in all since then.
 
 A service with replicas of two revisions or more has "replicas": {"HASH": {"POD": [...]}} in addition, all in all since
 the gateway began: attempts judged, and those of them that failed; requests judged by the time to their first token, and
@@ -22,8 +23,11 @@ from dataclasses import dataclass, field
 from aiohttp import web
 
 from inferops.gateway.balance.fleet import Fleet
+from inferops.gateway.balance.pool import Pool
+from inferops.gateway.signals.load import Load
 from inferops.gateway.signals.meters import Meters, ReplicaSeries
 from inferops.gateway.table import Backend, ServiceKey
+from inferops.signals.totals import Totals
 
 TICK = 1.0  # seconds between two lines at the most
 GATHER = 0.005  # seconds in which several news make one line
@@ -49,7 +53,7 @@ class Demand:
     def __init__(self, fleet: Fleet, meters: Meters, gateway: str, clock: Callable[[], float]) -> None:
         """`gateway`: the name of this one's pod. `clock`: the fleet's. Takes `fleet.on_demand` for itself."""
         self._fleet, self._meters, self._gateway, self._clock = fleet, meters, gateway, clock
-        self._boot = uuid.uuid4().hex[:12]
+        self._boot, self._began = uuid.uuid4().hex[:12], clock()
         self._readers: set[_Reader] = set()
         self._closed = False
         fleet.on_demand = self.changed
@@ -104,13 +108,35 @@ class Demand:
                 "waiting": pool.waiting,
                 "inFlight": pool.in_flight,
                 "idle": round(pool.idle(now), 3),
+                "load": self._load(pool, now),
             }
             if replicas := self._replicas(pool.backend):
                 told["replicas"] = replicas
                 reader.counted.add(key)
             services[f"{key.namespace}/{key.name}"] = told
-        line = {"gateway": self._gateway, "boot": self._boot, "services": services}
+        up = round(now - self._began, 3)
+        line = {"gateway": self._gateway, "boot": self._boot, "up": up, "services": services}
         return json.dumps(line, separators=(",", ":")).encode() + b"\n"
+
+    def _load(self, pool: Pool, now: float) -> Totals:
+        """What was asked of a service."""
+        series, (busy, queued) = self._meters.services.get(pool.backend.key), pool.spent(now)
+        load = series.load if series is not None else Load()
+        return Totals(
+            load.arrivals,
+            load.ended,
+            round(busy, 3),
+            round(queued, 3),
+            load.tokens_in,
+            load.tokens_out,
+            load.counted,
+            round(load.ttft, 3),
+            load.firsts,
+            round(load.tpot, 6),
+            load.paced,
+            load.judged,
+            load.missed,
+        )
 
     def _replicas(self, backend: Backend) -> Counts:
         """What the replicas of a service have counted; nothing where only one revision has any. Those that left the
@@ -138,11 +164,18 @@ class Demand:
             reader.news.update(
                 pool.backend.key
                 for pool in self._fleet.pools()
-                if pool.idle(now) <= since or self._begins(reader, pool.backend)
+                if pool.idle(now) <= since
+                or self._ended(pool.backend.key, now - since)
+                or self._begins(reader, pool.backend)
             )
         reader.woken.clear()
         news, reader.news = reader.news, set()
         return news
+
+    def _ended(self, key: ServiceKey, since: float) -> bool:
+        """Whether a request ended after a moment, be it that its client gave up."""
+        series = self._meters.services.get(key)
+        return series is not None and series.load.touched >= since
 
     def _begins(self, reader: _Reader, backend: Backend) -> bool:
         """Whether a reader does not know from where a service's replicas count: told only once they have counted

@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 
 from inferops.gateway.balance.outcome import Outcome
+from inferops.gateway.signals.load import Load, generated_whole
 from inferops.gateway.signals.record import Record
 from inferops.gateway.signals.yardstick import Yardstick
 from inferops.gateway.table import Backend, Revision, ServiceKey, Table
@@ -53,7 +54,7 @@ class Histogram:
 
 
 class ServiceSeries:
-    __slots__ = ("arrivals", "ended", "labels", "refused", "retries", "yardsticks")
+    __slots__ = ("arrivals", "ended", "labels", "load", "refused", "retries", "yardsticks")
 
     def __init__(self, labels: str) -> None:
         self.labels = labels  # as they are told, here and below
@@ -61,6 +62,7 @@ class ServiceSeries:
         self.ended = 0
         self.refused: dict[tuple[int, str], int] = {}  # by status code and reason
         self.retries = 0
+        self.load = Load()
         self.yardsticks = (Yardstick(), Yardstick())  # TTFT, TPOT
 
 
@@ -143,8 +145,8 @@ class Meters:
     """The counters of one gateway.
 
     For every request `arrived` is called once its service is known, or known to be none, and `finished` once at its
-    end, whatever happened between. `refused` says why in addition where no replica was asked; each attempt at a
-    replica is a pair of `began` and `attempt`.
+    end, whatever happened between. `needed` is called in addition where it needs a replica; `refused` says why where
+    none was asked; each attempt at a replica is a pair of `began` and `attempt`.
     """
 
     def __init__(
@@ -163,6 +165,10 @@ class Meters:
 
     def arrived(self, key: ServiceKey | None) -> None:
         self._service(key or NOBODY).arrivals += 1
+
+    def needed(self, key: ServiceKey) -> None:
+        """It may in, and needs a replica."""
+        self._service(key).load.arrivals += 1
 
     def refused(self, key: ServiceKey | None, code: int, reason: str) -> None:
         """Turned away before any replica was asked. `reason`: one of few fixed words, as `rate_limit_exceeded`."""
@@ -207,6 +213,8 @@ class Meters:
             series.tokens_out += record.tokens_out
         if record.broken:
             series.broken += 1
+        if backend is not None:
+            service.load.end(record, backend)
         if record.first is not None and record.status < 400 and backend is not None:
             _time(service, series, record, record.first, backend)
 
@@ -284,12 +292,10 @@ _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 def _time(service: ServiceSeries, series: ReplicaSeries, record: Record, first: float, backend: Backend) -> None:
     """Count the time to the first token, and judge it and the time per token after it.
 
-    What generates no tokens, such as an embedding, is there with its first and last at once. Of a whole answer that
-    was generated nobody saw the first token. What passed before this replica was asked, in the room or with another one
-    that failed, is not its fault and is not judged.
+    What passed before this replica was asked, in the room or with another one that failed, is not its fault and is not
+    judged.
     """
-    whole = not record.stream
-    if whole and (record.tokens_out or (record.tokens_in is None and backend.api.dialect == "openai")):
+    if generated_whole(record, backend):
         return
     series.ttfts += 1
     series.ttft += first

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cluster.bad_gates import GATES
+from cluster.bad_scaling import SCALING
 from cluster.bad_traffic import TRAFFIC
 from cluster.good_resources import ACCELERATOR_KIND, CLUSTER_KIND, GONE, RUNTIME_KIND, SERVICE_KIND, resource
 
@@ -179,24 +180,6 @@ BAD: tuple[Bad, ...] = (
     _service("tpot of nothing", "spec.slo.tpot", "0ms", "must be longer than 0"),
     _service("error rate in percent", "spec.slo.errorRate", 5, "less than or equal to 1"),
     Bad(
-        "fewer at most than at least",
-        SERVICE_KIND,
-        {"spec.scaling": {"minReplicas": 4, "maxReplicas": 2}},
-        "spec.scaling.maxReplicas",
-        "raise maxReplicas or lower minReplicas",
-    ),
-    Bad(
-        "more replicas than at most",
-        SERVICE_KIND,
-        {"spec.scaling": {"replicas": 4, "maxReplicas": 2}},
-        "spec.scaling.replicas",
-        "lower replicas or raise maxReplicas",
-    ),
-    _service("unknown mode of scaling", "spec.scaling.mode", "hpa", "external"),
-    _service("replicas below nothing", "spec.scaling.minReplicas", -1, "greater than or equal to 0"),
-    _service("idle for ever", "spec.scaling.scaleToZeroAfter", "never", "must be a duration"),
-    _service("idle for ages", "spec.scaling.scaleToZeroAfter", "99999999d", "must be a duration"),
-    Bad(
         "steps that go down",
         SERVICE_KIND,
         {"spec.rollout.steps": [{"weight": 50}, {"weight": 5}]},
@@ -242,7 +225,7 @@ BAD: tuple[Bad, ...] = (
         "spec.placement.clusters.matchExpressions[0].values",
         "In and NotIn need at least one value",
     ),
-    *(Bad(case, SERVICE_KIND, *told) for case, *told in (*TRAFFIC, *GATES)),
+    *(Bad(case, SERVICE_KIND, *told) for case, *told in (*SCALING, *TRAFFIC, *GATES)),
     Bad("a name too long", SERVICE_KIND, {"metadata.name": "a" * 51}, "metadata.name", "at most 50 characters"),
     Bad("a name from a digit", SERVICE_KIND, {"metadata.name": "7b"}, "metadata.name", "a letter at its start"),
     Bad("a name with a dot", SERVICE_KIND, {"metadata.name": "llama-3.3"}, "metadata.name", "digits and '-'"),

@@ -120,6 +120,26 @@ SOURCES = (
     "oci://example.com/llama@sha256:" + "0" * 64,
 )
 
+OFFICE = {"name": "office", "cron": "0 8 * * MON-FRI", "duration": "10h", "timeZone": "Europe/Berlin", "minReplicas": 4}
+SALE = {
+    "cron": "*/30 0,12 1-7 JAN,JUN 5L",
+    "duration": "1h30m",
+    "timeZone": "America/Argentina/Buenos_Aires",
+    "minReplicas": 0,
+}
+SCALING = {
+    "scheduled": {"mode": "schedule", "schedule": [OFFICE, SALE]},
+    "scheduled-beside-demand": {"maxReplicas": 4, "schedule": [OFFICE]},
+    "limited": {
+        "maxReplicas": 20,
+        "scaleUp": {"replicas": 4, "percent": 100, "period": "30s"},
+        "scaleDown": {"limit": {"replicas": 1}, "after": "10m"},
+    },
+    "slow-to-shrink": {"maxReplicas": 20, "scaleUp": {"percent": 50}, "scaleDown": {"after": "0s"}},
+    "by-queue": {"mode": "queueDepth", "maxReplicas": 8, "queueDepth": 2},
+    "others-scale-it": {"mode": "external", "replicas": 3, "maxReplicas": 8},
+}
+
 SERVICE_KIND = "InferenceService"
 RUNTIME_KIND = "ServingRuntime"
 ACCELERATOR_KIND = "Accelerator"
@@ -156,6 +176,12 @@ GOOD: tuple[dict[str, Any], ...] = (
     resource(SERVICE_KIND, "a" * 50, {}),
     resource(SERVICE_KIND, "no-waiting", {"spec.traffic": {"maxQueue": 0, "queueTimeout": "0s"}}),
     resource(SERVICE_KIND, "a-picker", {"spec.traffic": {"endpointPicker": {"name": "picker"}}}),
+    *(resource(SERVICE_KIND, name, {"spec.scaling": scaling}) for name, scaling in SCALING.items()),
+    resource(
+        SERVICE_KIND,
+        "by-latency",
+        {"spec.scaling": {"mode": "latency", "maxReplicas": 8}, "spec.slo": {"tpot": "50ms", "attainment": 0.995}},
+    ),
     resource(RUNTIME_KIND, "only-the-engine", {"spec": {"engine": "triton"}}),
     resource(CLUSTER_KIND, "the-hub", {"spec": {"access": {"hub": True}}}),
 )

@@ -90,6 +90,8 @@ class Reason(StrEnum):
     UNAVAILABLE = "NoReplicaAvailable"
     SCALED_TO_ZERO = "ScaledToZero"
     REQUESTS_WAIT = "RequestsWait"
+    SCALED_UP = "ScaledUp"
+    SCALED_DOWN = "ScaledDown"
     READY = "Ready"
     REPLICAS_NOT_READY = "ReplicasNotReady"
     # Routed

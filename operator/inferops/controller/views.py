@@ -66,10 +66,9 @@ def _started(status: Raw) -> bool:
     return False
 
 
-def _since(condition: Raw) -> datetime | None:
-    """Since when a condition is as it is."""
+def _time(raw: Raw, name: str) -> datetime | None:
     try:
-        found = datetime.fromisoformat(condition["lastTransitionTime"])
+        found = datetime.fromisoformat(raw[name])
     except (KeyError, TypeError, ValueError):
         return None
     return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
@@ -101,7 +100,8 @@ def pod_view(raw: Raw) -> PodView:
         restarts=int(container.get("restartCount") or 0),
         exit=f"{ended.get('reason') or 'exit'} (exit code {ended.get('exitCode')})" if ended else "",
         started=_started(status),
-        ready_since=_since(readiness) if ready else None,
+        created=_time(meta, "creationTimestamp"),
+        ready_since=_time(readiness, "lastTransitionTime") if ready else None,
         address=str(status.get("podIP") or "")[:ADDRESS_LIMIT],
     )
 

@@ -1,4 +1,4 @@
-"""How many replicas a service has, to zero and from zero: by number, by minReplicas, or by what its gateways tell.
+"""Whether a service is at zero replicas: by number, by minReplicas, or by what its gateways tell.
 
 A service may be at zero only where every request for it passes the built-in gateway: nobody else holds a request
 while a replica starts, or knows that nobody asks. So its Service leads to the gateways for as long as one is ready.
@@ -21,20 +21,17 @@ NO_GATEWAY = "no replica of the built-in gateway is ready, which holds requests 
 
 
 class Wanted(NamedTuple):
-    """What scaling decides."""
+    """Zero replicas, or at least so many."""
 
     replicas: int
     why: str = ""  # for people; the same for as long as nothing changes
     again: float | None = None  # seconds until time alone may change it
-    managed: bool = False  # by what the gateways tell, through which all of its requests go
 
 
-def wanted(seen: Observation, target: str) -> Wanted:
-    """Replicas of the service's revisions; `target`: hash of the one that its spec asks for, if any."""
+def managed(seen: Observation, target: str) -> Wanted:
+    """Of a service that is managed by its gateways (see `unmanaged`), zero or at least so many replicas; `target`: hash
+    of the revision that its spec asks for, if any."""
     spec, status = seen.service.spec, seen.service.status
-    why = unmanaged(spec)
-    if why is not None:
-        return Wanted(by_number(spec.scaling), why)
     return replicas(
         spec.scaling,
         status.desired_replicas,
@@ -42,7 +39,7 @@ def wanted(seen: Observation, target: str) -> Wanted:
         rested=_rested(seen, target),
         held=bool(seen.gateways),
         woken=WOKEN in status.explain,
-    )._replace(managed=True)
+    )
 
 
 def _rested(seen: Observation, target: str) -> float | None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from inferops.api.conditions import Condition, ConditionType, Reason
 from inferops.api.inferenceservicestatus import InferenceServiceStatus
-from inferops.core import activation, choices, revisions, rolling, rollout, routing, scheduling, status, told, validity
+from inferops.core import choices, revisions, rolling, rollout, routing, scaling, scheduling, status, told, validity
 from inferops.core.engine import Obstacle
 from inferops.core.event import Event
 from inferops.core.notacted import not_acted_on
-from inferops.core.observation import Observation, RevisionView
+from inferops.core.observation import Looked, Observation, RevisionView
 from inferops.core.revision import RevisionSpec
 
 TOLD = (
@@ -52,6 +52,7 @@ class Decision:
     gateways: tuple[str, ...] = ()  # of the built-in gateway, host:port, to which its Service leads; none: to its pods
     closed: bool = False  # its Service leads nowhere, since there is no gateway to check who asks
     gates: tuple[rollout.GateWanted, ...] = ()  # of the rollout, to be asked
+    looked: Looked | None = None  # at its load, to be remembered once all this is so; None: as before
     again: float | None = None  # seconds until time alone may change the decision
 
 
@@ -89,17 +90,18 @@ def decide(seen: Observation) -> Decision:
         gateways=seen.gateways if through_own and outcome.route else (),
         closed=bool(routing.unchecked(seen)),
         gates=outcome.gates,
+        looked=wanted.looked,
         again=min((each for each in (wanted.again, outcome.again) if each is not None), default=None),
     )
 
 
-def _wanted(seen: Observation, target: str) -> activation.Wanted:
+def _wanted(seen: Observation, target: str) -> scaling.Wanted:
     """What scaling decides. A revision that a Gateway may send requests to does not go to zero: they would pass by the
     built-in gateway, which could neither see nor hold them."""
-    wanted = activation.wanted(seen, target)
+    wanted = scaling.wanted(seen, target)
     before = seen.service.status.desired_replicas
     if wanted.managed and not wanted.replicas and before and routing.carried(seen):
-        return wanted._replace(replicas=before, why=PASSED_BY)
+        return replace(wanted, replicas=before, needed=1, told=seen.service.status.scaling, why=(PASSED_BY,))
     return wanted
 
 
@@ -118,7 +120,7 @@ def _scene(
     seen: Observation,
     outcome: rollout.Outcome,
     target: RevisionSpec | None,
-    wanted: activation.Wanted,
+    wanted: scaling.Wanted,
     obstacle: Obstacle | None,
     route: routing.RoutePlan | None,
     *,
@@ -137,11 +139,12 @@ def _scene(
         outcome.replicas,
         outcome.weights,
         through_own,
+        wanted.needed,
     )
 
 
 def _status(
-    scene: status.Scene, outcome: rollout.Outcome, target: RevisionSpec | None, wanted: activation.Wanted
+    scene: status.Scene, outcome: rollout.Outcome, target: RevisionSpec | None, wanted: scaling.Wanted
 ) -> InferenceServiceStatus:
     seen = scene.seen
     before, meta = seen.service.status, seen.service.metadata
@@ -161,6 +164,7 @@ def _status(
         latest_revision=latest,
         revisions=revisions.told(seen, outcome),
         rollout=outcome.state,
+        scaling=wanted.told,
         sizing=told.sizing(seen, target),
         explain=_explain(seen, target, there.get(latest), wanted),
         not_acted_on=not_acted_on(seen),
@@ -168,10 +172,10 @@ def _status(
 
 
 def _explain(
-    seen: Observation, target: RevisionSpec | None, current: RevisionView | None, wanted: activation.Wanted
+    seen: Observation, target: RevisionSpec | None, current: RevisionView | None, wanted: scaling.Wanted
 ) -> list[str]:
     """Why so many replicas, why this accelerator, and why an engine image that the runtime no longer names is kept."""
-    sentences = [wanted.why] if wanted.why else []
+    sentences = list(wanted.why)
     sentences += told.why(seen, target) if target is not None else []
     image = seen.runtime.image if seen.runtime is not None else None
     if current is not None and current.spec is not None and image is not None and current.image != image:
@@ -182,13 +186,13 @@ def _explain(
     return [sentence[: status.MESSAGE_LIMIT] for sentence in sentences]
 
 
-def _scaled(seen: Observation, wanted: activation.Wanted) -> tuple[Event, ...]:
-    """That it went to zero, or came back, where the gateways' word led to that."""
+def _scaled(seen: Observation, wanted: scaling.Wanted) -> tuple[Event, ...]:
+    """That its load led to other replicas, or that it went to zero or came back by the gateways' word."""
     before = seen.service.status.desired_replicas
     if not wanted.managed or before is None or bool(before) == bool(wanted.replicas):
-        return ()
+        return wanted.events
     if wanted.replicas == 0:
-        return (Event(False, Reason.SCALED_TO_ZERO, wanted.why),)
+        return (Event(False, Reason.SCALED_TO_ZERO, wanted.why[0]),)
     waiting = seen.demand.waiting if seen.demand is not None else 0
     return (Event(False, Reason.REQUESTS_WAIT, f"{waiting} requests wait in the gateway: woken from zero"),)
 

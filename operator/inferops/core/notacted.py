@@ -8,44 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from inferops.api.inferenceservice import (
-    InferenceServiceSpec,
-    PlacementSpec,
-    SLOSpec,
-)
+from inferops.api.inferenceservice import InferenceServiceSpec, PlacementSpec
 from inferops.api.inferenceservicestatus import NotActedOn
-from inferops.api.scaling import ScalingSpec
 from inferops.api.traffic import TrafficSpec
 from inferops.core import routing
 from inferops.core.observation import Observation
 
-_SCALING = ScalingSpec()
 _TRAFFIC = TrafficSpec()
-_FIXED = "the number of replicas stays at scaling.replicas, or else scaling.minReplicas, or one where that is 0"
 
 LATER: tuple[tuple[str, Callable[[InferenceServiceSpec], bool], str], ...] = (
     (
-        "spec.slo",
-        lambda spec: spec.slo != SLOSpec(),
-        "sizing and rollouts go by ttft and tpot; scaling does not yet. A canary's errors are compared with those of "
-        "what serves, not with errorRate",
-    ),
-    (
-        "spec.scaling.mode",
-        lambda spec: spec.scaling.mode not in (_SCALING.mode, "fixed", "external"),
-        f"there is no autoscaling yet: {_FIXED}",
-    ),
-    (
-        "spec.scaling.maxReplicas",
-        lambda spec: (
-            (spec.scaling.max_replicas or 0) > max(spec.scaling.min_replicas, 1) and spec.scaling.mode == "auto"
-        ),
-        f"there is no autoscaling yet: {_FIXED}",
-    ),
-    (
-        "spec.scaling.queueDepth",
-        lambda spec: spec.scaling.queue_depth != _SCALING.queue_depth,
-        f"there is no autoscaling yet: {_FIXED}",
+        "spec.slo.errorRate",
+        lambda spec: spec.slo.error_rate is not None,
+        "nothing goes by it yet: a canary's errors are compared with those of what serves",
     ),
     (
         "spec.placement",

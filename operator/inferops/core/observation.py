@@ -11,7 +11,9 @@ from inferops.api.accelerator import AcceleratorSpec
 from inferops.api.resources import InferenceService
 from inferops.api.servingruntime import ServingRuntimeSpec
 from inferops.api.traffic import GatewayRef
+from inferops.core.autoscale.history import History
 from inferops.core.engine import Engine, Obstacle
+from inferops.core.load import Load
 from inferops.core.revision import RevisionSpec
 from inferops.core.signal import Window
 from inferops.core.sizing import Sizing
@@ -39,6 +41,7 @@ class PodView:
     restarts: int = 0
     exit: str = ""  # how the container ended last, such as "OOMKilled" or "Error, exit code 1"
     started: bool = False  # whether its container has started, so that images are pulled and volumes mounted
+    created: datetime | None = None
     ready_since: datetime | None = None  # None: it is not
     address: str = ""  # its IP
 
@@ -122,6 +125,19 @@ class Demand:
 
 
 @dataclass(frozen=True, slots=True)
+class Looked:
+    """What the leader keeps of its last look at a service's load; `Looked()` after a start."""
+
+    history: History | None = None  # None: as the status has it
+    at: float | None = None  # when, in Unix seconds
+    again: float = 0.0  # seconds from then until the next
+    asked: Hashable = None  # for what; where that has changed, it looks again at once
+    ready: frozenset[str] = frozenset()  # pods that were ready then, or at a look before
+    silent: float | None = None  # since when nobody has told, in Unix seconds; None: somebody does
+    told: float | None = None  # when the status was last told of the load, or this operator began to look
+
+
+@dataclass(frozen=True, slots=True)
 class GateView:
     """What a webhook or a Job has said to a gate."""
 
@@ -160,6 +176,9 @@ class Observation:
     default_gateway: GatewayRef | None = None  # for services that name none
     gateways: tuple[str, ...] = ()  # addresses of the built-in gateway's replicas that are ready, host:port
     demand: Demand | None = None  # None: no built-in gateway tells
+    load: Load | None = None  # counted since the last look; None: nobody tells, or nothing is to be scaled by it
+    unloaded: str = ""  # why there is no load
+    looked: Looked = Looked()  # the last look
     window: Window | None = None  # counted since its rollout was last judged; None: nothing was
     uncounted: str = ""  # why there is no window, or one without a metric
     gates: Mapping[str, GateView] = field(default_factory=dict)  # by the names that rollout.gate_name gives

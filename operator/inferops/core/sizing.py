@@ -139,10 +139,7 @@ def judge(
         return Rejection(shape, "cannot quantize to fp8: this accelerator does not compute in it")
     if precision is Precision.FP8 and facts.precision not in (*UNQUANTIZED, Precision.FP8):
         return Rejection(shape, f"cannot quantize to fp8: the checkpoint is in {facts.precision} already")
-    held = shape.precision if shape.precision is not facts.precision else None
-    replica = Replica(
-        facts, accelerator, shape.tensor_parallel, shape.pipeline_parallel, held, utilization=ask.utilization
-    )
+    replica = _replica(facts, ask, shape, accelerator)
     context = min(ask.context or facts.context, facts.context)
     budget = memory.budget(replica, context)
     if why := _too_small(replica, budget, context):
@@ -154,6 +151,23 @@ def judge(
     if within < 1:
         return Rejection(shape, _too_slow(replica, ask, prompt, output))
     return _option(replica, shape, ask, budget, context, within)
+
+
+def times(sizing: Sizing, option: Option, accelerator: AcceleratorSpec, concurrency: int) -> tuple[float, float, int]:
+    """What one replica of an option gives each of `concurrency` requests: TTFT, TPOT (0 for an encoder) in seconds, and
+    tokens."""
+    facts, ask, shape = sizing.facts, sizing.ask, option.shape
+    replica = _replica(facts, ask, shape, accelerator)
+    prompt, output = _lengths(ask, min(ask.context or facts.context, facts.context, ask.prompt + ask.output))
+    tpot = latency.tpot(replica, prompt, output, concurrency) if facts.decoder else 0.0
+    return latency.ttft(replica, prompt, output, concurrency), tpot, output
+
+
+def _replica(facts: ModelFacts, ask: Ask, shape: Shape, accelerator: AcceleratorSpec) -> Replica:
+    held = shape.precision if shape.precision is not facts.precision else None
+    return Replica(
+        facts, accelerator, shape.tensor_parallel, shape.pipeline_parallel, held, utilization=ask.utilization
+    )
 
 
 def _judged(facts: ModelFacts, ask: Ask, name: str, accelerator: AcceleratorSpec) -> Iterator[Option | Rejection]:

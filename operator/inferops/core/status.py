@@ -14,7 +14,7 @@ from datetime import datetime
 from inferops.api.conditions import Condition, ConditionType, Reason
 from inferops.api.inferencecluster import InferenceClusterStatus
 from inferops.api.inferenceservicestatus import InferenceServiceStatus
-from inferops.api.rolloutstatus import RolloutStatus
+from inferops.api.rolloutstatus import AT_REST, RolloutStatus
 from inferops.core import routing
 from inferops.core.activation import NO_GATEWAY
 from inferops.core.engine import Obstacle
@@ -69,6 +69,13 @@ class Scene:
     wanted: Mapping[str, int] = field(default_factory=dict[str, int])  # replicas by hash
     weights: Mapping[str, int] = field(default_factory=dict[str, int])  # percentages of requests by hash
     through_own: bool = False  # whether requests go through the built-in gateway
+    needed: int | None = None  # of `replicas`, without which it is not ready; None: all, since load added none
+
+    @property
+    def must(self) -> int:
+        """Replicas without which it is not ready, while no rollout needs more."""
+        at_rest = self.rollout.phase in AT_REST and self.newest is self.stable is not None
+        return self.replicas if self.needed is None or not at_rest else min(self.needed, self.replicas)
 
     @property
     def rolled_back(self) -> bool:
@@ -113,6 +120,8 @@ def scheduled(scene: Scene) -> Finding:
         return _held_up(kind, scene.obstacle)
     if target is None or (target.workload is None and not target.pods):
         return Finding(kind, None, Reason.CREATING, "the revision is being created")
+    if target is scene.stable and scene.must < scene.replicas and _placed(target) >= scene.must:
+        return Finding(kind, True, Reason.SCHEDULED, _beyond(scene, target))
     if target.workload is not None and target.workload.failure:
         told = f"{target.workload.failure}; {REMEDIES[Reason.PODS_REFUSED]}"
         return Finding(kind, False, Reason.PODS_REFUSED, told)
@@ -127,6 +136,23 @@ def scheduled(scene: Scene) -> Finding:
         there = (len(alive) - len(homeless)) // target.pods_per_replica
         return Finding(kind, None, Reason.CREATING, f"{there} of {scene.newest_wanted} replicas have a node")
     return Finding(kind, True, Reason.SCHEDULED)
+
+
+def _placed(revision: RevisionView) -> int:
+    """Replicas that have their nodes."""
+    return sum(bool(pod.node) and not pod.deleting for pod in revision.pods) // revision.pods_per_replica
+
+
+def _beyond(scene: Scene, target: RevisionView) -> str:
+    """Which of the replicas that load asks for, beyond those that must be there, find no place. Empty: none."""
+    if target.workload is not None and target.workload.failure:
+        return f"no further replicas: {target.workload.failure}; {REMEDIES[Reason.PODS_REFUSED]}"
+    waiting = [pod for pod in target.pods if not (pod.deleting or pod.node) and pod.unschedulable]
+    if not waiting:
+        return ""
+    why = _homeless(scene.seen, target, waiting[0].unschedulable)
+    pending = len({pod.group or pod.name for pod in waiting})
+    return f"{pending} of {scene.replicas} replicas pending: {why.message}"
 
 
 def _homeless(seen: Observation, revision: RevisionView, scheduler_says: str) -> Obstacle:
@@ -161,7 +187,7 @@ def rolled_out(scene: Scene) -> Finding:
         return Finding(kind, None, Reason.ROLLING_BACK, rollout.message)
     if found := broken(target):
         return Finding(kind, False, found.reason, found.message)
-    if scene.stable is not None and scene.stable.hash == target.hash and target.ready >= scene.replicas:
+    if scene.stable is not None and scene.stable.hash == target.hash and target.ready >= scene.must:
         told = "serves" if scene.replicas else "is the one to serve; no replica of it is wanted now"
         return Finding(kind, True, Reason.PROMOTED, f"revision {target.hash} {told}")
     if rollout.paused is not None:

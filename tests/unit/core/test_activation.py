@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferops.api.inferenceservice import InferenceServiceSpec, ScalingSpec
+from inferops.api.inferenceservice import InferenceServiceSpec
+from inferops.api.scaling import ScalingSpec
 from inferops.core.activation import NO_GATEWAY, SOON, WOKEN, by_number, replicas, unmanaged
 from inferops.core.observation import Demand
 from unit.core.building import MODEL

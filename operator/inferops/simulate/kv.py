@@ -1,4 +1,7 @@
-"""The blocks of a KV cache: who holds how many, and which prefixes are still there for the next request."""
+"""The blocks of a KV cache: who holds how many, and which prefixes are still there for the next request.
+
+What decoding requests hold changes with every iteration, and is reckoned by `decodes.Decodes` when it is asked for.
+"""
 
 from __future__ import annotations
 
@@ -14,33 +17,24 @@ class KvCache:
 
     def __init__(self, blocks: int) -> None:
         self.blocks = blocks
-        self._private = 0
+        self.used = 0  # blocks that requests hold, but for those that decodes hold alone
         self._held: dict[int, int] = {}  # block key -> requests that hold it
         self._idle: OrderedDict[int, None] = OrderedDict()
 
     @property
-    def used(self) -> int:
-        """Blocks that requests hold."""
-        return self._private + len(self._held)
-
-    @property
-    def free(self) -> int:
-        """Blocks that a request can have now, those of idle prefixes included."""
-        return self.blocks - self.used
-
-    def take(self, blocks: int) -> None:
-        """Give out `blocks` private blocks; the caller has checked `free`."""
-        self._private += blocks
-        self._evict()
+    def idle(self) -> int:
+        """Blocks of prefixes that nobody holds."""
+        return len(self._idle)
 
     def give_back(self, private: int, shared: Iterable[int]) -> None:
         """Take back what a request held. The end of its prefix is forgotten before the beginning."""
-        self._private -= private
+        self.used -= private
         for key in reversed(tuple(shared)):
             self._held[key] -= 1
             if self._held[key] == 0:
                 del self._held[key]
                 self._idle[key] = None
+                self.used -= 1
 
     def cached(self, prefix: Sequence[int]) -> int:
         """How many blocks at the beginning of `prefix` are there."""
@@ -49,15 +43,18 @@ class KvCache:
                 return count
         return len(prefix)
 
-    def idle(self, prefix: Iterable[int]) -> int:
+    def idle_of(self, prefix: Iterable[int]) -> int:
         """How many blocks of `prefix` would stop being free if they were held."""
         return sum(key in self._idle for key in prefix)
 
     def hold(self, prefix: Iterable[int]) -> None:
-        """Hold blocks that are cached; the caller has checked `cached` and `free`."""
+        """Hold blocks that are cached; the caller has checked that they are, and that there is room."""
         for key in prefix:
-            self._idle.pop(key, None)
-            self._held[key] = self._held.get(key, 0) + 1
+            held = self._held.get(key, 0)
+            if not held:
+                del self._idle[key]
+                self.used += 1
+            self._held[key] = held + 1
 
     def publish(self, prefix: Iterable[int]) -> list[int]:
         """Turn private blocks that now hold `prefix` into shared ones. Returns the keys that became shared.
@@ -67,9 +64,9 @@ class KvCache:
         new = [key for key in prefix if key not in self._held and key not in self._idle]
         for key in new:
             self._held[key] = 1
-        self._private -= len(new)
         return new
 
-    def _evict(self) -> None:
-        while len(self._idle) > self.free:
+    def evict(self, free: int) -> None:
+        """Forget idle prefixes until they take no more than `free` blocks."""
+        while len(self._idle) > free:
             self._idle.popitem(last=False)

@@ -116,7 +116,7 @@ class LlmMetrics:
         self._counters[names.generated_tokens].inc(step.produced)
         if step.decoded and names.itl:
             for _ in range(step.decoded):
-                self._histograms[names.itl].observe((step.end - step.start) / step.iterations)
+                self._histograms[names.itl].observe(step.end - step.start)
         for seq in step.first_tokens:
             assert seq.first_token is not None
             self._histograms[names.ttft].observe(seq.first_token - seq.arrived)

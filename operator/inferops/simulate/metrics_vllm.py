@@ -61,12 +61,10 @@ class VllmMetrics(Collector):
 
     def stepped(self, step: Step) -> None:
         """Count one step: tokens, first tokens, time between tokens, preemptions, the prefix cache."""
-        per_iteration = (step.prefilled + step.produced) / step.iterations
-        self._histograms["iteration_tokens_total"].observe(per_iteration, step.iterations)
+        per_iteration = step.prefilled + step.produced
+        self._histograms["iteration_tokens_total"].observe(per_iteration)
         if step.decoded:
-            self._histograms["inter_token_latency_seconds"].observe(
-                (step.end - step.start) / step.iterations, step.decoded
-            )
+            self._histograms["inter_token_latency_seconds"].observe(step.end - step.start, step.decoded)
         self._add("generation_tokens", step.produced)
         self._add("num_preemptions", len(step.preempted))
         for seq in step.admitted:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from collections.abc import Sequence as Keys
 from dataclasses import dataclass
 from math import inf
 
@@ -17,6 +18,7 @@ class Arrival:
     at: float
     prompt: int
     output: int
+    prefix: Keys[int] = ()  # as `Sequence` has it
 
 
 def replay(batch: Batch, arrivals: Iterable[Arrival]) -> list[Sequence]:
@@ -25,12 +27,12 @@ def replay(batch: Batch, arrivals: Iterable[Arrival]) -> list[Sequence]:
     Raises `TooLarge` at a request that the replica cannot hold.
     """
     served: list[Sequence] = []
-    now = 0.0
     for arrival in arrivals:
-        while now < arrival.at and (step := batch.step(now, until=arrival.at)) is not None:
-            now = step.end
-        now = max(now, arrival.at)
-        served.append(batch.add(arrival.prompt, arrival.output, arrival.at))
-    while (step := batch.step(now, until=inf)) is not None:
-        now = step.end
+        while batch.due < arrival.at:
+            batch.advance()
+        seq = batch.made(arrival.prompt, arrival.output, arrival.at, arrival.prefix)
+        batch.put(seq, arrival.at)
+        served.append(seq)
+    while batch.due < inf:
+        batch.advance()
     return served

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence as Keys
+from dataclasses import dataclass
 from enum import Enum
 
 
@@ -20,39 +21,50 @@ class State(Enum):
     ABORTED = "aborted"
 
 
-@dataclass(slots=True, eq=False)
+WAITING = State.WAITING
+
+
 class Sequence:
     """One request and what became of it. Times are seconds of the caller's clock, None until they come."""
 
-    prompt: int  # tokens
-    output: int  # tokens it will produce
-    arrived: float
-    prefix: tuple[int, ...] = ()  # a key for each full block of the prompt, the same key for the same beginning
-    state: State = State.WAITING
-    scheduled: float | None = None  # began to run for the first time
-    first_token: float | None = None
-    finished: float | None = None
-    cached: int = 0  # prompt tokens found in the prefix cache when it began to run
-    preemptions: int = 0
-    order: int = 0  # of admission to the running set
-    _produced: int = 0  # tokens produced until `_since`
-    _since: int = 0  # iteration at which it joined the decodes
-    _computed: int = 0  # tokens in the KV cache, while in prefill
-    _shared: list[int] = field(default_factory=list)
+    __slots__ = (
+        "_computed", "_produced", "_shared", "_since", "arrived", "cached", "finished", "first_token", "order",
+        "output", "preemptions", "prefix", "prompt", "scheduled", "state",
+    )  # fmt: skip
+
+    def __init__(self, prompt: int, output: int, arrived: float, prefix: Keys[int] = ()) -> None:
+        """`prefix`: a key for each full block of the prompt, the same key for the same beginning."""
+        self.prompt = prompt  # tokens
+        self.output = output  # tokens it will produce
+        self.arrived = arrived
+        self.prefix = prefix
+        self.state = WAITING
+        self.scheduled: float | None = None  # began to run for the first time
+        self.first_token: float | None = None
+        self.finished: float | None = None
+        self.cached = 0  # prompt tokens found in the prefix cache when it began to run
+        self.preemptions = 0
+        self.order = 0  # of admission to the running set
+        self._produced = 0  # tokens produced until `_since`
+        self._since = 0  # iteration at which it joined the decodes
+        self._computed = 0  # tokens in the KV cache when it joined them, or so far in prefill
+        self._shared: list[int] = NONE  # keys of shared blocks that it holds
+
+
+NONE: list[int] = []  # never changed: most requests share nothing
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What one step did. Tokens appear at `end`; `iterations` > 1 only when the batch did not change."""
+    """What one step, an iteration, did. Tokens appear at `end`."""
 
     start: float
     end: float
-    iterations: int
     prefilled: int  # prompt tokens computed
     decoded: int  # tokens produced by decodes
     produced: int  # tokens produced, those at the end of a prefill included
     running: int  # requests in the batch
-    kv_blocks: int  # blocks held during the last iteration
+    kv_blocks: int  # blocks held during it
     admitted: tuple[Sequence, ...]  # began to run for the first time
     preempted: tuple[Sequence, ...]
     first_tokens: tuple[Sequence, ...]

@@ -23,6 +23,17 @@ class Ramp(NamedTuple):
     until: float = inf
 
 
+class Linear(NamedTuple):
+    """The coefficients where nothing bends: no experts, no windows, one stage. Seconds."""
+
+    fixed: float
+    per_decode: float
+    kv: float
+    prompts: float
+    per_token: float  # of prompts
+    seen: float
+
+
 class Chunk(NamedTuple):
     """Tokens of one prompt that an iteration computes, and how many of the prompt are computed already."""
 
@@ -75,6 +86,13 @@ class IterationTime:
         nearest = min((until for _, until in growing), default=inf)
         steady = inf if nearest == inf else floor(nearest - context) + 1
         return self._part(decoding) * sum(slope for slope, _ in growing), steady
+
+    def linear(self) -> Linear | None:
+        """The few numbers that suffice for most models; None: for this one they do not."""
+        if self.experts or self.stages > 1 or any(until < inf for _, until in (*self.kv, *self.seen)):
+            return None
+        kv, seen = (sum(slope for slope, _ in ramps) for ramps in (self.kv, self.seen))
+        return Linear(self.fixed, self.per_token + self.per_sequence, kv, self.prompts, self.per_token, seen)
 
     def slowed(self, factor: float) -> IterationTime:
         """Of a replica that takes so many times as long."""

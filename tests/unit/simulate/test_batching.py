@@ -16,11 +16,12 @@ from inferops.simulate.timing import IterationTime, Ramp
 BLOCK = 16
 # Of two kinds of layers, one of which sees no more than 20 tokens: it grows with the context, and then by less.
 ATTENTION = (Ramp(5.4e-8), Ramp(2e-6, 20))
-TIMING = IterationTime(fixed=0.007, per_token=2.5e-5, kv=ATTENTION, seen=ATTENTION)
+BENT = IterationTime(fixed=0.007, per_token=2.5e-5, kv=ATTENTION, seen=ATTENTION)
+TIMING = IterationTime(fixed=0.007, per_token=2.5e-5, prompts=1e-3, kv=(Ramp(5.4e-8),), seen=(Ramp(2e-9),))
 
 
-def batch(*, blocks: int = 1000, seqs: int = 8, budget: int = 8192) -> Batch:
-    return Batch(TIMING, blocks * BLOCK, max_num_seqs=seqs, token_budget=budget, block_size=BLOCK)
+def batch(*, blocks: int = 1000, seqs: int = 8, budget: int = 8192, timing: IterationTime = TIMING) -> Batch:
+    return Batch(timing, blocks * BLOCK, max_num_seqs=seqs, token_budget=budget, block_size=BLOCK)
 
 
 def run(engine: Batch, now: float = 0.0) -> list[Step]:
@@ -209,8 +210,8 @@ def loads(draw: st.DrawFn) -> Load:
 def checked(engine: Batch, seqs: int, step: Step) -> Step:
     assert step.end > step.start, "time moves forward"
     assert step.running <= seqs and engine.running <= seqs
-    assert 0 <= engine.kv.used <= engine.kv.blocks and step.kv_blocks <= engine.kv.blocks
-    assert len(engine.kv._idle) <= engine.kv.free
+    assert 0 <= engine._used() <= engine.kv.blocks and step.kv_blocks <= engine.kv.blocks
+    assert engine.kv.idle <= engine._free()
     return step
 
 
@@ -235,30 +236,38 @@ def test_whatever_arrives_is_served_whole_within_the_limits(load):
         assert seq.state is State.FINISHED
         assert engine.produced(seq) == seq.output
         assert seq.arrived <= seq.scheduled < seq.first_token <= seq.finished
-    assert (engine.kv.used, engine.running, engine.waiting, engine.kv._held) == (0, 0, 0, {})
-    assert engine._phase == [0] * BLOCK and engine._decoding_kv == 0
+    assert (engine._used(), engine.running, engine.waiting, engine.kv._held) == (0, 0, 0, {})
+    assert engine._decodes._phase == [0] * BLOCK and engine._decodes.tokens == 0
 
 
-@settings(max_examples=100, deadline=None)
-@given(loads())
-def test_many_iterations_in_one_step_are_the_same_as_one_by_one(load):
-    """Replay takes steps of many iterations; the loop below takes each by itself. Both serve alike."""
+@settings(max_examples=300, deadline=None)
+@given(loads(), st.sampled_from([TIMING, BENT]))
+def test_going_from_change_to_change_is_the_same_as_one_iteration_at_a_time(load, timing):
+    """Replay goes from one change of the batch to the next; the loop below takes each iteration. Both serve alike."""
     at, arrivals = 0.0, []
-    for gap, prompt, output, _ in load.requests:
+    for gap, prompt, output, family in load.requests:
         at += gap / 1000
-        arrivals.append(Arrival(at, prompt, output))
-    fast = replay(batch(blocks=load.blocks, seqs=load.seqs, budget=load.budget), arrivals)
+        arrivals.append(Arrival(at, prompt, output, keys(family, prompt)))
+    quick = batch(blocks=load.blocks, seqs=load.seqs, budget=load.budget, timing=timing)
+    fast = replay(quick, arrivals)
 
-    engine = batch(blocks=load.blocks, seqs=load.seqs, budget=load.budget)
+    engine = batch(blocks=load.blocks, seqs=load.seqs, budget=load.budget, timing=timing)
     now, slow = 0.0, []
     for arrival in arrivals:
         while now < arrival.at and (step := engine.step(now)) is not None:
             now = step.end
         now = max(now, arrival.at)
-        slow.append(engine.add(arrival.prompt, arrival.output, arrival.at))
+        slow.append(engine.add(arrival.prompt, arrival.output, arrival.at, arrival.prefix))
     run(engine, now)
     assert [times(seq) for seq in fast] == [pytest.approx(times(seq), rel=1e-9, abs=1e-9) for seq in slow]
+    assert (quick._used(), list(quick.kv._idle)) == (0, list(engine.kv._idle))
 
 
 def times(seq: Sequence) -> tuple[float, ...]:
-    return (seq.scheduled or 0.0, seq.first_token or 0.0, seq.finished or 0.0, float(seq.preemptions))
+    return (
+        seq.scheduled or 0.0,
+        seq.first_token or 0.0,
+        seq.finished or 0.0,
+        float(seq.preemptions),
+        float(seq.cached),
+    )

@@ -1,0 +1,192 @@
+"""The scheduler of an engine: who waits, who runs, and what of whom an iteration computes.
+
+That of current engines: decodes first, then prefills in chunks up to a budget of tokens, then the head of the waiting
+queue; when the KV cache is full the newest request is preempted and computed again later.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from itertools import count
+from math import inf
+
+from inferops.simulate.decodes import Decodes
+from inferops.simulate.kv import KvCache
+from inferops.simulate.sequence import NONE, Sequence, State
+
+WAITING, PREFILL, DECODE, FINISHED, ABORTED = State
+
+Part = tuple[Sequence, int, int]  # of a prompt: whose, how many tokens, those before them
+
+
+class Scheduler:
+    """The requests of one engine. An iteration is `_gather`, its time, and `_settle`."""
+
+    __slots__ = (
+        "_budget",
+        "_decodes",
+        "_most",
+        "_orders",
+        "_prefilling",
+        "_queued",
+        "_running",
+        "_waiting",
+        "kv",
+        "now",
+    )
+
+    def __init__(self, kv_tokens: int, max_num_seqs: int, token_budget: int, block_size: int) -> None:
+        """Raises `ValueError` when `token_budget` is below `max_num_seqs`: some decodes would never be served."""
+        if token_budget < max_num_seqs:
+            raise ValueError(f"token_budget ({token_budget}) must be at least max_num_seqs ({max_num_seqs})")
+        self.kv = KvCache(kv_tokens // block_size)
+        self.now = -inf  # the end of the last iteration
+        self._most = max_num_seqs
+        self._budget = token_budget
+        self._waiting: deque[Sequence] = deque()
+        self._running: dict[Sequence, None] = {}  # in order of admission
+        self._prefilling: list[Sequence] = []  # those of them with a part of their prompts computed
+        self._decodes = Decodes(block_size)
+        self._orders = count()
+        self._queued = 0.0  # when requests left the queue, less when they came, summed up
+
+    def _gather(self) -> tuple[list[Part], list[Sequence], list[Sequence]]:
+        """What the next iteration computes of prompts, who begins to run with it, and who was preempted for it."""
+        chunks: list[Part] = []
+        preempted: list[Sequence] = []
+        while self._crowded():
+            preempted.append(self._preempt_newest())
+        budget = self._budget - self._decodes.number
+        for seq in tuple(self._prefilling):
+            if budget and seq.state is PREFILL:
+                budget -= self._prefill(seq, budget, chunks, preempted)
+        return chunks, [] if preempted else self._admit(chunks, budget), preempted
+
+    def _prefill(self, seq: Sequence, budget: int, chunks: list[Part], preempted: list[Sequence]) -> int:
+        """Compute more of a prompt, and say how much: nothing where `seq` has to make room itself."""
+        before = seq._computed
+        chunk = min(seq.prompt + seq._produced - before, budget)
+        blocks = self._blocks(before + chunk) - self._blocks(before)
+        while seq.state is PREFILL and not self._room_for(blocks):
+            preempted.append(self._preempt_newest())  # never one that has its chunk: those are older
+        if seq.state is not PREFILL:
+            return 0
+        self._take(blocks)
+        seq._computed = before + chunk
+        chunks.append((seq, chunk, before))
+        return chunk
+
+    def _admit(self, chunks: list[Part], budget: int) -> list[Sequence]:
+        """Let waiting requests run, first come first served, while tokens, places and blocks last."""
+        admitted: list[Sequence] = []
+        waiting, running, now = self._waiting, self._running, self.now
+        while waiting and budget > 0 and len(running) < self._most:
+            seq = waiting[0]
+            total = seq.prompt + seq._produced
+            before = self._cached(seq, total) if seq.prefix else 0
+            chunk = total - before if total - before <= budget else budget
+            # It takes blocks as it computes, but comes in only when there are enough for all of it: else it would
+            # be preempted half-way, again and again.
+            if not self._room_for(self._blocks(total - before), seq.prefix[: before // self._decodes.block]):
+                break
+            waiting.popleft()
+            self._queued += now
+            if before:
+                seq._shared = list(seq.prefix[: before // self._decodes.block])
+                self.kv.hold(seq._shared)
+            self._take(self._blocks(chunk))
+            seq.state, seq.order, seq._computed = PREFILL, next(self._orders), before + chunk
+            running[seq] = None
+            if before + chunk < total:
+                self._prefilling.append(seq)
+            chunks.append((seq, chunk, before))
+            budget -= chunk
+            if seq.scheduled is None:
+                seq.scheduled, seq.cached = now, before
+                admitted.append(seq)
+        return admitted
+
+    def _settle(self, chunks: Iterable[Part]) -> list[Sequence]:
+        """End an iteration at `now`: who has all tokens leaves and is returned, whose prompt is computed decodes."""
+        if self.kv.idle:
+            self.kv.evict(self._free())
+        now, finished = self.now, self._decodes.ended()
+        for seq in finished:
+            self._leave(seq)
+            seq.state, seq.finished = FINISHED, now
+        for seq, chunk, before in chunks:
+            if before + chunk < seq.prompt + seq._produced:
+                continue
+            if self._prefilling and seq in self._prefilling:
+                self._prefilling.remove(seq)
+            if seq.prefix:
+                seq._shared = seq._shared + self.kv.publish(seq.prefix[len(seq._shared) :])
+            seq._produced += 1
+            if seq.first_token is None:
+                seq.first_token = now
+            if seq._produced < seq.output:
+                self.kv.used -= self._blocks(seq._computed) - len(seq._shared)
+                self._decodes.join(seq)
+            else:
+                self._leave(seq)
+                seq.state, seq.finished = FINISHED, now
+                finished.append(seq)
+        return finished
+
+    def _preempt_newest(self) -> Sequence:
+        """Put the newest request back to the head of the queue; all it computed is computed again."""
+        seq = next(reversed(self._running))
+        self._leave(seq)
+        seq.state = WAITING
+        seq.preemptions += 1
+        self._waiting.appendleft(seq)
+        self._queued -= self.now
+        return seq
+
+    def _leave(self, seq: Sequence) -> None:
+        """Take `seq` out of the running set and give its blocks back."""
+        del self._running[seq]
+        if seq.state is DECODE:
+            self._decodes.leave(seq)
+            if seq._shared:
+                self.kv.give_back(0, seq._shared)
+        else:
+            if self._prefilling and seq in self._prefilling:
+                self._prefilling.remove(seq)
+            self.kv.give_back(self._blocks(seq._computed) - len(seq._shared), seq._shared)
+        seq._shared, seq._computed = NONE, 0
+
+    def _cached(self, seq: Sequence, total: int) -> int:
+        """Tokens of `seq` that are in the prefix cache.
+
+        Its last token is always computed: the result is the first token of the answer.
+        """
+        return min(self.kv.cached(seq.prefix), (total - 1) // self._decodes.block) * self._decodes.block
+
+    def _take(self, blocks: int) -> None:
+        self.kv.used += blocks
+        if self.kv.idle:
+            self.kv.evict(self._free())
+
+    def _room_for(self, blocks: int, prefix: Iterable[int] = ()) -> bool:
+        """Whether there are so many blocks, beside those that decodes need next; cached ones are not used up for it."""
+        kv, decodes = self.kv, self._decodes
+        if kv.used + blocks + kv.idle + decodes.most(1) <= kv.blocks:
+            return True
+        return blocks + kv.idle_of(prefix) + decodes.needed() <= self._free()
+
+    def _crowded(self) -> bool:
+        """Whether the decodes find no room for their next tokens."""
+        kv, decodes = self.kv, self._decodes
+        return kv.used + decodes.most(1) > kv.blocks and decodes.needed() > self._free()
+
+    def _used(self) -> int:
+        return self.kv.used + self._decodes.blocks()
+
+    def _free(self) -> int:
+        """Blocks that a request can have now, those of idle prefixes included."""
+        return self.kv.blocks - self.kv.used - self._decodes.blocks()
+
+    def _blocks(self, tokens: int) -> int:
+        return -(-tokens // self._decodes.block)

@@ -16,6 +16,8 @@ from inferops.api.inferenceservicestatus import InferenceServiceStatus
 from inferops.api.problems import problems
 from inferops.api.resources import InferenceService
 from inferops.api.traffic import GatewayRef
+from inferops.controller.autoscaling import Autoscaling
+from inferops.controller.autoscaling import Told as Load
 from inferops.controller.routes import with_pools
 from inferops.controller.sizer import Sized, Sizer
 from inferops.controller.store import WORKLOADS, Child, Key, Store
@@ -85,6 +87,7 @@ def observe(
     gateway: GatewayRef | None = None,
     told: Told | None = None,
     rollouts: Rollouts | None = None,
+    autoscaling: Autoscaling | None = None,
 ) -> Observation | Unreadable | None:
     """What a decision about `key` may depend on, where `gateway` is for services that name none.
 
@@ -104,6 +107,7 @@ def observe(
     stable = store.children(key, SERVICE).get(key.name)
     revisions = _revisions(store, key, service.metadata.uid)
     window, uncounted = rollouts.window(key, service, revisions) if rollouts is not None else (None, "")
+    counted = autoscaling.told(key, service, revisions, now.timestamp()) if autoscaling is not None else Load()
     return Observation(
         service=service,
         now=now,
@@ -123,6 +127,9 @@ def observe(
         default_gateway=gateway,
         gateways=told.addresses if told is not None else (),
         demand=told.of(key) if told is not None else None,
+        load=counted.load,
+        unloaded=counted.why,
+        looked=counted.looked,
         held_since=_held_since(store, key, service.metadata.uid),
         window=window,
         uncounted=uncounted,

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from inferops.api.inferencecluster import InferenceClusterStatus
 from inferops.api.traffic import GatewayRef
 from inferops.controller.apply import Applier, Refused, Unroutable
+from inferops.controller.autoscaling import Autoscaling
 from inferops.controller.events import Recorder
 from inferops.controller.notify import Notifier
 from inferops.controller.observe import Told, Unreadable, content, observe
@@ -45,6 +46,7 @@ class Reconciler:
     later: Callable[[Key, float], None] = lambda key, seconds: None  # asks for another run in so many seconds
     rollouts: Rollouts | None = None  # what was counted for them, and their gates; without it nothing is judged
     notifier: Notifier | None = None  # without it nobody is told but by Events
+    autoscaling: Autoscaling | None = None  # what is asked of them; without it none is scaled by load
 
     async def reconcile(self, key: Key) -> bool:
         """Bring what the cluster holds for `key` to what its InferenceService asks for.
@@ -58,7 +60,7 @@ class Reconciler:
             return await self._tell_cluster(key)
         seen = self._observe(key)
         if seen is None:
-            for each in (self.sizer, self.rollouts):
+            for each in (self.sizer, self.rollouts, self.autoscaling):
                 if each is not None:
                     each.forget(key)
             return False
@@ -79,10 +81,13 @@ class Reconciler:
         return True
 
     def _observe(self, key: Key) -> Observation | Unreadable | None:
-        return observe(key, self.store, self.now(), self.sizer, self.gateway, self.told, self.rollouts)
+        told = (self.sizer, self.gateway, self.told, self.rollouts, self.autoscaling)
+        return observe(key, self.store, self.now(), *told)
 
     async def _follow_up(self, key: Key, seen: Observation, decision: Decision) -> None:
         """What comes once the status stands: telling people, asking gates, and leaving gateways."""
+        if self.autoscaling is not None:
+            self.autoscaling.applied(key, decision.looked)
         await self.recorder.record(key, seen.service.metadata.uid, decision.events)
         if self.notifier is not None:
             self.notifier.notify(key, decision.events)

@@ -6,17 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from inferops.api.formats import seconds
 from inferops.api.resources import InferenceService
 from inferops.api.rolloutstatus import STEPPING
-from inferops.controller.counting import Ask, Counting
+from inferops.controller.asks import ask_of
+from inferops.controller.counting import Counting
 from inferops.controller.gates import Gates
 from inferops.controller.store import Key, Store
 from inferops.core.observation import GateView, RevisionView
 from inferops.core.rollout import GateWanted
 from inferops.core.signal import Window
-from inferops.runtimes import ENGINES
-from inferops.runtimes.base import ServingEngine
 
 # Phases in which counts matter: to judge by them, and to see whether requests are still there.
 COUNTED = (*STEPPING, "Promoting", "RollingBack", "Retaining")
@@ -38,7 +36,7 @@ class Rollouts:
         if state.phase not in COUNTED:
             self.counting.forget(key)
             return None, ""
-        self.counting.want(key, self._ask(service, revisions))
+        self.counting.want(key, ask_of(self.store, service, revisions, service.spec.rollout.analysis.source))
         return self.counting.window(key, _time(state.analysis.until))
 
     def gates(self, key: Key) -> Mapping[str, GateView]:
@@ -52,25 +50,6 @@ class Rollouts:
         """The service is gone."""
         self.counting.forget(key)
         self.asked.forget(key)
-
-    def _ask(self, service: InferenceService, revisions: Sequence[RevisionView]) -> Ask:
-        slo, analysis = service.spec.slo, service.spec.rollout.analysis
-        engine = self._engine(revisions)
-        return Ask(
-            source=analysis.source,
-            pods={pod.name: pod for each in revisions for pod in each.pods if not (pod.worker or pod.deleting)},
-            engine=engine.metrics if engine is not None else None,
-            ports={port.name: port.number for port in engine.ports} if engine is not None else {},
-            ttft=seconds(slo.ttft) if slo.ttft is not None else None,
-            tpot=seconds(slo.tpot) if slo.tpot is not None else None,
-        )
-
-    def _engine(self, revisions: Sequence[RevisionView]) -> ServingEngine | None:
-        """What serves the revisions; None where they have unlike engines, whose metrics do not compare."""
-        runtimes = self.store.runtimes()
-        named = {each.spec.runtime.name for each in revisions if each.spec is not None and each.pods}
-        engines = {runtimes[name].engine if name in runtimes else "" for name in named}
-        return ENGINES.get(engines.pop()) if len(engines) == 1 else None
 
 
 def _time(text: str) -> datetime | None:

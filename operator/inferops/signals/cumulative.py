@@ -13,12 +13,12 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from inferops.api.rollout import Metric
+from inferops.signals.counters import Counters
 
 METRICS: tuple[Metric, ...] = ("errorRate", "ttft", "tpot")
 SAMPLES = 32  # of one source and service; of the older half, some are left out
 REPLICAS = 2000  # of one service that are remembered, those that are gone among them
 TELLERS = 64  # of one service
-LATE = timedelta(minutes=3)  # for which a counter that went down, though nothing began anew, counts as told late
 SECOND = timedelta(seconds=1)
 
 
@@ -44,9 +44,9 @@ class Tally(NamedTuple):
 NOTHING = Tally()
 
 
-def unflat(numbers: Iterable[int]) -> Tally:
+def unflat(numbers: Iterable[float]) -> Tally:
     """The reverse of `Tally.flat`."""
-    a, b, c, d, e, f, requests = numbers
+    a, b, c, d, e, f, requests = map(int, numbers)
     return Tally((a, b, c), (d, e, f), requests)
 
 
@@ -63,22 +63,13 @@ class Sample:
 
 
 @dataclass(slots=True)
-class _Last:
-    """What a replica's counters told last."""
-
-    tally: Tally
-    epoch: int
-    lower: datetime | None = None  # since when they tell less than they did
-
-
-@dataclass(slots=True)
 class Sums:
     """What one source tells of one service. Times must not go backwards."""
 
     complete: bool = False  # whether a replica that a teller did not tell of before has counted all since then
     dropped: int = 0  # replicas for which there was no room
     _totals: dict[str, Tally] = field(default_factory=dict[str, Tally])
-    _last: dict[str, dict[str, _Last]] = field(default_factory=dict[str, dict[str, _Last]])  # by teller and pod
+    _last: dict[str, dict[str, Counters]] = field(default_factory=dict[str, dict[str, Counters]])  # by teller and pod
     _samples: list[Sample] = field(default_factory=list[Sample])
     _open: datetime | None = None  # second that is still to pass, in which something was taken in
     _asked: set[datetime] = field(default_factory=set[datetime])  # where the last window began and ended
@@ -108,9 +99,11 @@ class Sums:
             epoch = epochs.get(pod, 0) if epochs is not None else 0
             last = known.get(pod)
             if last is not None:
-                self._add(pod, _began_anew(last, tally) if epochs is None else _looked_at(last, tally, epoch, at))
+                told_now = tally.flat()
+                gained = last.counted(told_now) if epochs is None else last.seen(told_now, epoch, at.timestamp())
+                self._add(pod, unflat(gained))
             elif pod in self._totals or len(self._totals) < REPLICAS:
-                known[pod] = _Last(tally, epoch)
+                known[pod] = Counters(tally.flat(), epoch)
                 self._add(pod, tally if self.complete and not first else NOTHING)
             else:
                 self.dropped += 1
@@ -161,35 +154,3 @@ class Sums:
         if len(self._samples) > SAMPLES:
             old = self._samples[1 : SAMPLES // 2]
             self._samples[1 : SAMPLES // 2] = [each for n, each in enumerate(old) if n % 2 or each.at in self._asked]
-
-
-def _began_anew(last: _Last, tally: Tally) -> Tally:
-    """What is new, where a counter that went down has begun anew."""
-    gained = unflat(now - was if now >= was else now for was, now in zip(last.tally.flat(), tally.flat(), strict=True))
-    last.tally = tally
-    return gained
-
-
-def _looked_at(last: _Last, tally: Tally, epoch: int, at: datetime) -> Tally:
-    """What is new, where a counter that went down was told late, or has begun anew if its pod has.
-
-    One that has begun anew is near 0, and one that was told late is near to what it told before; below half of that
-    is taken for the former. One that stays lower without a reason is gone on from after a while.
-    """
-    pairs = list(zip(last.tally.flat(), tally.flat(), strict=True))
-    lower = any(now < was for was, now in pairs)
-    reset = epoch > last.epoch and any(2 * now < was for was, now in pairs)
-    if lower and not reset:
-        last.lower = last.lower or at
-        if at - last.lower >= LATE:
-            last.tally, last.epoch, last.lower = tally, epoch, None
-            return NOTHING
-    else:
-        last.lower = None
-    gained, kept = [], []
-    for was, now in pairs:
-        anew = reset and 2 * now < was
-        gained.append(now if anew else max(now - was, 0))
-        kept.append(now if anew else max(now, was))
-    last.tally, last.epoch = unflat(kept), epoch if reset else last.epoch
-    return unflat(gained)

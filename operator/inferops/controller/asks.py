@@ -7,7 +7,7 @@ from typing import Literal
 
 from inferops.api.formats import seconds
 from inferops.api.resources import InferenceService
-from inferops.controller.counting import Ask
+from inferops.controller.following import Ask
 from inferops.controller.store import Store
 from inferops.core.observation import RevisionView
 from inferops.runtimes import ENGINES

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from inferops.api.resources import InferenceService
 from inferops.controller.asks import ask_of
-from inferops.controller.counting import Ask
+from inferops.controller.following import Ask
 from inferops.controller.store import Key, Store
 from inferops.core import fleet
 from inferops.core.load import Load

@@ -6,47 +6,24 @@ tells nothing holds: there is no window then, and a sentence why. After a restar
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal, Protocol
+from typing import Protocol
 
 from inferops.controller.demandline import Counted
+from inferops.controller.following import ORDER, Ask, Asked, follow, target_of
 from inferops.controller.store import Key
 from inferops.controller.told import Limits, Told
-from inferops.core.observation import PodView
 from inferops.core.signal import Source, Window
-from inferops.runtimes.base import Metrics
 from inferops.signals.cumulative import METRICS, Sums
-from inferops.signals.pods import Pods
-from inferops.signals.reading import Reading, Target
+from inferops.signals.reading import Target
 
 log = logging.getLogger(__name__)
 
-POLL = 5.0  # seconds between two looks at sources that do not tell by themselves
-REST = 1.0  # and at least between the end of one and the next
 UNASKED = timedelta(minutes=15)  # after which nobody is taken to ask for a service any more
 SERVICES = 2000  # in rollouts at a time
-ORDER: tuple[Source, ...] = ("gateway", "prometheus", "pods")
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """Whose requests are to be counted, and what is too slow."""
-
-    source: Literal["auto", "gateway", "prometheus", "pods"] = "auto"
-    pods: Mapping[str, PodView] = field(default_factory=dict[str, PodView])  # by name, of all revisions
-    engine: Metrics | None = None  # how its metrics are called
-    ports: Mapping[str, int] = field(default_factory=dict[str, int])  # of its container, by name
-    ttft: float | None = None  # what the SLO allows, in seconds
-    tpot: float | None = None
-
-    @property
-    def limits(self) -> Limits:
-        return {"errorRate": 0.0, "ttft": self.ttft, "tpot": self.tpot}
 
 
 class Gateways(Protocol):
@@ -55,14 +32,6 @@ class Gateways(Protocol):
     counted: Callable[[Key, str, Counted], None]
 
     def counts(self, key: Key) -> Mapping[str, Counted]: ...
-
-
-class Asked(Protocol):
-    """A source that tells when it is asked. A text says why it does not."""
-
-    async def read(self, targets: Mapping[Key, Target]) -> Mapping[Key, Reading | str]: ...
-
-    async def close(self) -> None: ...
 
 
 @dataclass(slots=True)
@@ -126,34 +95,15 @@ class Counting:
         window = told.window(source, since, now, service.ask.pods) if told.fresh(now) else None
         if window is None:
             return None, self._why(service)
-        return window, told.unknown(source, service.ask.limits)
+        return window, told.unknown(source, _limits(service.ask))
 
     async def run(self) -> None:
         """Ask those who do not tell by themselves, until cancelled."""
-        async with AsyncExitStack() as stack:
-            pods = Pods()
-            stack.push_async_callback(pods.close)
-            loops = [self._follow("pods", pods)]
-            if self._prometheus is not None:
-                from inferops.signals.prometheus import Prometheus  # what it needs costs memory
-
-                prometheus = Prometheus(self._prometheus)
-                stack.push_async_callback(prometheus.close)
-                loops.append(self._follow("prometheus", prometheus))
-            async with asyncio.TaskGroup() as group:
-                for each in loops:
-                    group.create_task(each)
-
-    async def _follow(self, source: Source, asked: Asked) -> None:
-        """Ask a source again and again."""
-        while True:
-            began = asyncio.get_running_loop().time()
-            self._expire(self._now())
-            await self.ask(source, asked)
-            await asyncio.sleep(max(REST, began + POLL - asyncio.get_running_loop().time()))
+        await follow(self._prometheus, self.ask)
 
     async def ask(self, source: Source, asked: Asked) -> None:
         """Ask a source once for all services of which it is to tell."""
+        self._expire(self._now())
         targets = self._targets(source)
         if not targets:
             return
@@ -176,7 +126,7 @@ class Counting:
             settled = service.settled
             other = settled not in (None, source) and service.told[settled].fresh(now)
             if service.ask.source == source or (service.ask.source == "auto" and not other):
-                target = _target(key, service.ask)
+                target = target_of(key, service.ask, 2)
                 if isinstance(target, Target):
                     targets[key] = target
                 else:
@@ -200,7 +150,7 @@ class Counting:
         told.why = "" if now_there else "no gateway tells of replicas of two revisions"
         if now_there:
             told.heard = now
-            told.metrics = told.judged() | {metric for metric in METRICS if service.ask.limits[metric] is not None}
+            told.metrics = told.judged() | {metric for metric in METRICS if _limits(service.ask)[metric] is not None}
         told.in_flight = {
             pod: sum(each.in_flight.get(pod, 0) for each in now_there.values())
             for pod in {pod for each in now_there.values() for pod in each.in_flight}
@@ -241,12 +191,5 @@ class Counting:
         return self._latest
 
 
-def _target(key: Key, ask: Ask) -> Target | str:
-    """Where a service's engines tell their metrics, or why they do not."""
-    if ask.engine is None or ask.engine.endpoint.port not in ask.ports:
-        return "its engine has no metrics that are known"
-    there = {pod: view for pod, view in ask.pods.items() if view.address and view.started and not view.worker}
-    if len({view.revision for view in there.values()}) < 2:
-        return "no pods of two revisions have started"
-    addresses = {pod: view.address for pod, view in there.items()}
-    return Target(key.namespace, addresses, ask.engine, ask.ports[ask.engine.endpoint.port], ask.ttft, ask.tpot)
+def _limits(ask: Ask) -> Limits:
+    return {"errorRate": 0.0, "ttft": ask.ttft, "tpot": ask.tpot}

@@ -3,7 +3,7 @@
 A gateway first tells of all services that it knows, then at once of those for which requests begin to wait, and every
 second of those with any traffic. What it does not mention had none. Its words are untrusted: what is broken is dropped
 and counted, and a service of which it told something broken counts as not told of. What it has counted of the replicas
-of a rollout is handed on as it comes.
+of a rollout, and what was asked of each service, is handed on as it comes.
 """
 
 from __future__ import annotations
@@ -15,19 +15,22 @@ import random
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import aiohttp
 
-from inferops.controller.demandline import Asked, Counted, Name, asked_of, counted_of, line_of, name_of
+from inferops.controller.demandline import Asked, Counted, Name, asked_of, counted_of, line_of, load_of, name_of
 from inferops.controller.gateways import Gateways
 from inferops.controller.store import Key
 from inferops.core.observation import Demand
 from inferops.kube.kinds import INFERENCE_SERVICE
+from inferops.signals.totals import Totals
 
 log = logging.getLogger(__name__)
 
 PATH = "/demand"
-SILENCE = 5.0  # seconds; it tells every second
+TICK = 1.0  # seconds within which it tells of whatever has traffic
+SILENCE = 5.0  # seconds after which it tells nothing
 CONNECT = 2.0  # seconds
 LINE = 8 * 2**20  # bytes; some 50,000 services
 MOST = 50_000  # services that one gateway may tell of
@@ -36,12 +39,23 @@ FIRST_WAIT, LAST_WAIT = 0.25, 5.0  # seconds until a gateway is asked again
 GATHER = 0.5  # seconds in which several changes of the gateways lead to one run of each service
 
 
+class Word(NamedTuple):
+    """What one gateway last told of one service."""
+
+    ready: bool  # whether it takes requests
+    start: str  # names the gateway and this start of it; empty: it tells nothing
+    age: float = 0.0  # seconds since its numbers were so
+    up: float | None = None  # seconds that it had counted for by then, where it says so
+    asked: Asked | None = None  # None: it knows of no such service
+
+
 @dataclass(slots=True)
 class Teller:
     """One gateway, as it told."""
 
     heard: float = -math.inf
     start: str = ""  # names the gateway and this start of it
+    up: float | None = None  # seconds that it had counted for when it was heard
     replicas: int = 0  # that it told of, of all services
     services: dict[Name, Asked] = field(default_factory=dict[Name, Asked])
 
@@ -68,6 +82,7 @@ class Demands:
         self._asleep, self._managed, self._everything = asleep, managed, everything
         self._known, self._dropped = known, dropped
         self.counted: Callable[[Key, str, Counted], None] = lambda key, start, counted: None  # takes what is told
+        self.loaded: Callable[[Key, Word], None] = lambda key, word: None  # takes what was asked of a service
         self._any = bool(gateways.ready)  # as all were told last
         self._tellers: dict[str, Teller] = {}
         self._moved = asyncio.Event()
@@ -111,6 +126,20 @@ class Demands:
             if teller is not None and asked is not None and asked.counted is not None:
                 found[teller.start] = asked.counted
         return found
+
+    def words(self, key: Key) -> list[Word]:
+        """What each gateway that is listed told last of a service."""
+        name = (key.namespace, key.name)
+        return [self._word(self._tellers.get(each.metrics), name, each.ready) for each in self._gateways.listed]
+
+    def _word(self, teller: Teller | None, name: Name, ready: bool) -> Word:
+        silence = math.inf if teller is None else self._clock() - teller.heard
+        if teller is None or silence > SILENCE:
+            return Word(ready, "")
+        asked = teller.services.get(name)
+        before = teller.heard - asked.at if asked is not None else TICK
+        # A line may be of others alone; only what a whole tick does not mention had no traffic.
+        return Word(ready, teller.start, silence + (before if before < TICK else 0.0), teller.up, asked)
 
     def asked(self, key: Key) -> bool:
         """Whether requests for a service are there now, by the word of any gateway."""
@@ -189,7 +218,7 @@ class Demands:
             self._dropped("line")
             return
         was_silent = now - teller.heard > SILENCE
-        teller.heard, teller.start = now, f"{address} {line.boot}"
+        teller.heard, teller.start, teller.up = now, f"{address} {line.boot}", line.up
         for title, told in line.services.items():
             name, asked = name_of(title), asked_of(told, now)
             if name is None or (asked is None or not self._room(teller, name)):
@@ -199,13 +228,24 @@ class Demands:
                 continue
             if line.boot and "replicas" in told:
                 asked = replace(asked, counted=self._replicas(teller, name, told["replicas"]))
+            if line.boot and "load" in told:
+                asked = replace(asked, load=self._load(told["load"]))
             self._remember(teller, name, asked)
+            if asked.load is not None:
+                self.loaded(Key(INFERENCE_SERVICE.kind, *name), Word(True, teller.start, 0.0, line.up, asked))
             if asked.counted is not None:
                 self.counted(Key(INFERENCE_SERVICE.kind, *name), teller.start, asked.counted)
             if (asked.waiting or asked.in_flight) and self._asleep(*name):
                 self._add(Key(INFERENCE_SERVICE.kind, *name))
         if was_silent:
             self._gather()
+
+    def _load(self, told: object) -> Totals | None:
+        """What was told to be asked of a service."""
+        load = load_of(told)
+        if load is None:
+            self._dropped("load")
+        return load
 
     def _replicas(self, teller: Teller, name: Name, told: object) -> Counted | None:
         """What was told of a service's replicas, where there is room for it."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from inferops.signals.cumulative import Tally
+from inferops.signals.totals import FIELDS, Totals
 
 HIGHEST = 10**9  # requests at once, or seconds; more is none of either
 COUNTED = 2**53  # requests ever: beyond that JSON's numbers are not exact
@@ -16,6 +17,7 @@ NAME = 320  # characters: namespace and name
 REVISIONS = 16  # of one service
 REPLICAS = 1000  # of one service, of all its revisions
 ID = re.compile(r"[0-9a-zA-Z-]{1,64}")
+WHOLE = tuple(place for place, name in enumerate(Totals._fields) if type(Totals._field_defaults[name]) is int)
 HASH = re.compile(r"[0-9a-z]{1,16}")
 POD = re.compile(r"[0-9a-z]([-.0-9a-z]{0,251}[0-9a-z])?")
 
@@ -27,6 +29,7 @@ class Line(NamedTuple):
 
     boot: str  # another one each time that the gateway starts; empty: it does not say
     services: Mapping[str, Any]
+    up: float | None = None  # seconds since it began to count
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,7 @@ class Asked:
     idle: float  # seconds, at that moment
     at: float
     counted: Counted | None = None  # while it has replicas of two revisions
+    load: Totals | None = None  # since it began; None: it does not tell
 
 
 def line_of(line: bytes) -> Line | None:
@@ -59,7 +63,7 @@ def line_of(line: bytes) -> Line | None:
     if not isinstance(services, dict):
         return None
     boot = parsed.get("boot")
-    return Line(boot if isinstance(boot, str) and ID.fullmatch(boot) else "", services)
+    return Line(boot if isinstance(boot, str) and ID.fullmatch(boot) else "", services, _number(parsed.get("up")))
 
 
 def name_of(text: str) -> Name | None:
@@ -76,6 +80,19 @@ def asked_of(told: Any, at: float) -> Asked | None:
     if waiting is None or in_flight is None or idle is None or waiting % 1 or in_flight % 1:
         return None
     return Asked(int(waiting), int(in_flight), idle, at)
+
+
+def load_of(numbers: Any) -> Totals | None:
+    """What was told to be asked of a service; None where that is broken."""
+    if type(numbers) is not list or len(numbers) != FIELDS:
+        return None
+    for number in numbers:
+        if type(number) not in (int, float) or not 0 <= number <= COUNTED:
+            return None
+    totals = Totals._make(numbers)
+    if totals.missed > totals.judged or any(type(numbers[place]) is not int for place in WHOLE):
+        return None
+    return totals
 
 
 def counted_of(replicas: Any) -> tuple[Counted | None, int]:

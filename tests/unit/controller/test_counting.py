@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from inferops.controller import counting as module
-from inferops.controller.counting import UNASKED, Ask, Counting
+from inferops.controller.counting import UNASKED, Counting
+from inferops.controller.following import Ask
 from inferops.controller.store import Key
 from inferops.core.observation import PodView
 from inferops.core.signal import Count, Window

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from inferops.controller import counting as module
-from inferops.controller.counting import Ask, Counting
+from inferops.controller import following as module
+from inferops.controller.counting import Counting
+from inferops.controller.following import Ask
 from inferops.controller.store import Key
 from inferops.core.observation import PodView
 from inferops.core.signal import Window

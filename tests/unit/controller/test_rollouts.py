@@ -12,7 +12,8 @@ from inferops.api.inferenceservicestatus import InferenceServiceStatus
 from inferops.api.resources import InferenceService
 from inferops.api.rolloutstatus import AnalysisStatus, RolloutStatus
 from inferops.catalogue import accelerators, runtimes
-from inferops.controller.counting import Ask, Counting
+from inferops.controller.counting import Counting
+from inferops.controller.following import Ask
 from inferops.controller.gates import Gates
 from inferops.controller.rollouts import Rollouts
 from inferops.controller.store import Key, Store

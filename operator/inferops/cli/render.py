@@ -66,6 +66,13 @@ def rendered(text: str, namespace: str = "default") -> Iterator[dict[str, Any]]:
 
     Raises BadInput, naming resource and field.
     """
+    services, given = read(text, namespace)
+    for service in services:
+        yield from _objects(service, given)
+
+
+def read(text: str, namespace: str = "default") -> tuple[list[InferenceService], Given]:
+    """The InferenceServices of a YAML text, at least one, and what else it holds. Raises BadInput."""
     documents = [document for document in yaml.safe_load_all(text) if document]
     services, given = [], Given(dict(accelerators()), dict(runtimes()), {})
     for document in documents:
@@ -85,8 +92,7 @@ def rendered(text: str, namespace: str = "default") -> Iterator[dict[str, Any]]:
             given.configs[meta.get("namespace") or namespace, str(meta.get("name"))] = document.get("data") or {}
     if not services:
         raise BadInput("there is no InferenceService in it")
-    for service in services:
-        yield from _objects(service, given)
+    return services, given
 
 
 def parse(model: type[Any], document: dict[str, Any], namespace: str) -> Any:
@@ -102,7 +108,7 @@ def parse(model: type[Any], document: dict[str, Any], namespace: str) -> Any:
 
 def _objects(service: InferenceService, given: Given) -> Iterator[dict[str, Any]]:
     """What the operator would create on a cluster that has every kind of the API, and the first choice of all."""
-    seen = _seen(service, given)
+    seen = observed(service, given)
     if obstacle := validity.obstacle(seen):
         raise BadInput(f"{service.metadata.name}: {obstacle.message}")
     runtime, choice = given.runtimes[service.spec.runtime.name], choices.choices(seen)[0]
@@ -122,7 +128,7 @@ def _objects(service: InferenceService, given: Given) -> Iterator[dict[str, Any]
         yield render_httproute(service, route, {revision.hash: http_port(record)}, ENGINES[runtime.engine].api)
 
 
-def _seen(service: InferenceService, given: Given) -> Observation:
+def observed(service: InferenceService, given: Given) -> Observation:
     """The service in a cluster without nodes."""
     meta, spec = service.metadata, service.spec
     runtime = given.runtimes.get(spec.runtime.name)

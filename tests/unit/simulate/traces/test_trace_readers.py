@@ -150,7 +150,7 @@ def test_a_file_that_is_cut_off_or_no_text_or_not_there(tmp_path: Path) -> None:
     with pytest.raises(BadTrace, match=r"cannot be read: .*; fetch the file anew"):
         list(kinds.requests(path)())
     path.write_bytes(AZURE.encode() + b"\xff\xfe\xfa")
-    with pytest.raises(BadTrace, match="line [1-5]: is not text in UTF-8"):
+    with pytest.raises(BadTrace, match=r"line [1-5]: is not text in UTF-8"):
         list(kinds.requests(path)())
     with pytest.raises(BadTrace, match="name a file that can be read"):
         kinds.kind_of(tmp_path / "none")

@@ -19,12 +19,7 @@ class KvCache:
         self.blocks = blocks
         self.used = 0  # blocks that requests hold, but for those that decodes hold alone
         self._held: dict[int, int] = {}  # block key -> requests that hold it
-        self._idle: OrderedDict[int, None] = OrderedDict()
-
-    @property
-    def idle(self) -> int:
-        """Blocks of prefixes that nobody holds."""
-        return len(self._idle)
+        self.idle: OrderedDict[int, None] = OrderedDict()  # blocks of prefixes that nobody holds, by key
 
     def give_back(self, private: int, shared: Iterable[int]) -> None:
         """Take back what a request held. The end of its prefix is forgotten before the beginning."""
@@ -33,26 +28,26 @@ class KvCache:
             self._held[key] -= 1
             if self._held[key] == 0:
                 del self._held[key]
-                self._idle[key] = None
+                self.idle[key] = None
                 self.used -= 1
 
     def cached(self, prefix: Sequence[int]) -> int:
         """How many blocks at the beginning of `prefix` are there."""
         for count, key in enumerate(prefix):
-            if key not in self._held and key not in self._idle:
+            if key not in self._held and key not in self.idle:
                 return count
         return len(prefix)
 
     def idle_of(self, prefix: Iterable[int]) -> int:
         """How many blocks of `prefix` would stop being free if they were held."""
-        return sum(key in self._idle for key in prefix)
+        return sum(key in self.idle for key in prefix)
 
     def hold(self, prefix: Iterable[int]) -> None:
         """Hold blocks that are cached; the caller has checked that they are, and that there is room."""
         for key in prefix:
             held = self._held.get(key, 0)
             if not held:
-                del self._idle[key]
+                del self.idle[key]
                 self.used += 1
             self._held[key] = held + 1
 
@@ -61,12 +56,12 @@ class KvCache:
 
         A key that another request published meanwhile is left out: that block stays a private copy.
         """
-        new = [key for key in prefix if key not in self._held and key not in self._idle]
+        new = [key for key in prefix if key not in self._held and key not in self.idle]
         for key in new:
             self._held[key] = 1
         return new
 
     def evict(self, free: int) -> None:
         """Forget idle prefixes until they take no more than `free` blocks."""
-        while len(self._idle) > free:
-            self._idle.popitem(last=False)
+        while len(self.idle) > free:
+            self.idle.popitem(last=False)

@@ -172,7 +172,7 @@ class Scheduler:
     def _room_for(self, blocks: int, prefix: Iterable[int] = ()) -> bool:
         """Whether there are so many blocks, beside those that decodes need next; cached ones are not used up for it."""
         kv, decodes = self.kv, self._decodes
-        if kv.used + blocks + kv.idle + decodes.most(1) <= kv.blocks:
+        if kv.used + blocks + len(kv.idle) + decodes.most(1) <= kv.blocks:
             return True
         return blocks + kv.idle_of(prefix) + decodes.needed() <= self._free()
 

@@ -211,7 +211,7 @@ def checked(engine: Batch, seqs: int, step: Step) -> Step:
     assert step.end > step.start, "time moves forward"
     assert step.running <= seqs and engine.running <= seqs
     assert 0 <= engine._used() <= engine.kv.blocks and step.kv_blocks <= engine.kv.blocks
-    assert engine.kv.idle <= engine._free()
+    assert len(engine.kv.idle) <= engine._free()
     return step
 
 
@@ -260,7 +260,7 @@ def test_going_from_change_to_change_is_the_same_as_one_iteration_at_a_time(load
         slow.append(engine.add(arrival.prompt, arrival.output, arrival.at, arrival.prefix))
     run(engine, now)
     assert [times(seq) for seq in fast] == [pytest.approx(times(seq), rel=1e-9, abs=1e-9) for seq in slow]
-    assert (quick._used(), list(quick.kv._idle)) == (0, list(engine.kv._idle))
+    assert (quick._used(), list(quick.kv.idle)) == (0, list(engine.kv.idle))
 
 
 def times(seq: Sequence) -> tuple[float, ...]:

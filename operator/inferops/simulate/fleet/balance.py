@@ -1,0 +1,99 @@
+"""Which replica gets a request: the one with the fewest in flight, or the one that knows its session.
+
+As the gateway does it: equals take turns, and a session goes to the first replica on a hash ring that has no more
+than 5/4 of its fair share (consistent hashing with bounded loads; Mirrokni, Thorup and Zadimoghaddam, 2016).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect
+from collections.abc import Iterator
+from hashlib import blake2b
+from struct import unpack
+
+from inferops.simulate.fleet.replica import Replica
+
+SLACK = (5, 4)
+POINTS = 64  # of a replica on the ring
+
+
+class Balance:
+    """The replicas that take requests, by their requests in flight. No operation's time grows with their number."""
+
+    __slots__ = ("_levels", "_ring", "least", "size", "total")
+
+    def __init__(self) -> None:
+        self.size = 0
+        self.total = 0  # requests in flight
+        self.least = 0  # of any replica
+        self._levels: list[dict[Replica, None]] = [{}, {}]
+        self._ring: list[tuple[int, int, Replica]] | None = None
+
+    def add(self, replica: Replica) -> None:
+        """It takes requests from now on; it has none."""
+        self._levels[0][replica] = None
+        self.least = 0
+        self.size += 1
+        self._ring = None
+
+    def remove(self, replica: Replica) -> None:
+        """It takes none any more."""
+        del self._levels[replica.in_flight][replica]
+        self.total -= replica.in_flight
+        self.size -= 1
+        self._ring = None
+        if not self._levels[self.least]:
+            self.least = next((load for load, level in enumerate(self._levels) if level), 0)
+
+    def pick(self) -> Replica:
+        """The least loaded; there has to be one."""
+        return next(iter(self._levels[self.least]))
+
+    def pick_for(self, session: int, limit: float) -> Replica:
+        """The replica of a session as far as its load allows, below `limit`; there has to be one below that."""
+        bound = min(-(-SLACK[0] * (self.total + 1) // (SLACK[1] * self.size)), limit)
+        return next((replica for replica in self._walk(session) if replica.in_flight < bound), self.pick())
+
+    def load(self, replica: Replica) -> None:
+        """One request more."""
+        levels, count = self._levels, replica.in_flight
+        level = levels[count]
+        del level[replica]
+        replica.in_flight = count + 1
+        if count + 2 > len(levels):
+            levels.append({})
+        levels[count + 1][replica] = None
+        self.total += 1
+        if count == self.least and not level:
+            self.least = count + 1
+
+    def unload(self, replica: Replica) -> None:
+        """One less."""
+        levels, count = self._levels, replica.in_flight
+        del levels[count][replica]
+        replica.in_flight = count = count - 1
+        levels[count][replica] = None
+        self.total -= 1
+        if count < self.least:
+            self.least = count
+
+    def _walk(self, session: int) -> Iterator[Replica]:
+        """The replicas from the session's place on the ring on; one comes as often as it has points."""
+        if self._ring is None:
+            replicas = [replica for level in self._levels for replica in level]
+            self._ring = sorted((at, replica.number, replica) for replica in replicas for at in _places(replica.number))
+        ring = self._ring
+        start = bisect(ring, (_place(session), -1))
+        for at in range(start, start + len(ring)):
+            yield ring[at % len(ring)][2]
+
+
+def _place(session: int) -> int:
+    """Where a session is on the ring: 64 bits."""
+    return int.from_bytes(blake2b(b"%d" % session, digest_size=8).digest(), "big")
+
+
+def _places(number: int) -> Iterator[int]:
+    """Those of a replica, which follow from its number alone."""
+    for part in range(POINTS // 8):
+        yield from unpack(">8Q", blake2b(b"%d#%d" % (number, part), digest_size=64).digest())

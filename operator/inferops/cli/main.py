@@ -127,11 +127,27 @@ def gateway(
 def render(
     file: Annotated[Path, typer.Argument(help="Resources in YAML; - for standard input.")],
     namespace: Annotated[str, typer.Option("--namespace", "-n", help="For resources that name none.")] = "default",
+    scaler: Annotated[
+        Literal["hpa", "keda"] | None,
+        typer.Option(help="Print, instead, what scales the services of mode external, to be applied beside FILE."),
+    ] = None,
+    prometheus: Annotated[str, typer.Option(help="URL at which KEDA asks Prometheus.")] = "",
+    counted: Annotated[
+        Literal["gateway", "engine"] | None,
+        typer.Option(help="Whose metrics a scaler goes by; left out: the gateway's, where requests pass it."),
+    ] = None,
 ) -> None:
     """Print the objects that applying FILE would create, as YAML. Needs no cluster."""
     from inferops.cli.render import render as render_file
+    from inferops.cli.run import prometheus_in
+    from inferops.cli.scaler import Wish, render_scalers
 
-    raise typer.Exit(render_file(file, namespace))
+    if scaler is None:
+        if prometheus or counted:
+            raise typer.BadParameter("is for --scaler", param_hint="--prometheus" if prometheus else "--counted")
+        raise typer.Exit(render_file(file, namespace))
+    wish = Wish(scaler, _option("--prometheus", prometheus_in, prometheus), counted)
+    raise typer.Exit(render_scalers(file, namespace, wish))
 
 
 @app.command()

@@ -38,8 +38,11 @@ class Samples:
         return self._times[-1]
 
     def add(self, at: float, totals: Totals) -> None:
-        """What adds up to so much by now. What is not newer than the newest one is left out."""
+        """What adds up to so much by now. What is not newer than the newest one is put in its place, unless that is the
+        first one or somebody goes on from it; then the next one has it."""
         if self._times and at <= self._times[-1]:
+            if len(self._times) > 1 and self._times[-1] != self._shown:
+                self._numbers[-FIELDS:] = array("d", totals)
             return
         self._times.append(at)
         self._numbers.extend(totals)

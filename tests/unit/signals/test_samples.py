@@ -27,11 +27,15 @@ def test_from_a_sample_to_the_newest() -> None:
     assert samples.between(104, 110) == some(20)
 
 
-def test_what_is_not_newer_is_left_out() -> None:
+def test_what_is_not_newer_counts_for_the_same_moment_until_somebody_goes_on_from_it() -> None:
     samples = Samples()
-    for at, arrivals in ((10, 1), (10, 5), (9, 7), (20, 8)):
+    for at, arrivals in ((10, 1), (10, 5), (20, 8), (20, 9), (19, 10)):
         samples.add(at, some(arrivals))
-    assert samples.since(None) == (10, 20, some(7))
+    assert samples.since(None) == (10, 20, some(9)), "all since the first word"
+    samples.add(20, some(12))
+    assert samples.since(20) == (20, 20, NONE)
+    samples.add(30, some(12))
+    assert samples.since(20) == (20, 30, some(2)), "nothing is lost"
 
 
 @pytest.mark.parametrize("every", [0.1, 1.0, 5.0, 15.0])

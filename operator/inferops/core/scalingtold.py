@@ -20,6 +20,7 @@ SILENCE = 60.0  # seconds without signals before that is said: after a start the
 MUCH = 0.1  # by which share a number must have changed to be told anew
 MISSED = 0.005  # of all requests, by which the attainment must have
 LOUD = ("Maximum", "NoSignals")  # reasons that people may have to do something about
+UNCOUNTED = ("Start", "NoSignals")  # which are over with the first signal
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +63,9 @@ def told(
 
 def _is_news(before: str, after: str, elapsed: float) -> bool:
     """Whether people must be told of another reason at once."""
-    if before == after or not (before in LOUD or after in LOUD):
+    if before == after:
         return False
-    return after in LOUD or before == "NoSignals" or elapsed >= OVER
+    return after in LOUD or before in UNCOUNTED or (before in LOUD and elapsed >= OVER)
 
 
 def _differs(before: ScalingStatus, after: ScalingStatus) -> bool:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from datetime import UTC, datetime
 
 from rich.tree import Tree
 
 from inferops.api.conditions import Condition
-from inferops.api.inferenceservicestatus import SizingStatus
+from inferops.api.inferenceservicestatus import InferenceServiceStatus, SizingStatus
 from inferops.api.resources import InferenceService
 from inferops.cli import rolloutstate
 from inferops.cli.access import Shown, Unreachable, opened, read, refusal
-from inferops.cli.lines import add, add_revisions, clean, new_console, new_tree, plain
+from inferops.cli.lines import add, add_revisions, clean, new_console, new_tree, plain, since
 from inferops.cli.rollouttree import command
 from inferops.kube.client import KubeError
 
@@ -54,6 +55,7 @@ def tree(shown: Shown) -> Tree:
     for condition in now.conditions:
         add(conditions, _condition(condition))
     _rollout(root, shown.service)
+    _scaling(root, now)
     add_revisions(add(root, f"revisions  {now.ready_replicas} replicas ready"), shown)
     for title, sentences in (
         ("why", now.explain),
@@ -76,6 +78,27 @@ def _rollout(root: Tree, service: InferenceService) -> None:
     if told := ": ".join(plain(word) for word in rolloutstate.why(service) if word):
         add(branch, f"[yellow]{told}[/]" if rollout.paused is not None else told)
     add(branch, f"[dim]more: {plain(command(service, 'status'))}[/]")
+
+
+def _scaling(root: Tree, status: InferenceServiceStatus) -> None:
+    """How many replicas there are to be and the numbers behind that, where they follow a schedule or the load. Why
+    stands with all that is explained."""
+    told = status.scaling
+    if not told.mode:
+        return
+    wanted = "" if status.desired_replicas is None else f"{status.desired_replicas} replicas wanted, "
+    ago = since(told.last_scale_time, datetime.now(UTC))
+    changed = f", changed {ago} ago" if ago else ""
+    found = f"{wanted}{status.ready_replicas} ready, {told.mode}: {told.reason}{changed}"
+    branch = add(root, f"scaling  {plain(found)}")
+    rates = (("arrive", told.arrivals_per_second), ("forecast", told.forecast_per_second))
+    parts = [f"{rate} requests/s {what}" for what, rate in rates if rate]
+    parts += [f"a replica carries {told.capacity_per_second} requests/s"] if told.capacity_per_second else []
+    parts += [f"{told.utilization} of that is planned to be used"] if told.utilization else []
+    parts += [f"it starts in {told.cold_start}"] if told.cold_start else []
+    parts += [f"{told.attainment} of requests met the SLO"] if told.attainment else []
+    for part in parts:
+        add(branch, plain(part))
 
 
 def _sizing(sizing: SizingStatus) -> list[str]:

@@ -25,10 +25,12 @@ from inferops.api.traffic import GatewayRef
 from inferops.catalogue import accelerators, runtimes
 from inferops.controller import watch
 from inferops.controller.apply import Applier
+from inferops.controller.autoscaling import Autoscaling
 from inferops.controller.counting import Counting
 from inferops.controller.demand import Demands
 from inferops.controller.events import Recorder
 from inferops.controller.gateways import SELECTOR, Gateways
+from inferops.controller.loads import Loads
 from inferops.controller.modelhub import HUB, Hub
 from inferops.controller.modelinfo import ModelInfo
 from inferops.controller.notify import Receiver
@@ -68,7 +70,7 @@ class Options:
     gateway: GatewayRef | None = None  # of the Gateway API, for services that name none
     webhook_hosts: tuple[str, ...] = DEFAULT  # patterns of those that gates' webhooks may be at
     notify: tuple[Receiver, ...] = ()  # who is told of rollouts
-    prometheus: str | None = None  # its URL, where requests of canaries may be counted; None: there is none
+    prometheus: str | None = None  # its URL, where requests may be counted; None: there is none
 
 
 class Operator:
@@ -82,6 +84,7 @@ class Operator:
         self.gateways = Gateways()
         self.demands = self._demands()
         self.counting = Counting(_now, self.demands, options.prometheus)
+        self.loads = Loads(_now, self.demands, options.prometheus)
         self.primed = False
         self.stop = asyncio.Event()
         self.failure: BaseException | None = None
@@ -184,6 +187,7 @@ class Operator:
             self.queue.add,
             Rollouts(self.counting, outward.gates, self.store),
             outward.notifier,
+            Autoscaling(self.loads, self.store),
         )
         beside = [
             asyncio.create_task(self.demands.read(), name="demand"),

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from inferops.api.inferenceservicestatus import InferenceServiceStatus, SizedOption, SizingStatus
 from inferops.api.resources import InferenceService
+from inferops.api.scalingstatus import ScalingStatus
 from inferops.cli.access import Shown
 from inferops.cli.status import tree
 from unit.cli.scenes import NEW, OBSERVING, paused, retaining, revision, service, text
@@ -55,6 +56,31 @@ def test_where_nothing_would_do_the_first_reason_is_shown() -> None:
     sizing = SizingStatus(model="qwen", rejected=["1x gpu-a does not fit", "1x gpu-b does not fit"])
     text = shown(InferenceServiceStatus(sizing=sizing))
     assert "1x gpu-a does not fit" in text and "gpu-b" not in text
+
+
+def test_scaling_shows_what_is_wanted_and_the_numbers_behind_it() -> None:
+    told = ScalingStatus(
+        mode="auto", reason="Forecast", message="forecast", arrivals_per_second="12.3", forecast_per_second="14",
+        capacity_per_second="4.1", utilization="0.8", cold_start="95s", attainment="0.9950",
+        last_scale_time="2000-01-01T00:00:00Z",
+    )  # fmt: skip
+    text = shown(InferenceServiceStatus(scaling=told, desired_replicas=5, ready_replicas=3, explain=["forecast"]))
+    lines = [line.lstrip("│├└─ ").rstrip() for line in text.splitlines()]
+    start = next(number for number, line in enumerate(lines) if line.startswith("scaling"))
+    assert lines[start].startswith("scaling  5 replicas wanted, 3 ready, auto: Forecast, changed ")
+    assert lines[start + 1 : start + 7] == [
+        "12.3 requests/s arrive",
+        "14 requests/s forecast",
+        "a replica carries 4.1 requests/s",
+        "0.8 of that is planned to be used",
+        "it starts in 95s",
+        "0.9950 of requests met the SLO",
+    ]
+    assert "forecast" in lines[lines.index("why") + 1]
+
+
+def test_of_a_number_by_hand_nothing_of_scaling_is_shown() -> None:
+    assert "scaling" not in shown(InferenceServiceStatus(desired_replicas=5, scaling=ScalingStatus(learned="x")))
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from typing import Any
 
 from inferops.catalogue import accelerators, runtimes
 from inferops.controller.apply import Applier, Refused
+from inferops.controller.autoscaling import Autoscaling, Loads
 from inferops.controller.events import Recorder
 from inferops.controller.reconcile import Reconciler
 from inferops.controller.store import WATCHED, Key, Store
@@ -59,6 +60,7 @@ class World:
         self.pod_status: Callable[[Object], dict[str, Any]] = lambda pod: READY
         self.errors: list[Exception] = []
         self.told = Told()
+        self.loads: Loads | None = None  # nobody counts, unless a test has somebody
         if fake is None:
             self.fake.put(NODE, node())
         self.restart()
@@ -82,8 +84,15 @@ class World:
         self.applier = Applier(self.fake, self.store, self._changed, {})
         self.recorder = Recorder(self.fake, self.now)
         self.later: dict[Key, float] = {}
+        self.autoscaling = Autoscaling(self.loads, self.store) if self.loads is not None else None
         self.reconciler = Reconciler(
-            self.store, self.applier, self.recorder, self.now, told=self.told, later=self.later.__setitem__
+            self.store,
+            self.applier,
+            self.recorder,
+            self.now,
+            told=self.told,
+            later=self.later.__setitem__,
+            autoscaling=self.autoscaling,
         )
 
     def _changed(self, key: Key) -> None:

@@ -11,6 +11,7 @@ import typer
 from inferops.cli.engine import engine
 from inferops.cli.options import Kubeconfig, Name, Namespace
 from inferops.cli.rollout import rollout
+from inferops.cli.simulatecommand import simulate
 
 app = typer.Typer(
     name="inferops",
@@ -190,6 +191,7 @@ def status(
 
 
 app.command()(engine)
+app.command()(simulate)
 app.add_typer(rollout)
 
 if __name__ == "__main__":

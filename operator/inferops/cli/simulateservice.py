@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import inf
 from typing import Any
 
 from inferops.api.accelerator import AcceleratorSpec
 from inferops.api.formats import seconds
-from inferops.api.inferenceservice import AcceleratorChoice, SLOSpec
+from inferops.api.inferenceservice import AcceleratorChoice
 from inferops.api.resources import InferenceService
 from inferops.cli.render import BadInput, Given, observed, read
 from inferops.core import choices, validity
+from inferops.core.autoscale.terms import Seed
 from inferops.core.observation import Observation
 from inferops.core.replica import Replica
-from inferops.core.sizing import Option, Sizing
+from inferops.core.sizing import Option, Sizing, times
 from inferops.core.told import describe
 from inferops.render.record import Record
 from inferops.render.revision import render_revision
@@ -26,7 +27,7 @@ from inferops.simulate.server.failures import StartFailure
 from inferops.simulate.server.options import LlmOptions, limits_of
 from inferops.simulate.server.runtimes import RUNTIMES, LanguageModelRuntime
 
-TTFT, TPOT = 1.0, 0.05  # seconds, where nothing is promised
+ASSUMED = {"ttft": "1s", "tpot": "50ms"}  # where nothing is promised
 NODES = {"deployment": ("template",), "lws": ("leaderWorkerTemplate", "leaderTemplate")}
 
 
@@ -39,6 +40,7 @@ class Variant:
     engine: EngineFigures
     startup: float  # seconds from the end of loading until it answers
     price: float | None  # US dollars an hour of a replica; None: not known
+    seed: Seed | None  # what the operator reckons that one carries, before anything was measured
     option: Option | None  # as sizing judges it; None: it has something against it, which `doubt` says
     doubt: str = ""
 
@@ -58,12 +60,13 @@ class Subject:
     assumed: bool  # that nothing was promised, so that usual values stand here
     attainment: float
     context: int  # tokens of the longest prompt and answer together
+    decoder: bool  # whether the model writes answers
 
 
 def subject_in(text: str, name: str | None = None) -> Subject:
     """The service of a YAML text, by name where there are several. Raises BadInput, naming the field."""
     services, given = read(text)
-    service = _chosen(services, name)
+    service, assumed = _promised(_chosen(services, name))
     seen = observed(service, given)
     if obstacle := validity.obstacle(seen):
         raise BadInput(f"{service.metadata.name}: {obstacle.message}")
@@ -75,7 +78,9 @@ def subject_in(text: str, name: str | None = None) -> Subject:
         why = next((each for each in found if isinstance(each, str)), "no accelerator holds the model")
         raise BadInput(f"{service.metadata.name}: spec.accelerators: {why}")
     context = min(service.spec.model.max_model_len or seen.sizing.facts.context, seen.sizing.facts.context)
-    return _promised(Subject(service, variants, inf, inf, False, service.spec.slo.attainment, context))
+    slo = service.spec.slo
+    ttft, tpot, decoder = _seconds(slo.ttft), _seconds(slo.tpot), seen.sizing.facts.decoder
+    return Subject(service, variants, ttft, tpot, assumed, slo.attainment, context, decoder)
 
 
 def _chosen(services: list[InferenceService], name: str | None) -> InferenceService:
@@ -89,12 +94,17 @@ def _chosen(services: list[InferenceService], name: str | None) -> InferenceServ
     return services[names.index(name)]
 
 
-def _promised(subject: Subject) -> Subject:
-    slo: SLOSpec = subject.service.spec.slo
-    if slo.ttft is None and slo.tpot is None:
-        return replace(subject, ttft=TTFT, tpot=TPOT, assumed=True)
-    ttft, tpot = (inf if limit is None else seconds(limit) for limit in (slo.ttft, slo.tpot))
-    return replace(subject, ttft=ttft, tpot=tpot)
+def _promised(service: InferenceService) -> tuple[InferenceService, bool]:
+    """The service with usual limits where it promises none, and whether that was so."""
+    slo = service.spec.slo
+    if slo.ttft is not None or slo.tpot is not None:
+        return service, False
+    spec = service.spec.model_copy(update={"slo": slo.model_copy(update=ASSUMED)})
+    return service.model_copy(update={"spec": spec}), True
+
+
+def _seconds(limit: str | None) -> float:
+    return inf if limit is None else seconds(limit)
 
 
 def _variant(seen: Observation, sizing: Sizing, choice: AcceleratorChoice, given: Given) -> Variant | str:
@@ -127,7 +137,11 @@ def _variant(seen: Observation, sizing: Sizing, choice: AcceleratorChoice, given
     block = options.block_size if options is not None else 16
     engine = EngineFigures(deployment.timing(), tokens, batch.sequences, batch.tokens, block)
     option = judged if isinstance(judged, Option) else None
-    return Variant(choice, deployment, engine, startup, _price(accelerator, choice), option, doubt)
+    seed = None
+    if option is not None:
+        ttft, tpot, output = times(sizing, option, accelerator, option.concurrency)
+        seed = Seed(option.concurrency, ttft, tpot, float(output))
+    return Variant(choice, deployment, engine, startup, _price(accelerator, choice), seed, option, doubt)
 
 
 def _price(accelerator: AcceleratorSpec, choice: AcceleratorChoice) -> float | None:

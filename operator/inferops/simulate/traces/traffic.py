@@ -21,6 +21,7 @@ class Shaping:
     scale: float = 1.0  # so many times as many
     duration: float | None = None  # seconds, of the times that are simulated; None: all
     context: int | None = None  # tokens of the longest prompt and answer together
+    answers: bool = True  # whether the model writes any; one that only reads ends with its first token
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,4 +67,6 @@ def drawn(steps: Sequence[Step], sizes: Sizes, shaping: Shaping, seed: int) -> T
 def _cut(requests: Iterator[Request], shaping: Shaping) -> Iterator[Request]:
     if shaping.duration is not None:
         requests = shape.before(requests, shaping.duration)
+    if not shaping.answers:
+        requests = (request._replace(output=1) for request in requests)
     return requests if shaping.context is None else shape.within(requests, shaping.context)

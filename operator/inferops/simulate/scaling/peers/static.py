@@ -23,7 +23,7 @@ def sensible(goals: PeerGoals) -> Settings:
 
 
 def grid(goals: PeerGoals) -> list[Settings]:
-    return [Settings(replicas) for replicas in range(max(1, goals.highest // 4), goals.highest + 1)]
+    return [Settings(replicas) for replicas in range(max(1, goals.highest // 8), max(2, goals.highest * 3 // 4) + 1)]
 
 
 class Static:

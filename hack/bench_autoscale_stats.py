@@ -83,6 +83,16 @@ def cheapest(points: Sequence[Point], missed: float) -> int:
     return min(range(len(points)), key=lambda place: (points[place].missed, points[place].hours))
 
 
+def near(points: Sequence[Point], slack: float) -> list[int]:
+    """Places of the points that cost no more than this share above the front at what they miss themselves."""
+    best = front(points)
+    return [
+        place
+        for place, point in enumerate(points)
+        if (least := hours_at(best, point.missed)) is None or point.hours <= least * (1 + slack)
+    ]
+
+
 def interval(values: Sequence[float]) -> Interval:
     """The mean and its 95 % interval by Student's t. Raises ValueError where there are no values."""
     if not values:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench_autoscale_stats import Point, cheapest, front, hours_at, interval, saved
+from bench_autoscale_stats import Point, cheapest, front, hours_at, interval, near, saved
 
 POINTS = [Point(100, 0.01), Point(120, 0.001), Point(110, 0.02), Point(90, 0.1)]
 SHARES = st.floats(1e-6, 1.0)
@@ -73,6 +73,16 @@ class TestCheapest:
 
     def test_the_nearest_where_none_does(self):
         assert cheapest(POINTS, 0.0001) == 1
+
+
+class TestNear:
+    def test_what_costs_a_little_more_than_the_front_is_kept(self):
+        assert near(POINTS, 0.0) == [0, 1, 3]
+        assert near(POINTS, 0.15) == [0, 1, 2, 3]  # at 0.02 the front has 96.99, and 110 are 13 % more
+
+    @given(CLOUDS, st.floats(0, 0.5))
+    def test_the_front_itself_is_always_kept(self, points, slack):
+        assert set(front(points)) <= {points[place] for place in near(points, slack)}
 
 
 class TestInterval:

@@ -51,9 +51,12 @@ class Distribution:
         """The value that so many, itself among them, are not above."""
         if not self._counted:
             return sorted(self._values)[rank - 1]
-        rank -= self._counted - self._buckets.total()  # zeros
+        rank -= self._counted - self._buckets.total()
+        if rank <= 0:  # one of the zeros, which are in no bucket
+            return 0.0
+        bucket = 0
         for bucket in sorted(self._buckets):
             rank -= self._buckets[bucket]
             if rank <= 0:
-                return exp((bucket - 0.5) * RATIO)
-        return 0.0
+                break
+        return exp((bucket - 0.5) * RATIO)

@@ -62,7 +62,7 @@ class Gateway:
         """A request comes from a client."""
         now, prompt, output, session, shared = request
         self._counters.arrivals += 1
-        if shared:
+        if session and shared:
             blocks = min(shared, prompt) // self._block
             seq = Sequence(prompt, output, now, range(session * KEYS, session * KEYS + blocks))
         else:
@@ -113,7 +113,7 @@ class Gateway:
         self._at_replicas -= ended
         self._busy += ended * now
         for seq in finished:
-            self._counters.end(seq, replica.delay)
+            self._counters.end(seq, replica.delay / 2)  # the way back; the way there it is late already
         if replica.stage is Stage.READY:
             unload = self.balance.unload
             for _ in finished:

@@ -54,7 +54,7 @@ class World:
         self._replicas = Replicas(scenario, self._agenda, self._gateway)
         self._random = Random(f"outages {scenario.seed}")
         self._blind = 0  # outages of metrics at this time
-        self._slept = False  # went to zero because nobody asked
+        self._slept = not scenario.begin and scenario.zero_after is not None  # at zero because nobody asked
         self._seen = self._point = self._counters.marks(0.0, 0.0, 0.0)  # at the rule's last look, at the last point
         self._result = Result(policy.name, 0.0)
 

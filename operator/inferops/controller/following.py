@@ -30,6 +30,7 @@ class Ask:
     ports: Mapping[str, int] = field(default_factory=dict[str, int])  # of its container, by name
     ttft: float | None = None  # what the SLO allows, in seconds
     tpot: float | None = None
+    queues: bool = False  # whether it matters how many wait within the engines
 
 
 class Asked(Protocol):
@@ -65,12 +66,15 @@ async def _again(source: Source, asked: Asked, ask: Callable[[Source, Asked], Aw
         await asyncio.sleep(max(REST, began + POLL - time()))
 
 
-def target_of(key: Key, ask: Ask, revisions: int) -> Target | str:
-    """Where a service's engines tell their metrics, or why they do not: pods of so many revisions must be there."""
+def target_of(key: Key, ask: Ask, revisions: int, load: bool = False) -> Target | str:
+    """Where a service's engines tell their metrics, or why they do not: pods of so many revisions must be there.
+
+    `load`: whether all is wanted that scaling goes by."""
     if ask.engine is None or ask.engine.endpoint.port not in ask.ports:
         return "its engine has no metrics that are known"
     there = {pod: view for pod, view in ask.pods.items() if view.address and view.started and not view.worker}
     if len({view.revision for view in there.values()}) < revisions:
         return "no pods of two revisions have started" if revisions > 1 else "none of its pods has started"
     addresses = {pod: view.address for pod, view in there.items()}
-    return Target(key.namespace, addresses, ask.engine, ask.ports[ask.engine.endpoint.port], ask.ttft, ask.tpot)
+    port = ask.ports[ask.engine.endpoint.port]
+    return Target(key.namespace, addresses, ask.engine, port, ask.ttft, ask.tpot, load)

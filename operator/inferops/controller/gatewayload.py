@@ -57,8 +57,8 @@ class GatewayLoad:
         self.used = self.used or any(each.load is not None and each.load.arrivals > 0 for each in asked)
 
     def fresh(self, now: float) -> bool:
-        """Whether the newest sample still says something."""
-        return bool(self.samples) and now - self.samples.last <= STALE
+        """Whether the newest sample still says something, and there is one to count from."""
+        return len(self.samples) > 1 and now - self.samples.last <= STALE
 
 
 def _missing(words: Sequence[Word]) -> str:

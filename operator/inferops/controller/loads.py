@@ -1,25 +1,38 @@
-"""What was asked of services: from the gateways, from Prometheus, or from the pods, one of which is believed at a time.
+"""What was asked of services: by the gateways, by Prometheus, or by the pods, one of whom is believed at a time.
 
-Whoever tells nothing, or told something too long ago, gives no load and a sentence why. After a restart of the operator
-counting begins anew. The leader's alone.
+Unless a source is named, gateways are believed while hardly a request goes past them, which engines are asked about now
+and then; where gateways do not tell, Prometheus and then the pods are asked all the time. Whoever tells nothing, or
+told something too long ago, gives no load and a sentence why. After a restart of the operator counting begins anew.
+The leader's alone.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
 from inferops.controller.demand import Word
-from inferops.controller.following import Ask
+from inferops.controller.engineload import STALE, EngineLoad
+from inferops.controller.following import POLL, Ask, Asked, follow, target_of
 from inferops.controller.gatewayload import GatewayLoad
 from inferops.controller.store import Key
 from inferops.core.load import Load
 from inferops.core.signal import Source
-from inferops.signals.samples import Samples
+from inferops.signals.reading import Target
+
+log = logging.getLogger(__name__)
 
 SERVICES = 5000  # at a time
+ENGINES: tuple[Source, ...] = ("prometheus", "pods")
+EVERY = {"prometheus": 15.0, "pods": POLL}  # seconds between two looks at a source that is believed
+CHECK = 60.0  # and at one that only shows what goes past the gateways
+PODS = 300  # that are asked in one go; others are asked in the next one
+BACK = 300.0  # seconds of which it is seen what goes past the gateways
+PAST = 20.0  # times as many requests as came through the gateways: then these are not believed
+AGAIN = 10.0  # and when they are again
 SOON = "the first counts are about to come"
 
 
@@ -37,6 +50,13 @@ class Service:
 
     ask: Ask
     gateway: GatewayLoad
+    engines: dict[Source, EngineLoad] = field(default_factory=lambda: {source: EngineLoad() for source in ENGINES})
+    past: bool = False  # whether most requests go past the gateways
+
+    @property
+    def started(self) -> bool:
+        """Whether there are engines that could have requests."""
+        return any(pod.started for pod in self.ask.pods.values())
 
 
 class Loads:
@@ -61,6 +81,8 @@ class Loads:
             now = self._now()
             service = self._services[key] = Service(ask, GatewayLoad(now))
             service.gateway.begin(self._words(key), now)
+            if self._prometheus is None:
+                service.engines["prometheus"].why = "the operator knows no Prometheus (--prometheus)"
 
     def forget(self, key: Key) -> None:
         """Nobody wants to know any more."""
@@ -76,13 +98,46 @@ class Loads:
         if service is None:
             many = len(self._services) >= SERVICES
             return None, f"more than {SERVICES} services are counted already" if many else "counting has not begun"
-        now, gateway = self._now(), service.gateway
-        gateway.look(self._words(key), now)
-        if not gateway.fresh(now):
-            return None, gateway.why or SOON
-        if len(gateway.samples) < 2:
-            return None, SOON
-        return _load(gateway.samples, "gateway", since, gateway.waiting, gateway.in_flight), ""
+        now = self._now()
+        service.gateway.look(self._words(key), now)
+        source = _believed(service, now)
+        if source is None:
+            return None, _why(service)
+        return _load(service, source, since, now), ""
+
+    async def run(self) -> None:
+        """Ask those who do not tell by themselves, until cancelled."""
+        await follow(self._prometheus, self.ask)
+
+    async def ask(self, source: Source, asked: Asked) -> None:
+        """Ask a source once for all services of which it is to tell now."""
+        targets = self._targets(source)
+        if not targets:
+            return
+        try:
+            answers = await asked.read(targets)
+        except Exception:  # one answer that nobody thought of must not end all counting
+            log.exception("%s cannot be read", source)
+            answers = dict.fromkeys(targets, f"what {source} tells cannot be read")
+        now = self._now()
+        for key, answer in answers.items():
+            if (service := self._services.get(key)) is not None:
+                service.engines[source].take(answer, service.ask, now)
+
+    def _targets(self, source: Source) -> dict[Key, Target]:
+        """The services of which a source is to tell now, those first that were asked about longest ago."""
+        now, left = self._now(), PODS
+        targets: dict[Key, Target] = {}
+        for key, service in sorted(self._services.items(), key=lambda each: each[1].engines[source].asked or 0.0):
+            engine, every = service.engines[source], _every(service, source, now)
+            if every is None or not engine.due(now, every):
+                continue
+            target = target_of(key, service.ask, 1, load=True)
+            if isinstance(target, str):
+                engine.why = target
+            elif source == "prometheus" or not targets or len(target.pods) <= left:
+                targets[key], left = target, left - len(target.pods)
+        return targets
 
     def _heard(self, key: Key, word: Word) -> None:
         """A gateway tells."""
@@ -100,9 +155,71 @@ class Loads:
         return self._latest
 
 
-def _load(samples: Samples, source: Source, since: float | None, waiting: int, in_flight: int) -> Load:
-    begin, end, counted = samples.since(since)
-    told = counted.counted > 0 or counted.ended == 0
+def _believed(service: Service, now: float) -> Source | None:
+    """Who answers; None: nobody can."""
+    source, gateway = service.ask.source, service.gateway
+    if source == "gateway":
+        return source if gateway.fresh(now) else None
+    if source != "auto":
+        return source if service.engines[source].fresh(now) else None
+    engine = _engine(service, now, STALE)
+    if not gateway.fresh(now):
+        return engine
+    other = engine or _engine(service, now, 3 * CHECK)
+    if other is not None:
+        service.past = _past(service, other, now)
+    if service.past:
+        return engine
+    # Requests that go past gateways are not seen by them: their silence alone says nothing.
+    return "gateway" if gateway.used or other is not None or not service.started else None
+
+
+def _engine(service: Service, now: float, within: float) -> Source | None:
+    return next((source for source in ENGINES if service.engines[source].fresh(now, within)), None)
+
+
+def _past(service: Service, engine: Source, now: float) -> bool:
+    """Whether hardly any requests come through the gateways."""
+    gateways, engines = service.gateway.samples, service.engines[engine].samples
+    begin = max(gateways.first, engines.first, now - BACK)
+    through, served = (each.between(begin, engines.last).ended for each in (gateways, engines))
+    if not through and not served:
+        return service.past
+    return served > (AGAIN if service.past else PAST) * through
+
+
+def _every(service: Service, source: Source, now: float) -> float | None:
+    """How often engines are to be asked; None: not at all."""
+    ask, gateway = service.ask, service.gateway
+    soon = EVERY[source]
+    if ask.source not in ("auto", source) and not ask.queues:
+        return None
+    trusted = ask.source == "auto" and gateway.fresh(now) and not service.past
+    within = 3 * CHECK if trusted and not ask.queues else STALE
+    if source == "pods" and ask.source != source and service.engines["prometheus"].fresh(now, within):
+        return None
+    known = gateway.used or len(service.engines[source].samples) > 1
+    return CHECK if trusted and known and not ask.queues else soon
+
+
+def _why(service: Service) -> str:
+    """Why nobody tells."""
+    told: dict[str, GatewayLoad | EngineLoad] = {"gateway": service.gateway, **service.engines}
+    if service.ask.source != "auto":
+        return told[service.ask.source].why or SOON
+    said = [each.why for each in told.values()]
+    if not service.gateway.why and service.started:
+        said[0] = "requests go past the gateways" if service.past else "no request came through the gateways so far"
+    return "; ".join(each for each in said if each) or SOON
+
+
+def _load(service: Service, source: Source, since: float | None, now: float) -> Load:
+    told = service.gateway if source == "gateway" else service.engines[source]
+    begin, end, counted = told.samples.since(since)
+    known = counted.counted > 0 or counted.ended == 0
+    waiting = told.waiting
+    if source == "gateway" and service.ask.queues and (engine := _engine(service, now, STALE)) is not None:
+        waiting += service.engines[engine].waiting
     return Load(
         begin,
         end,
@@ -112,9 +229,9 @@ def _load(samples: Samples, source: Source, since: float | None, waiting: int, i
         counted.busy,
         counted.queued,
         waiting,
-        in_flight,
-        round(counted.tokens_in) if told else None,
-        round(counted.tokens_out) if told else None,
+        told.in_flight,
+        round(counted.tokens_in) if known else None,
+        round(counted.tokens_out) if known else None,
         counted.ttft / counted.firsts if counted.firsts else None,
         counted.tpot / counted.paced if counted.paced else None,
         round(counted.judged),

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 from collections.abc import Hashable, Iterator, Mapping
 from ipaddress import ip_address
 from typing import TypeVar
@@ -12,7 +13,7 @@ from typing import TypeVar
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
-from inferops.signals.reading import Reading, Readout, Sample, Target, names, read, readout
+from inferops.signals.reading import Reading, Readout, Sample, Target, names_of, read, readout
 
 BODY = 4 * 2**20  # bytes of an answer
 LINES = 5000  # that are parsed of it
@@ -21,6 +22,13 @@ ANSWER = 3.0  # seconds that one pod may take
 ROUND = 10.0  # seconds that all together may take; whoever is not asked by then is asked next time
 AT_ONCE = 16
 ACCEPT = {"Accept": "text/plain;version=0.0.4", "Accept-Encoding": "identity"}
+
+# The usual line, without escapes and time; the library reads all others, twenty times as slowly.
+USUAL = re.compile(
+    rb"([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{((?:[a-zA-Z_][a-zA-Z0-9_]*=\"[^\"\\]*\",?)*)\})?"
+    rb" ([-+]?[0-9]+(?:\.[0-9]+)?(?:e[-+]?[0-9]+)?|\+Inf|NaN)"
+)
+LABEL = re.compile(r'([^=,]+)="([^"]*)"')
 
 K = TypeVar("K", bound=Hashable)
 
@@ -85,7 +93,7 @@ class Pods:
                 body = await _body(response)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise Unreadable(f"does not answer: {type(error).__name__}") from error
-        return readout(samples(body, names(target.metrics)), target.metrics)
+        return readout(samples(body, names_of(target)), target.metrics)
 
 
 async def _body(response: aiohttp.ClientResponse) -> bytes:
@@ -107,8 +115,17 @@ def samples(body: bytes, wanted: frozenset[str]) -> Iterator[Sample]:
         lines += 1
         if lines > LINES:
             return
-        try:
-            families = list(text_string_to_metric_families(line.decode() + "\n"))
-        except Exception:  # the parser raises whatever its string functions do
-            continue
-        yield from ((each.name, each.labels, each.value) for family in families for each in family.samples)
+        yield from parsed(line)
+
+
+def parsed(line: bytes) -> list[Sample]:
+    """The samples of a line; none where it cannot be read."""
+    try:
+        usual = USUAL.fullmatch(line)
+        if usual is not None:
+            name, labels, value = usual.groups()
+            return [(name.decode(), dict(LABEL.findall(labels.decode())) if labels else {}, float(value))]
+        families = list(text_string_to_metric_families(line.decode() + "\n"))
+    except Exception:  # the library raises whatever its string functions do
+        return []
+    return [(each.name, each.labels, each.value) for family in families for each in family.samples]

@@ -20,7 +20,7 @@ from prometheus_api_client.prometheus_connect import PrometheusConnect
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 from urllib3.util import Retry
 
-from inferops.signals.reading import LABELS, Reading, Sample, Target, names, read, readout
+from inferops.signals.reading import LABELS, Reading, Sample, Target, names_of, read, readout
 
 BODY = 32 * 2**20  # bytes of an answer; some 200,000 series
 CHUNK = 2**16
@@ -135,7 +135,7 @@ def _wanted(targets: Iterable[Target]) -> dict[str, set[Pod]]:
     wanted: dict[str, set[Pod]] = {}
     for target in targets:
         pods = {(target.namespace, pod) for pod in target.pods if NAME.fullmatch(pod)}
-        for name in names(target.metrics):
+        for name in names_of(target):
             if METRIC.fullmatch(name) and NAME.fullmatch(target.namespace):
                 wanted.setdefault(name, set()).update(pods)
     return wanted

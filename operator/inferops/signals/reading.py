@@ -15,13 +15,14 @@ from inferops.runtimes.base import Metrics
 from inferops.signals.cumulative import Tally
 
 HIGHEST = 2.0**53  # beyond that floats are no exact counts
-BUCKET = "_bucket"
+BUCKET, SUM, COUNT = "_bucket", "_sum", "_count"
 BOUNDS = 200  # of one histogram
 # Failures that say nothing of how good a revision is: a client went away or asked for nonsense, or the queue was full.
 INNOCENT = {
     "nv_inference_request_failure": ("reason", frozenset({"CANCELED", "REJECTED"})),
     "te_request_failure": ("err", frozenset({"overloaded", "batch_size", "validation"})),
 }
+ROOM = frozenset({"REJECTED", "overloaded"})  # words for the last
 MIXED = frozenset({"sglang:num_aborted_requests_total"})  # counts those, and does not say which they are
 CODE = "http_response_code"
 CODED = frozenset({"bentoml_service_request_total"})  # all requests, by the code of the answer
@@ -41,6 +42,7 @@ class Target:
     port: int
     ttft: float | None = None  # what the SLO allows, in seconds
     tpot: float | None = None
+    load: bool = False  # whether all is wanted that scaling goes by
 
 
 @dataclass(slots=True)
@@ -50,9 +52,12 @@ class Readout:
     good: int = 0
     bad: int = 0
     others: int = 0  # requests that are neither
+    refused: int = 0  # those of them for which there was no room
     there: int = 0  # requests now
+    waiting: int = 0  # those of them in its queue
     ttft: dict[float, int] = field(default_factory=dict[float, int])  # requests by bound, those below it among them
     tpot: dict[float, int] = field(default_factory=dict[float, int])
+    numbers: dict[str, float] = field(default_factory=dict[str, float])  # of the names that scaling goes by
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +68,35 @@ class Reading:
     in_flight: Mapping[str, int]  # empty where the engine does not tell
     metrics: frozenset[Metric]  # that they tell of
     bounds: tuple[float | None, float | None]  # beyond which a request counts as too slow, of ttft and tpot
+    readouts: Mapping[str, Readout] = field(default_factory=dict[str, Readout])
+
+
+def names_of(target: Target) -> frozenset[str]:
+    """The names of all samples that are read of a service."""
+    metrics = target.metrics
+    if not target.load:
+        return names(metrics)
+    pairs = ((metrics.ttft, target.ttft), (metrics.tpot, target.tpot))
+    return names(metrics) - {f"{name}{BUCKET}" for name, slo in pairs if slo is None} | sums(metrics)
+
+
+def sums(metrics: Metrics) -> frozenset[str]:
+    """The names of the numbers that scaling goes by beside requests."""
+    histograms = [name for name in (metrics.ttft, metrics.tpot) if name is not None]
+    found = [f"{name}{ending}" for name in histograms for ending in (SUM, COUNT)]
+    others = (metrics.prompt_tokens, metrics.generated_tokens, metrics.rejected, spent(metrics))
+    return frozenset([*found, *(name for name in others if name is not None)])
+
+
+def spent(metrics: Metrics) -> str | None:
+    """The name of the time that requests took, of an engine that does not tell how many are there."""
+    if metrics.running is not None:
+        return None
+    return metrics.e2e_microseconds or (f"{metrics.e2e}{SUM}" if metrics.e2e is not None else None)
 
 
 def names(metrics: Metrics) -> frozenset[str]:
-    """The names of all samples that are read."""
+    """The names of the samples by which rollouts are judged."""
     histograms = [f"{name}{BUCKET}" for name in (metrics.ttft, metrics.tpot) if name is not None]
     others = (metrics.succeeded, metrics.failed, metrics.running, metrics.waiting)
     return frozenset([*histograms, *(name for name in others if name is not None)])
@@ -76,6 +106,7 @@ def readout(samples: Iterable[Sample], metrics: Metrics) -> Readout:
     """What one replica's samples say; those of other names, and those that are no counts, are passed over."""
     found = Readout()
     histograms = {f"{metrics.ttft}{BUCKET}": found.ttft, f"{metrics.tpot}{BUCKET}": found.tpot}
+    others = sums(metrics)
     for name, labels, value in samples:
         if not isfinite(value) or not 0 <= value <= HIGHEST:
             continue
@@ -86,6 +117,9 @@ def readout(samples: Iterable[Sample], metrics: Metrics) -> Readout:
             _requests(found, name, labels, count, failed=name == metrics.failed)
         elif name in (metrics.running, metrics.waiting):
             found.there += count
+            found.waiting += count if name == metrics.waiting else 0
+        if name in others:
+            found.numbers[name] = found.numbers.get(name, 0.0) + value
     return found
 
 
@@ -104,6 +138,7 @@ def read(readouts: Mapping[str, Readout], metrics: Metrics, ttft: float | None, 
         in_flight={pod: each.there for pod, each in readouts.items()} if gauges else {},
         metrics=frozenset(metric for metric, known in told.items() if known),
         bounds=(first, later),
+        readouts=readouts,
     )
 
 
@@ -121,10 +156,13 @@ def _requests(found: Readout, name: str, labels: Mapping[str, str], count: int, 
     if name in CODED:
         code = labels.get(CODE, "")
         failed = code.startswith("5")
-        innocent = code in FULL
+        innocent = full = code in FULL
     else:
         label, words = INNOCENT.get(name, ("", frozenset[str]()))
         innocent = labels.get(label, "") in words or name in MIXED
+        full = innocent and labels.get(label, "") in ROOM
+    if full:
+        found.refused += count
     if innocent:
         found.others += count
     elif failed:
@@ -143,12 +181,12 @@ def _bound(histograms: list[dict[float, int]], slo: float | None) -> float | Non
 
 
 def _tally(found: Readout, ttft: float | None, tpot: float | None) -> Tally:
-    pairs = [(found.good, found.bad), _judged(found.ttft, ttft), _judged(found.tpot, tpot)]
+    pairs = [(found.good, found.bad), judged(found.ttft, ttft), judged(found.tpot, tpot)]
     good, bad = zip(*pairs, strict=True)
     return Tally((good[0], good[1], good[2]), (bad[0], bad[1], bad[2]), found.good + found.bad + found.others)
 
 
-def _judged(histogram: Mapping[float, int], bound: float | None) -> tuple[int, int]:
+def judged(histogram: Mapping[float, int], bound: float | None) -> tuple[int, int]:
     """Requests up to a bound, and beyond it."""
     if bound is None or inf not in histogram:
         return 0, 0

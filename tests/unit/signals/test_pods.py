@@ -8,14 +8,15 @@ from collections.abc import AsyncIterator, Mapping
 
 import pytest
 from aiohttp import web
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
+from prometheus_client.parser import text_string_to_metric_families
 
 from inferops.runtimes import ENGINES
 from inferops.runtimes.base import Metrics
 from inferops.signals import pods as module
-from inferops.signals.pods import Pods, samples
-from inferops.signals.reading import Reading, Target, names, readout
+from inferops.signals.pods import Pods, parsed, samples
+from inferops.signals.reading import Reading, Sample, Target, names, readout
 from unit.signals.scraped import Handler, fixture, serving
 
 VLLM = ENGINES["vllm"].metrics
@@ -150,3 +151,34 @@ def test_only_what_is_wanted_is_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert list(samples(page, frozenset({"a"}))) == [("a", {}, 1.0), ("a", {"x": "1"}, 2.0)]
     assert list(samples(PAGE, frozenset())) == []
     assert {name for name, _, _ in samples(PAGE, names(VLLM))} <= names(VLLM)
+
+
+names_ = st.from_regex("[a-zA-Z_:][a-zA-Z0-9_:]{0,5}", fullmatch=True).filter(lambda name: name not in ("NaN", "Inf"))
+labels_ = st.dictionaries(st.from_regex("[a-zA-Z_][a-zA-Z0-9_]{0,5}", fullmatch=True), st.text("ab1 ,={}", max_size=6))
+values_ = st.sampled_from(["0", "12", "12.5", "1e+06", "1.5e-05", "+Inf", "NaN", "-3", "1795249288.5"])
+
+
+@given(names_, labels_, values_, st.booleans())
+@example("a", {"le": "+Inf"}, "4.0", False)
+def test_the_usual_line_is_read_as_the_library_reads_it(
+    name: str, labels: dict[str, str], value: str, comma: bool
+) -> None:
+    told = ",".join(f'{label}="{word}"' for label, word in labels.items()) + ("," if comma and labels else "")
+    line = f"{name}{{{told}}} {value}" if labels else f"{name} {value}"
+    [family] = text_string_to_metric_families(line + "\n")
+    [sample] = family.samples
+    assert repr(parsed(line.encode())) == repr([(sample.name, sample.labels, float(sample.value))])
+
+
+@pytest.mark.parametrize(
+    ("line", "read"),
+    [
+        (b'a{x="1"} 2 1700000000000', [("a", {"x": "1"}, 2.0)]),
+        (b'a{x="\\"1\\n"} 2', [("a", {"x": '"1\n'}, 2.0)]),
+        (b'a{x="1} 2', []),
+        (b"a 1_000", []),
+        (b"a{\xff} 1", []),
+    ],
+)
+def test_other_lines_are_left_to_the_library(line: bytes, read: list[Sample]) -> None:
+    assert parsed(line) == read

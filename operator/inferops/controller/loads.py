@@ -129,6 +129,8 @@ class Loads:
         now, left = self._now(), PODS
         targets: dict[Key, Target] = {}
         for key, service in sorted(self._services.items(), key=lambda each: each[1].engines[source].asked or 0.0):
+            if not service.gateway.fresh(now):  # nobody has looked of late
+                service.gateway.look(self._words(key), now)
             engine, every = service.engines[source], _every(service, source, now)
             if every is None or not engine.due(now, every):
                 continue
@@ -204,10 +206,10 @@ def _every(service: Service, source: Source, now: float) -> float | None:
 
 def _why(service: Service) -> str:
     """Why nobody tells."""
-    told: dict[str, GatewayLoad | EngineLoad] = {"gateway": service.gateway, **service.engines}
-    if service.ask.source != "auto":
-        return told[service.ask.source].why or SOON
-    said = [each.why for each in told.values()]
+    source, engines = service.ask.source, service.engines
+    if source != "auto":
+        return (service.gateway.why if source == "gateway" else engines[source].why) or SOON
+    said = [service.gateway.why, *(each.why for each in engines.values())]
     if not service.gateway.why and service.started:
         said[0] = "requests go past the gateways" if service.past else "no request came through the gateways so far"
     return "; ".join(each for each in said if each) or SOON

@@ -2,12 +2,38 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from inferops.core.autoscale.capacity import Capacity
+from inferops.core.autoscale.forecast import Outlook
+
+COLD_START = 180.0  # seconds, before any replica was seen to start
+LONGEST = 1800.0  # seconds of a cold start; longer ones waited for GPUs
+STARTS = 8  # that are remembered
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """As left by the last look; `History()` before the first."""
+    """As left by the last look; `History()` before the first. Times are Unix seconds."""
 
-    looked: float | None = None  # when, in Unix seconds
-    rate: float | None = None  # requests a second, smoothed
+    looked: float | None = None
+    begun: float | None = None  # the first look of this start of the operator
+    outlook: Outlook = field(default_factory=Outlook)
+    capacity: Capacity = field(default_factory=Capacity)
+    kind: str = ""  # what the capacity is of
+    starts: tuple[float, ...] = ()  # seconds that the last replicas took to start
+    needs: tuple[tuple[float, float], ...] = ()  # (time, replicas needed), the highest of each short while
+    changes: tuple[tuple[float, int], ...] = ()  # (time, replicas from then on), the oldest first
+    tokens: float | None = None  # of work a request, of late
+    usual_tokens: float | None = None  # over a day
+    late: float = 0.0  # share of requests that missed the SLO, of the last minutes
+    judged: float = 0.0  # requests judged by the SLO, and missed, forgetting by half in an hour
+    missed: float = 0.0
+    calm: float = 0.0  # most requests at a replica at once that did not make others wait
+
+    @property
+    def cold_start(self) -> float:
+        """Seconds from a replica's creation until it is ready: what three of four do not exceed."""
+        if not self.starts:
+            return COLD_START
+        return sorted(self.starts)[(3 * len(self.starts)) // 4 if len(self.starts) > 1 else 0]

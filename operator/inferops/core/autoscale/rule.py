@@ -1,12 +1,48 @@
-"""The rule: from what was counted to replicas, and why."""
+"""The rule: from what was counted to replicas, and why.
+
+Told in the order in which it happens: who tells nothing changes nothing; what was counted is learned from; what is
+needed follows, now and when a replica that is begun now would be ready; more is had at once, fewer once they have been
+enough for as long as a replica takes to come back. Replicas that start already are supply like any other, so a slow
+start multiplies nothing.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import ceil
+from math import ceil, exp
 
-from inferops.core.autoscale.history import History
-from inferops.core.autoscale.terms import Goals, Numbers, Reason, Signals
+from inferops.core.autoscale import capacity as learned
+from inferops.core.autoscale import limits, targets
+from inferops.core.autoscale.forecast import observe
+from inferops.core.autoscale.history import LONGEST, STARTS, History
+from inferops.core.autoscale.terms import Fleet, Goals, Numbers, Reason, Seed, Signals
+from inferops.core.load import Load
+
+LOOK = 15.0  # seconds between two looks; a quarter of a cold start, where that is less
+SOONEST = 5.0
+GAP = 120.0  # seconds without a look after which what was smoothed begins anew
+SLACK = 0.1  # of a replica that the need may be beyond whole ones, and must be below them
+SETTLE = (120.0, 900.0)  # seconds for which fewer must have been enough: a cold start, within these
+DRAIN = (30.0, 120.0)  # seconds in which what waits is to be gone: likewise
+PROMPT_TOKEN = 1 / 16  # of a token that is generated: what it costs an engine in a full batch, by the roofline
+USUAL = 86400.0  # seconds, of the mean that a request's tokens are compared with
+LATELY = 120.0  # seconds, of the mean of misses
+HOUR = 3600.0
+ALARM = 0.05  # share of misses of late at which more are had although no more is asked for
+
+WHY: dict[Reason, str] = {
+    "Start": "as many as before: nothing was counted yet",
+    "Steady": "as many as what is asked for needs",
+    "Demand": "as many as what is asked for now needs",
+    "Forecast": "as many as are needed once a replica that is begun now is ready",
+    "Queue": "more, since requests wait",
+    "Latency": "more, since requests miss the SLO although no more is asked for",
+    "Idle": "fewer: what is asked for has needed fewer for as long as a replica takes to start",
+    "Held": "fewer would do now, and are kept until that has been so for as long as a replica takes to start",
+    "Minimum": "the minimum: what is asked for needs no more",
+    "Maximum": "the maximum, though more are needed: raise spec.scaling.maxReplicas",
+    "StepLimit": "as far as spec.scaling.scaleUp and scaleDown let it go at once",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,14 +58,183 @@ class Recommendation:
 
 
 def recommend(history: History, signals: Signals, goals: Goals, now: float) -> Recommendation:
-    """Replicas that carry the load, within the goals' bounds. `now`: Unix seconds, not before the last look's."""
-    load, fleet = signals.load, signals.fleet
-    kept = min(max(fleet.wanted, goals.lowest), goals.highest)
-    if load is None or load.seconds <= 0 or signals.seed is None:
-        return Recommendation(kept, "NoSignals", signals.why, Numbers(), replace(history, looked=now), 15.0)
-    rate = load.arrivals / load.seconds
-    seed = signals.seed
-    capacity = seed.concurrency / (seed.ttft + seed.tpot * seed.output_tokens)
-    needed = min(max(ceil(rate / (0.8 * capacity)), goals.lowest), goals.highest)
-    numbers = Numbers(arrivals=rate, capacity=capacity)
-    return Recommendation(needed, "Demand", "what is asked for", numbers, replace(history, looked=now, rate=rate), 15.0)
+    """Replicas that carry the load, within the goals' bounds. `now`: Unix seconds.
+
+    A time before the last look's counts as the same. Nothing is decided from what is not known: without signals the
+    number stays, within the bounds.
+    """
+    now = max(now, history.looked or now)
+    history = _started(history, signals.fleet, now)
+    load = signals.load
+    kept = min(max(signals.fleet.wanted, goals.lowest), goals.highest)
+    if load is None or load.seconds <= 0:
+        quiet = replace(history, looked=now, begun=now if load is None else history.begun)
+        reason: Reason = "NoSignals" if load is None else "Start"
+        why = f"as many as before: {signals.why or WHY['Start']}" if load is None else WHY["Start"]
+        return Recommendation(kept, reason, why, _numbers(history, goals, None, load), quiet, _again(history))
+    history = _counted(history, load, signals.fleet, goals, signals.seed, now)
+    need, reason, forecast, history = _need(history, load, signals.fleet, goals, now)
+    replicas, reason, history = _bounded(history, need, reason, signals.fleet, goals, now)
+    numbers = _numbers(history, goals, forecast, load)
+    return Recommendation(replicas, reason, WHY[reason], numbers, replace(history, looked=now), _again(history))
+
+
+def _again(history: History) -> float:
+    return min(LOOK, max(SOONEST, history.cold_start / 4))
+
+
+def _started(history: History, fleet: Fleet, now: float) -> History:
+    """With the cold starts that were seen, and without what was learned of another kind of replica."""
+    starts = (*history.starts, *(min(each, LONGEST) for each in fleet.started))[-STARTS:]
+    fresh = history.looked is None or now - history.looked > GAP
+    known = history.capacity
+    if fleet.kind != history.kind and history.kind:
+        known = learned.Capacity(loads=known.loads)
+    return replace(
+        history,
+        starts=starts,
+        begun=now if history.begun is None else history.begun,
+        outlook=replace(history.outlook, means=()) if fresh else history.outlook,
+        needs=() if fresh else history.needs,
+        capacity=known,
+        kind=fleet.kind,
+    )
+
+
+def _counted(history: History, load: Load, fleet: Fleet, goals: Goals, seed: Seed | None, now: float) -> History:
+    """With what this look counted: the plan from the looks before, then what is learned from this one."""
+    known = learned.begin(history.capacity, _carried(seed) if seed is not None else None)
+    known = learned.plan(known, now, goals.attainment)
+    judged, missed = _judged(load, fleet, goals)
+    each = load.arrivals * _work(history) / load.seconds / fleet.ready if fleet.ready else 0.0
+    clean = fleet.settled and not fleet.started
+    known = learned.learn(known, each, judged, missed, load.arrivals, clean=clean or known.planned is None)
+    forgets, recent = 0.5 ** (load.seconds / HOUR), exp(-load.seconds / LATELY)
+    tokens, usual = _tokens(history, load)
+    return replace(
+        history,
+        capacity=known,
+        tokens=tokens,
+        usual_tokens=usual,
+        late=recent * history.late + (1 - recent) * (missed / judged if judged else 0.0),
+        judged=history.judged * forgets + judged,
+        missed=history.missed * forgets + missed,
+    )
+
+
+def _carried(seed: Seed) -> float:
+    """Requests a second within the SLO, by sizing's word."""
+    return seed.concurrency / max(seed.ttft + seed.tpot * seed.output_tokens, 1e-3)
+
+
+def _judged(load: Load, fleet: Fleet, goals: Goals) -> tuple[float, float]:
+    """Requests judged, and missed. Where nothing is promised, or nobody can judge it: those that come while more wait
+    than may."""
+    if load.judged and (goals.ttft is not None or goals.tpot is not None):
+        return load.judged, load.missed
+    crowded = load.waiting > goals.queue_depth * max(fleet.ready, 1)
+    return load.arrivals, load.arrivals if crowded else min(load.missed, load.arrivals)
+
+
+def _tokens(history: History, load: Load) -> tuple[float | None, float | None]:
+    """How much work a request is, of late and usually: longer prompts and answers are more load, like more requests."""
+    if not load.tokens_out or not load.ended:
+        return history.tokens, history.usual_tokens
+    each = (load.tokens_out + PROMPT_TOKEN * (load.tokens_in or 0)) / load.ended
+    fast, slow = (1 - exp(-load.seconds / span) for span in (LATELY, USUAL))
+    late, usual = history.tokens or each, history.usual_tokens or each
+    return late + fast * (each - late), usual + slow * (each - usual)
+
+
+def _work(history: History) -> float:
+    """Times the usual work of a request."""
+    if not history.tokens or not history.usual_tokens:
+        return 1.0
+    return min(max(history.tokens / history.usual_tokens, 0.5), 2.0)
+
+
+def _need(
+    history: History, load: Load, fleet: Fleet, goals: Goals, now: float
+) -> tuple[float, Reason, float | None, History]:
+    """Replicas needed, not whole; for what; the forecast in requests a second."""
+    horizon = history.cold_start + LOOK
+    rate = load.arrivals * _work(history) / load.seconds
+    outlook, forecast = observe(history.outlook, now, load.seconds, rate, horizon)
+    history = replace(history, outlook=outlook)
+    if goals.mode == "queueDepth":
+        need, calm = targets.by_queue(history, load, fleet, goals)
+        return need, "Queue" if need > fleet.ready else "Steady", forecast, replace(history, calm=calm)
+    if goals.mode == "latency":
+        need = targets.by_latency(load, fleet, goals)
+        return need, "Latency" if need > fleet.ready else "Steady", forecast, history
+    planned = history.capacity.planned
+    if planned is None:  # nobody has asked for anything yet
+        return 0.0 if not (load.arrivals or load.in_flight or load.waiting) else 1.0, "Steady", forecast, history
+    waits = max(0.0, load.waiting - goals.queue_depth * max(fleet.ready, 1))
+    drain = min(max(history.cold_start, DRAIN[0]), DRAIN[1])
+    parts: list[tuple[float, Reason]] = [
+        (outlook.rate / planned, "Demand"),
+        (forecast / planned, "Forecast"),
+        ((max(outlook.rate, forecast) + waits / drain) / planned if waits else 0.0, "Queue"),
+        (_alarm(history, fleet, goals, rate, planned), "Latency"),
+    ]
+    need, reason = max(parts, key=lambda part: part[0])
+    return need, reason, forecast, history
+
+
+def _alarm(history: History, fleet: Fleet, goals: Goals, rate: float, planned: float) -> float:
+    """Replicas where the SLO is missed although each gets no more than was planned: they do not carry what was learned,
+    and it takes a while to learn that anew."""
+    late, ready = history.late, fleet.ready
+    if late < max(ALARM, 5 * (1 - goals.attainment)) or fleet.starting or not ready or rate / ready > planned:
+        return 0.0
+    return ready * (1 + min(late, 0.5))
+
+
+def _bounded(
+    history: History, need: float, reason: Reason, fleet: Fleet, goals: Goals, now: float
+) -> tuple[int, Reason, History]:
+    """Whole replicas within the bounds, as far as they may change now."""
+    wanted = fleet.wanted
+    settle = goals.settle
+    if settle is None:
+        settle = min(max(history.cold_start, SETTLE[0]), SETTLE[1]) if goals.mode == "auto" else targets.SETTLE
+    needs = limits.needed(history.needs, need, now, settle)
+    changes = history.changes or ((now, wanted),)
+    history = replace(history, needs=needs)
+    replicas = ceil(need - SLACK)
+    if replicas > wanted:
+        most = limits.most(goals.up, changes, wanted, now)
+        if most is not None and replicas > most:
+            replicas, reason = most, "StepLimit"
+    else:
+        enough = ceil(max(each for _, each in needs) + SLACK)
+        early = now - (history.begun if history.begun is not None else now) < settle
+        replicas, reason = _fewer(history, wanted if early else min(wanted, enough), wanted, replicas, goals, now)
+    if replicas > goals.highest:
+        replicas, reason = goals.highest, "Maximum"
+    if replicas <= goals.lowest:
+        replicas, reason = goals.lowest, "Minimum" if need <= goals.lowest else reason
+    return replicas, reason, replace(history, changes=limits.changed(changes, replicas, now))
+
+
+def _fewer(history: History, kept: int, wanted: int, would_do: int, goals: Goals, now: float) -> tuple[int, Reason]:
+    """How many are left of those that there are, where `would_do` would do now and `kept` have done for long enough."""
+    if kept >= wanted:
+        return wanted, "Held" if would_do < wanted else "Steady"
+    least = limits.least(goals.down, history.changes or ((now, wanted),), wanted, now)
+    return (least, "StepLimit") if kept < least else (kept, "Idle")
+
+
+def _numbers(history: History, goals: Goals, forecast: float | None, load: Load | None) -> Numbers:
+    known = history.capacity
+    carries = known.carries if goals.mode == "auto" else None
+    return Numbers(
+        arrivals=load.arrivals / load.seconds if load is not None and load.seconds > 0 else None,
+        forecast=forecast,
+        capacity=carries,
+        utilization=known.planned / carries if carries and known.planned is not None else None,
+        cold_start=history.cold_start if history.starts else None,
+        attainment=1 - history.missed / history.judged if history.judged >= 1 else None,
+        waiting=load.waiting if load is not None else 0,
+    )

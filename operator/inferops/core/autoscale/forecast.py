@@ -1,0 +1,119 @@
+"""How many requests a second will come once a replica that is begun now is ready.
+
+Several plain forecasts run side by side: exponential means of several lengths, the same with their trend (Holt's linear
+method, damped), and one by the shape of the day before. Each is measured by its own error at just this horizon, and the
+one that erred least of late is believed. So nobody says how fast a service's load moves: smooth, jumpy or daily.
+Sources: Hyndman and Athanasopoulos, Forecasting: Principles and Practice, 3rd edition, chapters 8.1 to 8.3 and 5.8.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from math import exp, log, sqrt
+
+LENGTHS = (60.0, 180.0, 480.0)  # seconds of an exponential mean
+TREND = 5.0  # times that for the mean from which it takes its trend
+FORECASTS = 2 * len(LENGTHS) + 1
+MEMORY = 6 * 3600.0  # seconds; half-life of a forecast's errors
+WORST = 0.25  # square of a log error; worse ones say no more
+BETTER = 0.97  # times the error of the one believed; else it is left for nothing
+# What an error counts, in the order of `Outlook.errors`: of two that err alike the steadier one is believed.
+COUNTS = (1.02, 1.04, 1.01, 1.03, 1.0, 1.02, 1.02)
+EVERY = 60.0  # seconds between two forecasts that are remembered to be measured
+REMEMBERED = 32
+REALISED = 60.0  # seconds of the mean that a forecast is measured by
+FEWEST, MOST = 0.4, 2.0  # times the mean; nothing less or more is predicted
+DAY, BINS = 86400.0, 96
+LEAST = 1e-3  # requests a second that count as none
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What is known of a service's arrivals. Rates are requests a second, times Unix seconds."""
+
+    means: tuple[float, ...] = ()  # by LENGTHS; empty before the first look
+    slow: tuple[float, ...] = ()  # TREND times longer ones
+    minute: float = 0.0  # mean of some REALISED seconds
+    errors: tuple[float, ...] = (0.0,) * FORECASTS  # mean squares of log(came / forecast)
+    believed: int = 0
+    pending: tuple[tuple[float, tuple[float, ...]], ...] = ()  # (when they come true, forecasts)
+    day: tuple[float, ...] = field(default=(-1.0,) * BINS)  # mean rate by time of day; -1: not known
+
+    @property
+    def rate(self) -> float:
+        """What comes now, smoothed as the forecast that is believed."""
+        return self.means[min(self.believed, FORECASTS - 2) // 2] if self.means else 0.0
+
+    @property
+    def error(self) -> float:
+        """Root mean square of the log error of the one that is believed."""
+        return sqrt(self.errors[self.believed])
+
+
+def observe(before: Outlook, now: float, seconds: float, rate: float, horizon: float) -> tuple[Outlook, float]:
+    """Take in that `rate` came over the last `seconds`; returns the forecast for `horizon` seconds from now too."""
+    fresh = not before.means
+    means = _follow(before.means, rate, seconds, 1.0) if not fresh else (rate,) * len(LENGTHS)
+    slow = _follow(before.slow, rate, seconds, TREND) if not fresh else (rate,) * len(LENGTHS)
+    minute = rate if fresh else before.minute + (1 - exp(-2 * seconds / REALISED)) * (rate - before.minute)
+    made = replace(before, means=means, slow=slow, minute=minute, day=_day(before.day, now, seconds, rate))
+    # By what was believed and known of the day before now: else more load could mean less of a forecast.
+    forecasts = _forecasts(made, before.day, now, horizon)
+    return _measured(made, now, forecasts, horizon), forecasts[before.believed]
+
+
+def _follow(means: tuple[float, ...], rate: float, seconds: float, times: float) -> tuple[float, ...]:
+    return tuple(
+        mean + (1 - exp(-seconds / (times * length))) * (rate - mean)
+        for mean, length in zip(means, LENGTHS, strict=True)
+    )
+
+
+def _forecasts(made: Outlook, day: tuple[float, ...], now: float, horizon: float) -> tuple[float, ...]:
+    """All of them, in the order of `Outlook.errors`: for each length without trend and with it, then the day's."""
+    found: list[float] = []
+    for mean, slow, length in zip(made.means, made.slow, LENGTHS, strict=True):
+        trend = (mean - slow) / ((TREND - 1) * length)
+        found.append(mean)
+        found.append(min(max(mean + trend * (horizon + length), FEWEST * mean), MOST * mean))
+    then, ahead = _at(day, now - LENGTHS[0]), _at(day, now + horizon)
+    grows = ahead / then if then > LEAST and ahead >= 0 else 1.0
+    found.append(made.means[1] * min(max(grows, FEWEST), MOST))
+    return tuple(found)
+
+
+def _measured(made: Outlook, now: float, forecasts: tuple[float, ...], horizon: float) -> Outlook:
+    """Book the errors of forecasts that came true, and remember those made now."""
+    due = [told for when, told in made.pending if when <= now]
+    pending = tuple(each for each in made.pending if each[0] > now)
+    errors = made.errors
+    came = log(max(made.minute, LEAST))
+    share = 1 - 0.5 ** (EVERY / MEMORY)
+    for told in due:
+        errors = tuple(
+            error + share * (min((came - log(max(forecast, LEAST))) ** 2, WORST) - error)
+            for error, forecast in zip(errors, told, strict=True)
+        )
+    if not pending or now + horizon >= pending[-1][0] + EVERY:
+        pending = (*pending[-REMEMBERED + 1 :], (now + horizon, forecasts))
+    judged = [error * counts for error, counts in zip(errors, COUNTS, strict=True)]
+    best = min(range(FORECASTS), key=judged.__getitem__)
+    believed = best if judged[best] < BETTER * judged[made.believed] else made.believed
+    return replace(made, errors=errors, pending=pending, believed=believed)
+
+
+def _day(day: tuple[float, ...], now: float, seconds: float, rate: float) -> tuple[float, ...]:
+    """The shape of the day, with what came now: a bin follows within itself, and remembers half of the days before."""
+    width = DAY / BINS
+    at = int(now % DAY // width)
+    known = day[at]
+    follows = rate if known < 0 else known + min(seconds / width, 1.0) * 0.7 * (rate - known)
+    return (*day[:at], follows, *day[at + 1 :])
+
+
+def _at(day: tuple[float, ...], when: float) -> float:
+    """The mean rate at that time of day, on straight lines between the bins' middles; -1: not known."""
+    place = when % DAY / (DAY / BINS) - 0.5
+    low = int(place // 1)
+    first, second = day[low % BINS], day[(low + 1) % BINS]
+    return -1.0 if first < 0 or second < 0 else first + (place - low) * (second - first)

@@ -1,0 +1,119 @@
+"""Playing entries in the fluid model: tasks that worker processes can do, and what comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from math import ceil
+from multiprocessing import get_context
+from pathlib import Path
+
+from bench_autoscale_cases import DAY, TUNED_DAYS, Cell, Floats, Service, service
+from bench_autoscale_rules import Entry, Later, made
+from flow import Run, run_many
+
+CHUNK = 120  # runs of a task at the most: a step of the model costs hardly more for many than for few
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Seconds of a trace that count, and those right before them that rules have seen already."""
+
+    begin: int
+    end: int
+    warm: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Entries on the same seconds of one cell, with these seeds."""
+
+    folder: Path
+    cache: Path
+    cell: Cell
+    replicas: float
+    span: Span
+    entries: tuple[Entry, ...]
+    seeds: range
+    first: int  # place of the first entry among those of the cell
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One entry on one seed's arrivals. Hours are of replicas."""
+
+    place: int  # of the entry
+    seed: int
+    requests: float
+    missed: float  # requests
+    hours: float
+    changes: int
+
+
+def tuning(days: int | None) -> Span:
+    return Span(0, (days or TUNED_DAYS) * DAY)
+
+
+def sifting() -> Span:
+    """Two days in the middle of those to tune on."""
+    return Span(2 * DAY, 4 * DAY)
+
+
+def testing(days: int | None) -> Span:
+    """The days after those that were tuned on; rules have run through the last of those before."""
+    begin = TUNED_DAYS * DAY
+    return Span(begin, begin + (days or TUNED_DAYS) * DAY, warm=DAY)
+
+
+def tasks(
+    folder: Path, cache: Path, cell: Cell, replicas: float, span: Span, entries: Sequence[Entry], seeds: range
+) -> list[Task]:
+    """The work of one cell, in pieces of about the same number of runs."""
+    each = max(1, CHUNK // len(seeds))
+    pieces = max(1, ceil(len(entries) / each))
+    size = ceil(len(entries) / pieces)
+    return [
+        Task(folder, cache, cell, replicas, span, tuple(entries[at : at + size]), seeds, at)
+        for at in range(0, len(entries), size)
+    ]
+
+
+def done(task: Task) -> list[Outcome]:
+    """The runs of a task. Raises BadTrace."""
+    found = service(task.folder, task.cache, task.cell, task.replicas)
+    span, seeds = task.span, task.seeds
+    arrivals = found.arrivals(span.begin - span.warm, span.end, len(seeds), seeds.start)
+    runs = [
+        (place, Run(made(entry, found, arrivals[seed]), seed))
+        for place, entry in enumerate(task.entries, task.first)
+        for seed in range(len(seeds))
+    ]
+    if span.warm:
+        _warm(found, arrivals[:, : span.warm], span.begin - span.warm, [run for _, run in runs])
+    case = found.case(arrivals[:, span.warm :], span.begin)
+    run_many(case, [run for _, run in runs])
+    return [Outcome(place, seeds[run.seed], run.requests, run.missed, run.hours, run.changes) for place, run in runs]
+
+
+def _warm(found: Service, arrivals: Floats, at: int, runs: Sequence[Run]) -> None:
+    """Have the rules see what comes before what counts."""
+    before = [Run(run.policy, run.seed) for run in runs]
+    run_many(found.case(arrivals, at), before)
+    for run in runs:
+        run.policy = Later(run.policy, float(arrivals.shape[1]))
+
+
+def played(work: Sequence[Task], jobs: int) -> Iterator[tuple[Task, list[Outcome]]]:
+    """What comes of each task, as it is done, in so many processes."""
+    with ExitStack() as stack:
+        if jobs == 1:
+            yield from ((task, done(task)) for task in work)
+            return
+        # Not by fork: whoever calls this may have threads, whose locks a child would wait for.
+        pool = stack.enter_context(get_context("spawn").Pool(jobs))
+        yield from pool.imap_unordered(_named, work)
+
+
+def _named(task: Task) -> tuple[Task, list[Outcome]]:
+    return task, done(task)

@@ -19,12 +19,11 @@ from typing import NamedTuple
 
 import aiohttp
 
-from inferops.controller.demandline import Asked, Counted, Name, asked_of, counted_of, line_of, load_of, name_of
+from inferops.controller.demandline import Asked, Counted, Name, asked_of, counted_of, line_of, name_of
 from inferops.controller.gateways import Gateways
 from inferops.controller.store import Key
 from inferops.core.observation import Demand
 from inferops.kube.kinds import INFERENCE_SERVICE
-from inferops.signals.totals import Totals
 
 log = logging.getLogger(__name__)
 
@@ -220,7 +219,7 @@ class Demands:
         was_silent = now - teller.heard > SILENCE
         teller.heard, teller.start, teller.up = now, f"{address} {line.boot}", line.up
         for title, told in line.services.items():
-            name, asked = name_of(title), asked_of(told, now)
+            name, asked = name_of(title), asked_of(told, now, bool(line.boot))
             if name is None or (asked is None or not self._room(teller, name)):
                 self._dropped("service")
                 if name is not None:
@@ -228,8 +227,8 @@ class Demands:
                 continue
             if line.boot and "replicas" in told:
                 asked = replace(asked, counted=self._replicas(teller, name, told["replicas"]))
-            if line.boot and "load" in told:
-                asked = replace(asked, load=self._load(told["load"]))
+            if asked.load is None and line.boot and "load" in told:
+                self._dropped("load")
             self._remember(teller, name, asked)
             if asked.load is not None:
                 self.loaded(Key(INFERENCE_SERVICE.kind, *name), Word(True, teller.start, 0.0, line.up, asked))
@@ -239,13 +238,6 @@ class Demands:
                 self._add(Key(INFERENCE_SERVICE.kind, *name))
         if was_silent:
             self._gather()
-
-    def _load(self, told: object) -> Totals | None:
-        """What was told to be asked of a service."""
-        load = load_of(told)
-        if load is None:
-            self._dropped("load")
-        return load
 
     def _replicas(self, teller: Teller, name: Name, told: object) -> Counted | None:
         """What was told of a service's replicas, where there is room for it."""

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from inferops.signals.cumulative import Tally
@@ -17,7 +18,7 @@ NAME = 320  # characters: namespace and name
 REVISIONS = 16  # of one service
 REPLICAS = 1000  # of one service, of all its revisions
 ID = re.compile(r"[0-9a-zA-Z-]{1,64}")
-WHOLE = tuple(place for place, name in enumerate(Totals._fields) if type(Totals._field_defaults[name]) is int)
+WHOLE = itemgetter(*(place for place, zero in enumerate(Totals()) if type(zero) is int))  # counts, not times
 HASH = re.compile(r"[0-9a-z]{1,16}")
 POD = re.compile(r"[0-9a-z]([-.0-9a-z]{0,251}[0-9a-z])?")
 
@@ -72,26 +73,26 @@ def name_of(text: str) -> Name | None:
     return (namespace, name) if namespace and slash and name and "/" not in name and len(text) <= NAME else None
 
 
-def asked_of(told: Any, at: float) -> Asked | None:
-    """What was told of a service, but for its replicas; None where that is not what a gateway tells."""
+def asked_of(told: Any, at: float, counts: bool = True) -> Asked | None:
+    """What was told of a service, but for its replicas; None where that is not what a gateway tells. `counts`: whether
+    it is known since when it counts; else, and where that is broken, there is no load."""
     if not isinstance(told, dict):
         return None
     waiting, in_flight, idle = (_number(told.get(name)) for name in ("waiting", "inFlight", "idle"))
     if waiting is None or in_flight is None or idle is None or waiting % 1 or in_flight % 1:
         return None
-    return Asked(int(waiting), int(in_flight), idle, at)
+    return Asked(int(waiting), int(in_flight), idle, at, None, load_of(told.get("load")) if counts else None)
 
 
 def load_of(numbers: Any) -> Totals | None:
     """What was told to be asked of a service; None where that is broken."""
     if type(numbers) is not list or len(numbers) != FIELDS:
         return None
-    for number in numbers:
-        if type(number) not in (int, float) or not 0 <= number <= COUNTED:
-            return None
-    totals = Totals._make(numbers)
-    if totals.missed > totals.judged or any(type(numbers[place]) is not int for place in WHOLE):
+    if not {*map(type, numbers)} <= {int, float} or {*map(type, WHOLE(numbers))} != {int}:
         return None
+    totals = Totals._make(numbers)
+    if min(numbers) < 0 or max(numbers) > COUNTED or not sum(numbers) >= 0 or totals.missed > totals.judged:
+        return None  # a sum with what is not a number is none either
     return totals
 
 

@@ -7,7 +7,7 @@ start goes by.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from inferops.api.resources import InferenceService
@@ -54,7 +54,8 @@ class Autoscaling:
             self.forget(key)
             return Told()
         looked = self._looked.get(key, Looked())
-        self.loads.want(key, ask_of(self.store, service, revisions))
+        queues = service.spec.scaling.mode == "queueDepth"  # requests wait within engines for the most part
+        self.loads.want(key, replace(ask_of(self.store, service, revisions), queues=queues))
         since = None if looked.at is None else min(max(looked.at, now - LONGEST), now)
         load, why = self.loads.load(key, since)
         return Told(load, why, looked)

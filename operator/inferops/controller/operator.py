@@ -193,6 +193,7 @@ class Operator:
             asyncio.create_task(self.demands.read(), name="demand"),
             asyncio.create_task(outward.notifier.run(), name="notifications"),
             asyncio.create_task(self.counting.run(), name="counting"),
+            asyncio.create_task(self.loads.run(), name="loads"),
         ]
         for each in beside:  # cancelled at the end of this one, they must not end it: what led here is yet to be told
             each.add_done_callback(lambda task: None if task.cancelled() else self._ended(task))

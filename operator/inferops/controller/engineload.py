@@ -1,8 +1,8 @@
 """What was asked of one service by the word of its engines, as Prometheus or the pods themselves tell it.
 
-A sample is taken while each replica that is ready tells. One that does not is waited for, for as long as samples hold;
-then the others count alone, while they are not the fewer ones: one broken replica must not keep the rest from being
-scaled.
+A sample is taken while each replica that is ready tells, but for new ones, which nobody may have found yet. One that
+does not is waited for, for as long as samples hold; then the others count alone, while they are not the fewer ones: one
+broken replica must not keep the rest from being scaled.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from inferops.controller.following import Ask
+from inferops.core.observation import PodView
 from inferops.signals.engines import EngineSums
 from inferops.signals.reading import Reading
 from inferops.signals.samples import Samples
@@ -37,7 +38,7 @@ class EngineLoad:
             return
         self._sums.take(now, answer, ask.engine, {name: pod.restarts for name, pod in ask.pods.items()})
         ready = {name for name, pod in ask.pods.items() if pod.ready and not (pod.worker or pod.deleting)}
-        silent = ready - answer.readouts.keys()
+        silent = {name for name in ready - answer.readouts.keys() if not _new(ask.pods[name], now)}
         self._silent = {name: self._silent.get(name, now) for name in silent}
         if any(now - since <= STALE for since in self._silent.values()) or 2 * len(silent) > len(ready):
             self.why = f"{len(silent)} of {len(ready)} replicas that are ready do not tell their metrics"
@@ -54,3 +55,8 @@ class EngineLoad:
     def due(self, now: float, every: float) -> bool:
         """Whether it is to be asked again, having been asked so often."""
         return self.asked is None or now - self.asked >= every
+
+
+def _new(pod: PodView, now: float) -> bool:
+    """Whether it became ready of late."""
+    return pod.ready_since is not None and now - pod.ready_since.timestamp() <= STALE

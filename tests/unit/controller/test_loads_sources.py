@@ -256,6 +256,22 @@ async def test_a_replica_that_does_not_tell_is_waited_for_and_then_left_out() ->
     assert world.why() == "2 of 3 replicas that are ready do not tell their metrics"
 
 
+async def test_a_new_replica_is_not_waited_for_and_counts_once_it_is_found() -> None:
+    world = without()
+    world.want(replace(ASK, source="prometheus"))
+    world.prometheus.counts = {"a": (10, 0), "b": (10, 0)}
+    await world.poll(15, times=2)
+    since = world.load().until - START
+    new = replace(PODS["a"], name="c", ready_since=world.now())
+    world.want(replace(ASK, source="prometheus", pods={**PODS, "c": new}))
+    world.prometheus.counts = {"a": (15, 0), "b": (15, 0)}
+    await world.poll(15)
+    assert world.load(since).arrivals == 10
+    world.prometheus.counts = {"a": (15, 0), "b": (15, 0), "c": (6, 1)}
+    await world.poll(15)
+    assert world.load(since).arrivals == 17, "all that it had since it began"
+
+
 async def test_what_is_too_old_says_nothing() -> None:
     world = without()
     world.want(replace(ASK, source="prometheus"))

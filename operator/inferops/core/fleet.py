@@ -129,5 +129,6 @@ def _seed(seen: Observation, revisions: list[RevisionView]) -> Seed | None:
     accelerator = seen.accelerators.get(spec.accelerator.type)
     if not isinstance(found, sizing.Option) or accelerator is None:
         return None
-    ttft, tpot, output = sizing.times(seen.sizing, found, accelerator, found.concurrency)
-    return Seed(found.concurrency, ttft, tpot, float(output))
+    at_once = min(found.concurrency, seen.service.spec.traffic.max_concurrency or found.concurrency)
+    ttft, tpot, output = sizing.times(seen.sizing, found, accelerator, at_once)
+    return Seed(at_once, ttft, tpot, float(output))

@@ -116,6 +116,10 @@ def test_a_replica_is_taken_to_carry_what_sizing_says_of_it_at_its_full_load() -
     assert seed is not None and seed.concurrency == option.concurrency > option.load
     assert seed.tpot > option.tpot and seed.ttft > option.ttft and seed.output_tokens == 256
     assert sizing.times(SIZING, option, ROOMY["l4"], option.load)[:2] == pytest.approx((option.ttft, option.tpot))
+    few = fleet.signals(running(traffic={"maxConcurrency": 2}), 2).seed
+    assert few is not None and few.concurrency == 2 and few.tpot < seed.tpot, "and of no more than it is sent"
+    many = fleet.signals(running(traffic={"maxConcurrency": seed.concurrency + 1}), 2).seed
+    assert many == seed
     assert fleet.signals(replace(world, sizing=None), 2).seed is None
     next_model = running(model={"uri": "hf://org/next"}).service
     status = world.service.status

@@ -19,7 +19,7 @@ from inferops.simulate.timing import Chunk, IterationTime
 class Batch(Scheduler):
     """The batching of one engine."""
 
-    __slots__ = ("_ahead", "_blocked", "_done", "_first", "_growth", "_linear", "_timing", "due")
+    __slots__ = ("_ahead", "_blocked", "_done", "_first", "_full", "_growth", "_linear", "_timing", "due")
 
     def __init__(
         self,
@@ -39,6 +39,7 @@ class Batch(Scheduler):
         self._first = self._growth = 0.0  # seconds of the first of them, and by how much each next one is longer
         self._done: list[Sequence] = []  # who will have finished at `due`, where it is known
         self._blocked = False  # nothing that waits can come in before something ends
+        self._full = False  # the decodes may find no room for their next tokens
 
     @property
     def running(self) -> int:
@@ -166,16 +167,18 @@ class Batch(Scheduler):
 
     def advance(self) -> list[Sequence]:
         """Run from `due` on, to where the batch changes next. Returns who has finished at `due`."""
-        finished, self._done, self._blocked = self._done, [], False
+        finished, self._blocked = self._done, False
         decodes = self._decodes
         if self._ahead:
             self.now = self.due
             decodes.run(self._ahead)
             self._ahead = 0
             finished = self._settle(())
+        elif finished:
+            self._done = []
         chunks: list[Part] = []
         preempted: list[Sequence] = []
-        if self._waiting or self._prefilling or self._crowded():
+        if self._waiting or self._prefilling or self._full:
             chunks, _, preempted = self._gather()
             if chunks:
                 self.now += self._seconds(chunks)
@@ -204,7 +207,8 @@ class Batch(Scheduler):
         ahead = decodes.left()
         if ahead > most:
             ahead = int(most)
-        if self.kv.used + decodes.most(ahead) > self.kv.blocks:
+        self._full = self.kv.used + decodes.most(ahead) > self.kv.blocks
+        if self._full:
             ahead = min(ahead, decodes.iterations_in(self._free()))  # 0: somebody has to make room first
         self._ahead, self._first, self._growth = ahead, first, growth
         self.due = self.now + ahead * first + growth * ahead * (ahead - 1) / 2

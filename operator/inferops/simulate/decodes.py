@@ -16,7 +16,7 @@ DECODE = State.DECODE
 class Decodes:
     """Requests that decode together, one token each in every iteration."""
 
-    __slots__ = ("_ends", "_phase", "block", "number", "shared", "tick", "tokens")
+    __slots__ = ("_phase", "block", "ends", "number", "shared", "tick", "tokens")
 
     def __init__(self, block: int) -> None:
         self.block = block  # tokens
@@ -25,7 +25,7 @@ class Decodes:
         self.shared = 0  # of their blocks, those that are shared
         self.tick = 0  # iterations so far
         self._phase = [0] * block  # requests by (tokens - tick) % block: when they need a block
-        self._ends: list[tuple[int, int, Sequence]] = []  # heap of (iteration, order, request)
+        self.ends: list[tuple[int, int, Sequence]] = []  # heap of (iteration, order, request)
 
     def join(self, seq: Sequence) -> None:
         """`seq`, which is not at its end, decodes from now on."""
@@ -36,7 +36,7 @@ class Decodes:
         self._phase[(computed - tick) % self.block] += 1
         if seq._shared:
             self.shared += len(seq._shared)
-        heappush(self._ends, (tick + seq.output - seq._produced, seq.order, seq))
+        heappush(self.ends, (tick + seq.output - seq._produced, seq.order, seq))
 
     def leave(self, seq: Sequence) -> None:
         """`seq` decodes no more. What it held alone is free with that."""
@@ -55,7 +55,7 @@ class Decodes:
 
     def ended(self) -> list[Sequence]:
         """Those that have produced all their tokens with this iteration. They have to leave."""
-        ends, ended = self._ends, []
+        ends, ended = self.ends, []
         while ends and ends[0][0] <= self.tick:
             _, order, seq = heappop(ends)
             if seq.state is DECODE and seq.order == order:  # it may have left
@@ -64,7 +64,7 @@ class Decodes:
 
     def left(self) -> int:
         """Iterations until the next one ends. There has to be one."""
-        ends = self._ends
+        ends = self.ends
         while True:
             tick, order, seq = ends[0]
             if seq.state is DECODE and seq.order == order:

@@ -111,7 +111,8 @@ class Scheduler:
         """End an iteration at `now`: who has all tokens leaves and is returned, whose prompt is computed decodes."""
         if self.kv.idle:
             self.kv.evict(self._free())
-        now, finished = self.now, self._decodes.ended()
+        now, decodes = self.now, self._decodes
+        finished = decodes.ended() if decodes.ends and decodes.ends[0][0] <= decodes.tick else []
         for seq in finished:
             self._leave(seq)
             seq.state, seq.finished = FINISHED, now
@@ -127,7 +128,7 @@ class Scheduler:
                 seq.first_token = now
             if seq._produced < seq.output:
                 self.kv.used -= self._blocks(seq._computed) - len(seq._shared)
-                self._decodes.join(seq)
+                decodes.join(seq)
             else:
                 self._leave(seq)
                 seq.state, seq.finished = FINISHED, now

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
+from collections.abc import Callable
 from math import ceil, exp, fsum, log
 
 EXACT = 1_000_000  # values
@@ -41,16 +42,16 @@ class Distribution:
         if not len(self):
             return {}
         self.settle()
-        found = {name: self._quantile(share) for name, share in self._ranks()}
+        quantile = self._bucketed if self._counted else self._sorted()
+        found = {name: quantile(ceil(share * len(self))) for name, share in SHARES.items()}
         return {**found, "mean": (self._sum + fsum(self._values)) / len(self)}
 
-    def _ranks(self) -> list[tuple[str, int]]:
-        return [(name, ceil(share * len(self))) for name, share in SHARES.items()]
+    def _sorted(self) -> Callable[[int], float]:
+        ordered = sorted(self._values)
+        return lambda rank: ordered[rank - 1]
 
-    def _quantile(self, rank: int) -> float:
+    def _bucketed(self, rank: int) -> float:
         """The value that so many, itself among them, are not above."""
-        if not self._counted:
-            return sorted(self._values)[rank - 1]
         rank -= self._counted - self._buckets.total()
         if rank <= 0:  # one of the zeros, which are in no bucket
             return 0.0

@@ -33,6 +33,7 @@ class Gateway:
         self.on_idle: Callable[[float], None] | None = None  # the last request ended
         self.on_drained: Callable[[float, Replica], None] = lambda now, replica: None
         self._agenda = agenda
+        self._entries, self._order, self._run = agenda.entries, agenda.order, self.run
         self._counters = counters
         self._limit: float = scenario.max_concurrency or inf
         self._block = scenario.engine.block_size
@@ -92,7 +93,7 @@ class Gateway:
             return  # an arrival came in between, or its end
         finished = batch.advance()
         if batch.due != inf:
-            heappush(self._agenda.entries, (batch.due, next(self._agenda.order), self.run, replica))
+            heappush(self._entries, (batch.due, next(self._order), self._run, replica))
         if finished:
             self._end(now, replica, finished)
 
@@ -150,7 +151,7 @@ class Gateway:
         due = batch.due
         batch.put(seq, now)
         if batch.due != due:
-            heappush(self._agenda.entries, (batch.due, next(self._agenda.order), self.run, replica))
+            heappush(self._entries, (batch.due, next(self._order), self._run, replica))
 
     def _wait(self, seq: Sequence, now: float) -> None:
         if not self.awake:

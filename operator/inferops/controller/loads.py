@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 SERVICES = 5000  # at a time
 ENGINES: tuple[Source, ...] = ("prometheus", "pods")
-EVERY = {"prometheus": 15.0, "pods": POLL}  # seconds between two looks at a source that is believed
+EVERY = {"prometheus": 10.0, "pods": POLL}  # seconds between two looks at a source that is believed
 CHECK = 60.0  # and at one that only shows what goes past the gateways
 PODS = 300  # that are asked in one go; others are asked in the next one
 BACK = 300.0  # seconds of which it is seen what goes past the gateways

@@ -103,6 +103,16 @@ def test_it_says_what_was_counted() -> None:
     assert value(found, "replica_price_usd_per_hour", **OF_REPLICA) == 2.5
 
 
+def test_it_says_what_clients_saw_though_no_replica_was_asked() -> None:
+    world = World()
+    world.request(record(status=429, attempts=0, error="queue_full"))
+    world.request(record(first=0.7, duration=2.0, stream=True))
+    found = values(families(world))
+    service = {"namespace": "chat", "service": "llama"}
+    assert value(found, "client_slo_judged_total", **service) == 2
+    assert value(found, "client_slo_missed_total", **service) == 1
+
+
 def test_a_new_replica_is_told_at_zero_before_its_first_request() -> None:
     found = values(families(World()))
     for name in ("slo_judged_total", "slo_missed_total"):

@@ -199,6 +199,18 @@ FAMILIES: tuple[Family, ...] = (
         "Attempts after the first one of a request.",
         _services(lambda name, each: f"{name}{{{each.labels}}} {each.retries}\n"),
     ),
+    Family(
+        "client_slo_judged",
+        "counter",
+        "Requests judged by the SLO as their clients saw them, the wait for a replica included.",
+        _services(lambda name, each: f"{name}{{{each.labels}}} {each.load.judged}\n"),
+    ),
+    Family(
+        "client_slo_missed",
+        "counter",
+        "Those of them that it was too slow for, and those that were turned away for want of room.",
+        _services(lambda name, each: f"{name}{{{each.labels}}} {each.load.missed}\n"),
+    ),
     Family("queue_wait_seconds", "histogram", "How long requests waited for a replica.", _histogram("queued")),
     Family(
         "time_to_first_token_seconds",

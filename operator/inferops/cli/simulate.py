@@ -115,15 +115,16 @@ def _with_suggestion(report: Report, bench: Bench, bar: Bar, clock: float) -> Re
 def _facts(bench: Bench, variant: Variant, carried: Carried | None, traffic: str) -> tuple[tuple[str, str], ...]:
     subject, price = bench.subject, bench.priced(variant)
     cost = f", {words.dollars(price)} an hour" if price is not None else ""
+    cache = f", {variant.engine.kv_tokens:,} tokens of KV cache" if subject.decoder else ""
     carries = "nothing within the SLO"
     if carried is not None:
         carries = f"{words.rate(carried.rate)} requests a second within the SLO, {carried.concurrency:.0f} at once"
     limits = [f"{name} {words.span(limit)}" for name, limit in _limits(subject) if limit < inf]
     return (
         ("model", subject.service.spec.model.uri),
-        ("replica", f"{describe(variant.choice)}, {variant.engine.kv_tokens:,} tokens of KV cache{cost}"),
+        ("replica", f"{describe(variant.choice)}{cache}{cost}"),
         ("carries", f"{carries}, by a simulated load test"),
-        ("SLO", f"{' and '.join(limits)} for {words.share(subject.attainment)} of requests"),
+        ("SLO", f"{' and '.join(limits)} for {words.goal(subject.attainment)} of requests"),
         ("traffic", traffic),
         ("", simulatetraffic.told(bench.survey)),
         ("cold start", _cold(bench.cold(variant), bench.room)),
@@ -155,7 +156,7 @@ def _notes(bench: Bench, variant: Variant, carried: Carried | None, own: Rule | 
     by_mode = scaling.replicas is None and scaling.mode not in ("fixed", "external")
     if by_mode and fleet.highest(scaling) <= max(scaling.min_replicas, 1):
         number = fleet.highest(scaling)
-        found.append(f"There are never more than {number} replicas: set spec.scaling.maxReplicas above minReplicas.")
+        found.append(f"The number of replicas stays at {number}: set spec.scaling.maxReplicas above minReplicas.")
     if own is None:
         found.append("spec.scaling.mode external leaves the number of replicas to others, so only these are shown.")
     if bench.priced(variant) is None:

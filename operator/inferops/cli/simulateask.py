@@ -34,6 +34,7 @@ class Question:
     sizes: Path | None = None
     prompt_tokens: int | None = None
     output_tokens: int | None = None
+    cv: float | None = None
     speed: float = 1.0
     scale: float = 1.0
     duration: str = ""
@@ -130,5 +131,7 @@ def check(question: Question) -> None:
     alone = [name for name in ("start", "end", "step") if getattr(question, name) and not question.prometheus]
     if alone:
         raise BadOption(f"--{alone[0]} is for --prometheus")
+    if question.cv is not None and question.trace is not None:
+        raise BadOption("--cv is for requests drawn from rates; those of --trace come when they came")
     if question.sizes is not None and (question.prompt_tokens or question.output_tokens):
         raise BadOption("--sizes and --prompt-tokens or --output-tokens exclude each other; take one of them away")

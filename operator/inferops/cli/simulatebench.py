@@ -18,8 +18,8 @@ from inferops.simulate.server.engine import LOAD_BYTES_PER_SECOND
 from inferops.simulate.traces.traffic import Traffic
 
 POINTS = 600  # of a timeline
-PROBED = 1200  # requests of one run that looks for what a replica carries
-HALVINGS = 6
+PROBED = 1000  # requests of one run that looks for what a replica carries
+HALVINGS = 5
 PLANNED = 0.8  # share of what replicas carry that those at the beginning are to use
 
 Told = Callable[[float, int], None]

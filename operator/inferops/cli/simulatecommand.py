@@ -34,6 +34,15 @@ def simulate(
         int | None, typer.Option(min=1, help="Mean tokens of prompts; left out: the trace's own, else spec.load's.")
     ] = None,
     output_tokens: Annotated[int | None, typer.Option(min=1, help="Mean tokens of answers; likewise.")] = None,
+    cv: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=20,
+            help="Coefficient of variation of the times between requests drawn from rates; 1: "
+            "independent of each other, more: in bursts. Left out: the file's, else 1.",
+        ),
+    ] = None,
     speed: Annotated[float, typer.Option(help="So many times as fast: the same requests in less time.")] = 1.0,
     scale: Annotated[float, typer.Option(help="So many times as many requests in the same time.")] = 1.0,
     duration: Annotated[str, typer.Option(help="Only so much of it, for example 6h.")] = "",
@@ -83,6 +92,7 @@ def simulate(
         sizes=sizes,
         prompt_tokens=prompt_tokens,
         output_tokens=output_tokens,
+        cv=cv,
         speed=speed,
         scale=scale,
         duration=duration,

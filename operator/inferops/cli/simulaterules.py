@@ -75,7 +75,7 @@ def own(subject: Subject, variant: Variant, clock: float) -> Rule | None:
         return None
     if scaling.replicas is not None or scaling.mode == "fixed":
         number = by_number(scaling)
-        return Rule(OWN, f"{number} replicas", lambda: Static(Settings(number)), Bounds(number, number), ours=True)
+        return Rule(OWN, _replicas(number), lambda: Static(Settings(number)), Bounds(number, number), ours=True)
     bounds = _bounds(scaling)
     return Rule(OWN, _told(scaling, bounds), lambda: _made(spec, variant, clock), bounds, ours=True)
 
@@ -100,11 +100,15 @@ def _bounds(scaling: ScalingSpec) -> Bounds:
 
 def _told(scaling: ScalingSpec, bounds: Bounds) -> str:
     if scaling.mode != "schedule" and not fleet.by_load(scaling):
-        return f"{bounds.highest} replicas, since maxReplicas is no more than minReplicas"
+        return f"{_replicas(bounds.highest)}, since maxReplicas is no more than minReplicas"
     depth = f", queueDepth {scaling.queue_depth}" if scaling.mode == "queueDepth" else ""
     windows = f", {len(scaling.schedule)} windows" if scaling.schedule else ""
     zero = f", to zero after {scaling.scale_to_zero_after}" if bounds.zero_after is not None else ""
     return f"mode {scaling.mode}{depth}, {bounds.lowest} to {bounds.highest} replicas{windows}{zero}"
+
+
+def _replicas(number: int) -> str:
+    return f"{number} replica" + ("" if number == 1 else "s")
 
 
 def peers(words: str, subject: Subject, carried: Carried | None, busiest: float) -> list[Rule]:
@@ -139,7 +143,8 @@ def _peer(name: str, defaults: bool, scaling: ScalingSpec, goals: PeerGoals, pea
     settings: Any = peer.defaults(goals) if defaults else peer.sensible(goals)
     bounds = Bounds(scaling.min_replicas, goals.highest)
     if name == "static":  # nobody who knows the peak provides for more
-        settings = Settings(min(max(ceil(peak), scaling.min_replicas, 1), goals.highest))
+        number = min(max(ceil(peak), scaling.min_replicas, 1), goals.highest)
+        settings, bounds = Settings(number), Bounds(number, number)
     label = f"{name} ({DEFAULTS})" if defaults else name
     return Rule(label, _spelled(settings), lambda: peer.rule(settings), bounds)
 

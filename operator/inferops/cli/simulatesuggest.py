@@ -58,6 +58,7 @@ class Search:
         self.runs = 0
         self.best: Tried | None = None
         self._bench, self._clock, self._say = bench, clock, say
+        self._priced = all(bench.priced(variant) is not None for variant in bench.subject.variants[:PROBED])
 
     @property
     def subject(self) -> Subject:
@@ -96,7 +97,7 @@ class Search:
     def _rank(self, entry: Entry) -> tuple[float, float]:
         """What meets the SLO comes first, by cost; the rest by how nearly it does."""
         result = entry.result
-        cost = result.cost if result.cost else result.gpu_hours
+        cost = result.cost if self._priced else result.gpu_hours
         return (0.0, cost) if self.meets(entry) else (1.0 - result.attainment, cost)
 
     def _run(self, candidate: Candidate) -> Entry:
@@ -115,7 +116,7 @@ class Search:
             if carried is None:
                 continue
             price = self._bench.priced(variant)
-            cost = (variant.choice.count if price is None else price) / carried.rate
+            cost = (variant.choice.count if price is None or not self._priced else price) / carried.rate
             room = 2 * ceil(self._bench.survey.busiest / carried.rate) + 2
             found.append((cost + number * 1e-12, Candidate(variant, carried, highest=min(room, 1000))))
         return [candidate for _, candidate in sorted(found, key=lambda each: each[0])[:KEPT]]

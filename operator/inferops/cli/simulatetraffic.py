@@ -59,6 +59,8 @@ def asked(question: Question, load: LoadSpec, context: int, answers: bool = True
     if question.trace is not None:
         return _replayed(question, shaping, load)
     steps, told, clock = _steps(question)
+    if question.cv is not None:
+        steps = [step._replace(cv=question.cv) for step in steps]
     sizes = _sizes(question) or Lognormal(
         question.prompt_tokens or load.prompt_tokens, question.output_tokens or load.output_tokens
     )

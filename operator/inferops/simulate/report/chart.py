@@ -29,7 +29,7 @@ def chart(entries: Sequence[Entry], width: int = 72) -> list[Text]:
         timeline = entry.result.timeline
         ready = mean(timeline, lambda point: point.ready, end, width)
         low, high = min(point.ready for point in timeline), max(point.ready for point in timeline)
-        told = f"{low} to {high} replicas" if low != high else f"{low} replicas"
+        told = f"{low} to {high} replicas" if low != high else f"{low} replica{'' if low == 1 else 's'}"
         lines.append(_line(words.clean(entry.name), label, bars(ready, most), told, "green" if entry.ours else ""))
         late = missed(timeline, end, width)
         if any(late):

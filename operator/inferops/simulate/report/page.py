@@ -40,9 +40,9 @@ pre{background:var(--grid);padding:12px;border-radius:6px;overflow-x:auto}
 svg{display:block;width:100%;height:auto}svg text{font:11px system-ui,sans-serif;fill:var(--dim)}
 svg .label{fill:var(--text);font-size:12px}.grid{stroke:var(--grid)}.goal{stroke:var(--bad);stroke-dasharray:5 4}
 .line,.step{fill:none;stroke-width:1.6}.area{fill:var(--area);stroke:none}
-.wanted{stroke-dasharray:3 3;opacity:.75;stroke-width:1.2}.dot{stroke:var(--back);stroke-width:1.5}
-.key{display:flex;flex-wrap:wrap;gap:4px 16px;margin:4px 0}.key i{display:inline-block;width:12px;height:12px;
+.late{fill:var(--bad)}h3{font-size:14px;margin:14px 0 2px}h3 i{display:inline-block;width:12px;height:12px;
 border-radius:2px;margin-right:6px;vertical-align:-1px}
+.wanted{stroke-dasharray:3 3;opacity:.75;stroke-width:1.2}.dot{stroke:var(--back);stroke-width:1.5}
 """
 
 
@@ -104,7 +104,7 @@ def _suggested(report: Report, suggestion: Suggestion) -> list[Markup]:
     before, after = suggestion.before.result, suggestion.after.result
     told = "meets" if suggestion.meets else "comes nearest to meeting"
     sentence = (
-        f"Of {suggestion.runs} runs, this {told} the SLO for {words.share(report.goal)} of requests at the least cost: "
+        f"Of {suggestion.runs} runs, this {told} the SLO for {words.goal(report.goal)} of requests at the least cost: "
         f"{words.share(before.attainment)} before and {words.share(after.attainment)} after, with "
         f"{words.hours(before.gpu_hours)} and {words.hours(after.gpu_hours)} GPU hours."
     )
@@ -115,56 +115,45 @@ def _plots(report: Report) -> list[Markup]:
     entries = [entry for entry in report.entries if entry.result.timeline]
     if not entries:
         return []
+    hint = "The nearer to the lower left the better; the dashed line is the goal. None missed stands as half a request."
+    found = [tag("h2", "GPU hours against misses"), tag("p", hint, class_="dim"), _pareto(report)]
+    told = "Line: replicas that are ready; dashed: wanted; grey: requests a second, to a scale of their own. "
+    told += "Below it the share of the requests of the time that missed the SLO."
+    found += [tag("h2", "Over time"), tag("p", told, class_="dim")]
     end = end_of([entry.result for entry in entries])
-    found = [tag("h2", "Load"), tag("p", "Requests a second.", class_="dim"), _load(entries[0], end)]
-    found += [
-        tag("h2", "Replicas"),
-        tag("p", "Ready; dashed: wanted.", class_="dim"),
-        _key(entries),
-        _replicas(entries, end),
-        tag("h2", "Missed over time"),
-        tag("p", "Share of the requests of the time that missed the SLO.", class_="dim"),
-        _missed(entries, end),
-    ]
-    hint = "The nearer to the lower left the better; the dashed line is the goal. Never below half a request."
-    return [*found, tag("h2", "GPU hours against misses"), tag("p", hint, class_="dim"), _pareto(report)]
+    most = max(max(point.wanted, point.ready) for entry in entries for point in entry.result.timeline)
+    for at, entry in enumerate(entries):
+        found += [_title(entry, at), _replicas(entry, at, end, max(1, most)), _missed(entry, end)]
+    return found
 
 
-def _key(entries: Sequence[Entry]) -> Markup:
-    each = (tag("span", tag("i", class_=_colour(at)), entry.name) for at, entry in enumerate(entries))
-    return tag("div", *each, class_="key")
+def _title(entry: Entry, at: int) -> Markup:
+    return tag("h3", tag("i", class_=_colour(at)), entry.name)
 
 
 def _colour(at: int) -> str:
     return f"c{at % len(COLOURS)}"
 
 
-def _load(entry: Entry, end: float) -> Markup:
-    found = mean(entry.result.timeline, lambda point: point.arrivals, end, BINS)
-    curve = Curve(_over(found, end), "", "area", "requests a second")
-    return over_time("Load over time", [curve], end, max((each or 0.0 for each in found), default=0.0), 140.0)
-
-
-def _replicas(entries: Sequence[Entry], end: float) -> Markup:
-    curves: list[Curve] = []
-    for at, entry in reversed(list(enumerate(entries))):  # our own stands first and is drawn last
-        timeline, colour = entry.result.timeline, _colour(at)
-        curves.append(Curve(steps(timeline, _wanted, end, MOST), f"{colour} wanted", "step", f"{entry.name}: wanted"))
-        curves.append(Curve(steps(timeline, _ready, end, MOST), colour, "step", f"{entry.name}: ready"))
-    most = max(max(point.wanted, point.ready) for entry in entries for point in entry.result.timeline)
-    return over_time("Replicas over time", curves, end, max(1, most), 260.0)
-
-
-def _missed(entries: Sequence[Entry], end: float) -> Markup:
-    found = [missed(entry.result.timeline, end, BINS) for entry in entries]
-    most = max((each or 0.0 for shares in found for each in shares), default=0.0)
+def _replicas(entry: Entry, at: int, end: float, most: float) -> Markup:
+    """Replicas of one rule over the load, all rules to one scale."""
+    timeline, colour = entry.result.timeline, _colour(at)
+    load = mean(timeline, lambda point: point.arrivals, end, BINS)
+    peak = max((each or 0.0 for each in load), default=0.0) or 1.0
+    scaled = [None if each is None else each / peak * most for each in load]
     curves = [
-        Curve(_over(shares, end), _colour(at), title=f"{entries[at].name}: missed")
-        for at, shares in reversed(list(enumerate(found)))
+        Curve(_over(scaled, end), "", "area", f"up to {words.rate(peak)} requests a second"),
+        Curve(steps(timeline, _wanted, end, MOST), f"{colour} wanted", "step", f"{entry.name}: wanted"),
+        Curve(steps(timeline, _ready, end, MOST), colour, "step", f"{entry.name}: ready"),
     ]
-    return over_time(
-        "Missed share over time", curves, end, max(0.01, most), 190.0, lambda value: f"{100 * value:.3g} %"
-    )
+    return over_time(f"Replicas over time, {entry.name}", curves, end, most, 170.0)
+
+
+def _missed(entry: Entry, end: float) -> Markup:
+    shares = missed(entry.result.timeline, end, BINS)
+    curve = Curve(_over(shares, end), "late", "area", f"{entry.name}: missed")
+    title = f"Missed share over time, {entry.name}"
+    return over_time(title, [curve], end, 1.0, 70.0, lambda value: f"{100 * value:.3g} %", clocks=False)
 
 
 def _pareto(report: Report) -> Markup:

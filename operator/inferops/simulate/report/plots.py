@@ -54,36 +54,55 @@ class Axis:
 
 
 def over_time(title: str, curves: Sequence[Curve], end: float, most: float, height: float = 190.0,
-              told: Callable[[float], str] = words.rate) -> Markup:  # fmt: skip
-    """Curves from 0 to `end` seconds, and from 0 to `most`. `told` writes the values at the ticks."""
-    high = rounded(most)
-    across, up = Axis(0, end, LEFT, WIDTH - RIGHT), Axis(0, high, height - BOTTOM, TOP)
-    ticks = [_horizontal(up.at(value), told(value)) for value in values(high)]
-    ticks += [_vertical(across.at(time), words.clock(time), height) for time in times(end)]
+              told: Callable[[float], str] = words.rate, clocks: bool = True) -> Markup:  # fmt: skip
+    """Curves from 0 to `end` seconds, and from 0 to `most`. `told` writes the values at the ticks.
+
+    `clocks`: whether the times stand below it; without them a plot may be low, and has two ticks.
+    """
+    high, bottom = rounded(most), BOTTOM if clocks else 6.0
+    across, up = Axis(0, end, LEFT, WIDTH - RIGHT), Axis(0, high, height - bottom, TOP)
+    ticks = [_horizontal(up.at(value), told(value)) for value in (values(high) if clocks else (0.0, high))]
+    ticks += [_vertical(across.at(time), words.clock(time) if clocks else "", height, bottom) for time in times(end)]
     drawn = [_curve(curve, across, up, end) for curve in curves]
     return _svg(title, height, *ticks, *drawn)
 
 
-def scatter(
-    title: str, marks: Sequence[Mark], x_name: str, floor_: float, goal: float, height: float = 320.0
-) -> Markup:
-    """Points over hours (linear) and a share (logarithmic, never below `floor_`), with a line at `goal`."""
+def scatter(title: str, marks: Sequence[Mark], x_name: str, least: float, goal: float, height: float = 320.0) -> Markup:
+    """Points over hours (linear) and a share (logarithmic; less than `least` stands there), with a line at `goal`."""
     wide = rounded(max((mark.x for mark in marks), default=1.0) * 1.02)
-    shares = [max(floor_, mark.y) for mark in marks]
-    low = 10.0 ** floor(log10(min([floor_ * 2, goal, *shares]) * 0.999))
-    high = 10.0 ** ceil(log10(max([goal, *shares, low * 10]) * 1.001))
+    shares = [max(least, mark.y) for mark in marks]
+    low = 10.0 ** floor(log10(min([goal, *shares]) * 0.999))
+    high = min(1.0, 10.0 ** ceil(log10(max([goal, *shares, low * 10]))))
     across = Axis(0, wide, LEFT, WIDTH - RIGHT - 90)
-    up = Axis(low, min(1.0, high) if high > low else 1.0, height - BOTTOM - 14, TOP, log=True)
-    decades = [10.0**power for power in range(round(log10(low)), round(log10(up.high)) + 1)]
+    up = Axis(low, high, height - BOTTOM - 14, TOP, log=True)
+    decades = [10.0**power for power in range(round(log10(low)), round(log10(high)) + 1)]
     parts = [_horizontal(up.at(value), f"{100 * value:.3g} %") for value in decades]
     parts += [_vertical(across.at(value), words.rate(value), height - 14) for value in values(wide)]
     parts.append(tag("line", x1=LEFT, x2=WIDTH - RIGHT, y1=up.at(goal), y2=up.at(goal), class_="goal"))
     parts.append(tag("text", x_name, x=(LEFT + WIDTH) / 2, y=height - 4, class_="tick", text_anchor="middle"))
-    for mark, y in zip(marks, shares, strict=True):
-        x, above = across.at(mark.x), up.at(y)
-        point = tag("circle", tag("title", mark.title), cx=x, cy=above, r=5, class_=f"dot {mark.style}")
-        parts.append(joined(point, tag("text", mark.label, x=x + 9, y=above + 4, class_="label")))
+    spots = [(across.at(mark.x), up.at(y)) for mark, y in zip(marks, shares, strict=True)]
+    for mark, (x, y) in zip(marks, spots, strict=True):
+        parts.append(tag("circle", tag("title", mark.title), cx=x, cy=y, r=5, class_=f"dot {mark.style}"))
+    for mark, (x, y) in zip(marks, _apart(spots, [mark.label for mark in marks]), strict=True):
+        parts.append(tag("text", mark.label, x=x, y=y, class_="label"))
     return _svg(title, height, *parts)
+
+
+def _apart(spots: Sequence[tuple[float, float]], labels: Sequence[str]) -> list[tuple[float, float]]:
+    """Where labels beside points stand without covering each other: as near as there is room."""
+    taken: list[tuple[float, float, float]] = []
+    found = []
+    for (x, y), label in zip(spots, labels, strict=True):
+        wide = 7.0 * len(label)
+        free = (
+            shift
+            for shift in (4.0, 17.0, -9.0, 30.0, -22.0, 43.0)
+            if all(abs(y + shift - at) >= 13 or x + 9 + wide < left or right < x + 9 for left, right, at in taken)
+        )
+        at = y + next(free, 4.0)
+        taken.append((x + 9, x + 9 + wide, at))
+        found.append((x + 9, at))
+    return found
 
 
 def rounded(most: float) -> float:
@@ -148,9 +167,11 @@ def _horizontal(y: float, told: str) -> Markup:
     return joined(line, tag("text", told, x=LEFT - 6, y=y + 4, class_="tick", text_anchor="end"))
 
 
-def _vertical(x: float, told: str, height: float) -> Markup:
-    line = tag("line", x1=x, x2=x, y1=TOP, y2=height - BOTTOM, class_="grid")
-    return joined(line, tag("text", told, x=x, y=height - BOTTOM + 16, class_="tick", text_anchor="middle"))
+def _vertical(x: float, told: str, height: float, bottom: float = BOTTOM) -> Markup:
+    line = tag("line", x1=x, x2=x, y1=TOP, y2=height - bottom, class_="grid")
+    if not told:
+        return line
+    return joined(line, tag("text", told, x=x, y=height - bottom + 16, class_="tick", text_anchor="middle"))
 
 
 def _svg(title: str, height: float, *parts: Markup) -> Markup:

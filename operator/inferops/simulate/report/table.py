@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from rich.console import Console
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -18,10 +17,9 @@ HOURS = ("replica-h", "GPU-h", "cost", "changes")
 def show(console: Console, report: Report) -> None:
     """The whole report, but for its plots."""
     console.print(Text(words.clean(report.title), "bold"))
-    facts = Table.grid(padding=(0, 2))
+    wide = max((len(words.clean(name)) for name, _ in report.facts), default=0)
     for name, value in report.facts:
-        facts.add_row(Text(words.clean(name), "dim"), Text(words.clean(value)))
-    console.print(facts)
+        console.print(Text.assemble((f"{words.clean(name):{wide}}  ", "dim"), words.clean(value)))
     for note in report.notes:
         console.print(Text(words.clean(note), "yellow"))
     console.print()
@@ -65,14 +63,14 @@ def _row(entry: Entry, report: Report) -> list[Text]:
 
 
 def _suggest(console: Console, report: Report, suggestion: Suggestion) -> None:
-    goal, before, after = words.share(report.goal), suggestion.before.result, suggestion.after.result
+    goal, before, after = words.goal(report.goal), suggestion.before.result, suggestion.after.result
     if suggestion.meets:
-        told = f"These settings meet the SLO for {goal} of requests at the least cost of {suggestion.runs} runs:"
+        told = f"Of {suggestion.runs} runs these settings meet the SLO for {goal} of requests at the least cost:"
     else:
-        told = f"No settings of {suggestion.runs} runs meet the SLO for {goal} of requests; these come nearest:"
+        told = f"None of {suggestion.runs} runs meets the SLO for {goal} of requests; these settings come nearest:"
     console.print(Text(told, "bold"))
     for line in suggestion.patch.splitlines():
-        console.print(Padding(Text(_kept(line), "cyan"), (0, 0, 0, 2)))
+        console.print(Text(f"  {_kept(line)}", "cyan"))
     for name, found in (("before", before), ("after", after)):
         cost = f", {words.dollars(found.cost)}" if report.priced else ""
         gpus = words.hours(found.gpu_hours)

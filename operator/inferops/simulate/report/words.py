@@ -21,6 +21,11 @@ def share(value: float) -> str:
     return f"{floor(percent * 10**digits) / 10**digits:.{digits}f} %"
 
 
+def goal(value: float) -> str:
+    """A share that somebody set, as it was set."""
+    return f"{100 * value:.6g} %"
+
+
 def span(seconds: float | None) -> str:
     """A latency."""
     if seconds is None or not isfinite(seconds):

@@ -83,7 +83,7 @@ def test_the_page_is_well_formed_and_asks_nobody_for_anything() -> None:
     text = page(report())
     assert not re.search(r"<script|<link|<img|<iframe|@import|url\(|src=|href=", text)
     assert set(re.findall(r"https?://[^\"' <]+", text)) == {"http://www.w3.org/2000/svg"}
-    assert len(list(root.iter(f"{SVG}svg"))) == 4
+    assert len(list(root.iter(f"{SVG}svg"))) == 5  # one of all, and two for each rule
     assert "prefers-color-scheme:dark" in text
     rows = [["".join(cell.itertext()) for cell in row] for row in root.iter("tr")][1:]
     assert [row[0] for row in rows] == ["inferops", "hpa"] and rows[0][1] == "99.50 %"

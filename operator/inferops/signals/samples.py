@@ -1,6 +1,6 @@
-"""What adds up, at moments of the last quarter of an hour: from any of them to now, what was counted between.
+"""What adds up, at moments of the last ten minutes: from any of them to now, what was counted between.
 
-Numbers lie side by side, since a thousand services have a hundred samples each and more.
+Numbers lie side by side, since a thousand services have a hundred samples each.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from operator import sub
 from inferops.signals.totals import FIELDS, Totals
 
 SPACING = 5.0  # seconds between two samples that stay
-SPAN = 900.0  # seconds for which they do
+SPAN = 600.0  # seconds for which they do
 
 
 class Samples:

@@ -55,7 +55,7 @@ class Metrics:
         )
         self.dropped = Counter(
             "inferops_demand_dropped",
-            "What gateways told and nobody could read, by line, service and replica.",
+            "What gateways told and nobody could read, by line, service, load and replica.",
             ["what"],
             registry=own,
         )

@@ -110,7 +110,7 @@ class Scheduler:
     def _settle(self, chunks: Iterable[Part]) -> list[Sequence]:
         """End an iteration at `now`: who has all tokens leaves and is returned, whose prompt is computed decodes."""
         if self.kv.idle:
-            self.kv.evict(self._free())
+            self._make_way()
         now, decodes = self.now, self._decodes
         finished = decodes.ended() if decodes.ends and decodes.ends[0][0] <= decodes.tick else []
         for seq in finished:
@@ -168,7 +168,13 @@ class Scheduler:
     def _take(self, blocks: int) -> None:
         self.kv.used += blocks
         if self.kv.idle:
-            self.kv.evict(self._free())
+            self._make_way()
+
+    def _make_way(self) -> None:
+        """Forget prefixes that nobody holds as far as others need their blocks."""
+        kv = self.kv
+        if kv.used + len(kv.idle) + self._decodes.most(0) > kv.blocks:
+            kv.evict(self._free())
 
     def _room_for(self, blocks: int, prefix: Iterable[int] = ()) -> bool:
         """Whether there are so many blocks, beside those that decodes need next; cached ones are not used up for it."""

@@ -97,15 +97,16 @@ class World:
     def _look(self, now: float, _: Any) -> None:
         """The rule looks and decides."""
         policy = self._policy
-        self._agenda.put(now + policy.every, self._look)
+        wanted: int | None = None
         if not self._blind:
             wanted = policy.look(self._shown(now))
         elif isinstance(policy, Blind):
             wanted = policy.blind(self._shown(now, blind=True))
-        else:
-            return
-        if not self._slept:
+        if wanted is not None and not self._slept:
             self._want(wanted, now)
+        if policy.every <= 0:
+            raise ValueError(f"rule {policy.name}: every ({policy.every:g}) must be above 0 seconds")
+        self._agenda.put(now + policy.every, self._look)
 
     def _want(self, wanted: int, now: float) -> None:
         wanted = min(max(wanted, self._scenario.lowest), self._scenario.highest)

@@ -22,7 +22,19 @@ from pathlib import Path
 from rich.console import Console
 
 import bench_autoscale_tables as tables
-from bench_autoscale_cases import COLDS, DAY, HOURS, MODELS, RATES, TUNED_DAYS, Cell, Service, missing, service
+from bench_autoscale_cases import (
+    COLDS,
+    DAY,
+    GETTING_READY,
+    HOURS,
+    MODELS,
+    RATES,
+    TUNED_DAYS,
+    Cell,
+    Service,
+    missing,
+    service,
+)
 from bench_autoscale_confirm import Ask, both
 from bench_autoscale_play import Outcome, Span, Task, played, sifting, tasks, testing, tuning
 from bench_autoscale_plot import svg
@@ -102,7 +114,7 @@ def _tuned_on(cell: Cell) -> Cell:
 def _span(arguments: argparse.Namespace, cell: Cell) -> Span:
     if cell.long:
         return testing(arguments.days)
-    return Span(0, len(_service(arguments, cell).traffic.rates))
+    return Span(GETTING_READY, len(_service(arguments, cell).traffic.rates), warm=GETTING_READY)
 
 
 def _service(arguments: argparse.Namespace, cell: Cell) -> Service:
@@ -172,7 +184,7 @@ def write(arguments: argparse.Namespace, results: Sequence[Result], confirmed: S
         json.dumps({"arguments": told, "cells": tables.plain(results), "confirmed": confirmed}, indent=1) + "\n"
     )
     introduction = (
-        f"# Autoscaling at equal SLO attainment\n\nTTFT within 1 s and TPOT within 50 ms; {arguments.seeds} seeds; "
+        f"# Autoscaling at equal SLO attainment\n\n{arguments.seeds} seeds; "
         "± is half of a 95 % interval; saved is the share of a rule's GPU hours that inferops does without."
     )
     (out / "autoscaling.md").write_text(tables.page(results, introduction, confirmed))

@@ -24,13 +24,13 @@ from inferops.simulate.traces import kinds
 
 Floats = NDArray[np.float64]
 DAY = 86400
-TTFT, TPOT = 1.0, 0.05  # the SLO, in seconds
 CONTEXT = 16384  # tokens
 ACCELERATOR = "nvidia-h100-80gb"
 TUNED_DAYS = 7
 PLANNED = 0.05  # share of requests that misses the SLO at what is called a replica's capacity
 SMOOTH = 60  # seconds over which a trace of requests is a rate
 WIDEST = 3.0  # coefficient of variation of a client's times; more tells of pauses, which the rates show by themselves
+GETTING_READY = 900  # seconds of a trace of requests that are played twice and counted once
 BUSIEST = 600  # seconds whose mean rate is a trace's peak
 
 
@@ -52,6 +52,23 @@ HOURS = {"conv": "azure-llm-2023-conv.csv.gz", "code": "azure-llm-2023-code.csv.
 CHAT = "conv"  # the trace whose sizes requests have where a trace tells rates alone
 
 
+class Slo(NamedTuple):
+    """What is promised, in seconds."""
+
+    ttft: float
+    tpot: float
+
+
+# A coder's prompts are long and its answers a few tokens, between which the prompt of somebody else is computed: what
+# would do for a chat has a replica of these models serve one request at a time.
+SLOS = {
+    ("8b", "conv"): Slo(1.0, 0.05),
+    ("70b", "conv"): Slo(1.0, 0.05),
+    ("8b", "code"): Slo(2.0, 0.2),
+    ("70b", "code"): Slo(3.0, 1.0),
+}
+
+
 class Cell(NamedTuple):
     """One case of the comparison."""
 
@@ -63,6 +80,15 @@ class Cell(NamedTuple):
     def long(self) -> bool:
         """Whether the trace is of two weeks: one to tune on, one to test on."""
         return self.trace in RATES
+
+    @property
+    def sizes(self) -> str:
+        """The trace whose sizes its requests have."""
+        return CHAT if self.long else self.trace
+
+    @property
+    def slo(self) -> Slo:
+        return SLOS[self.model, self.sizes]
 
     @property
     def title(self) -> str:
@@ -92,10 +118,14 @@ class Service:
         part = slice(begin, end)
         return bursty(self.traffic.rates[part], self.traffic.dispersions[part], seeds, first)
 
-    def case(self, arrivals: Floats, at: int) -> Case:
-        """For the fluid model, beginning with replicas for the rate at that second."""
-        begin = ceil(float(self.traffic.rates[at : at + SMOOTH].mean()) / (0.7 * self.goals.capacity))
-        return Case(self.curves, self.cell.cold, arrivals, begin=max(begin, 1), highest=self.highest)
+    def begin(self, at: int) -> int:
+        """Replicas to begin with at that second."""
+        return max(1, ceil(float(self.traffic.rates[at : at + SMOOTH].mean()) / (0.7 * self.goals.capacity)))
+
+    def case(self, arrivals: Floats, at: int, warm: int) -> Case:
+        """For the fluid model, from that second on; so many seconds do not count."""
+        begin = self.begin(at)
+        return Case(self.curves, self.cell.cold, arrivals, begin=begin, highest=self.highest, warm=warm)
 
 
 def missing(folder: Path | None, cells: list[Cell]) -> str:
@@ -122,7 +152,7 @@ def service(folder: Path, cache: Path, cell: Cell, replicas: float) -> Service:
 
     What replicas do is measured once and kept in `cache`. Raises BadTrace.
     """
-    curves = measured(folder, cache, cell.model, cell.trace if not cell.long else CHAT)
+    curves = measured(folder, cache, cell.model, cell.sizes)
     capacity, concurrency = curves.capacity(PLANNED)
     traffic = read(folder / _file(cell.trace), cell.long)
     tuned = traffic.rates[: TUNED_DAYS * DAY]
@@ -130,14 +160,15 @@ def service(folder: Path, cache: Path, cell: Cell, replicas: float) -> Service:
     peak = float(np.convolve(tuned, np.ones(width) / width, "valid").max())
     scaled = Traffic(traffic.rates * (replicas * capacity / peak), traffic.dispersions)
     highest = ceil(4 * replicas)
-    goals = PeerGoals(capacity, concurrency, TTFT, TPOT, highest)
+    goals = PeerGoals(capacity, concurrency, *cell.slo, highest)
     return Service(cell, curves, goals, scaled, highest)
 
 
 def read(path: Path, of_rates: bool) -> Traffic:
     """A trace by second. Of requests, the rate is a mean over a minute and what is left says how bursty they are.
 
-    A client's times between requests have a coefficient of variation; counts vary by its square times their mean.
+    Of those the first quarter of an hour comes twice, so that rules may get going before what counts. A client's times
+    between requests have a coefficient of variation; counts vary by its square times their mean.
     """
     if of_rates:
         steps = kinds.steps(path)
@@ -149,7 +180,8 @@ def read(path: Path, of_rates: bool) -> Traffic:
     weights = np.ones(SMOOTH)
     rates = np.convolve(counts, weights, "same") / np.convolve(np.ones(len(counts)), weights, "same")
     dispersion = float(((counts - rates) ** 2).sum() / rates.sum())
-    return Traffic(rates, np.full(len(rates), dispersion))
+    twice = np.concatenate([rates[:GETTING_READY], rates])
+    return Traffic(twice, np.full(len(twice), dispersion))
 
 
 def engine(model: str) -> EngineFigures:
@@ -166,11 +198,12 @@ def measured(folder: Path, cache: Path, model: str, sizes: str) -> Curves:
     """What a replica does with requests of a trace's sizes, from the cache where it was measured before."""
     figures = engine(model)
     path = folder / HOURS[sizes]
-    mark = sha256(repr(figures).encode() + path.read_bytes() + _source()).hexdigest()[:12]
+    slo = SLOS[model, sizes]
+    mark = sha256(repr((figures, slo)).encode() + path.read_bytes() + _source()).hexdigest()[:12]
     kept = cache / f"curves-{model}-{sizes}-{mark}.json"
     if kept.exists():
         return Curves.load(kept)
-    found = measure(figures, [(each.prompt, each.output) for each in kinds.requests(path)()], TTFT, TPOT)
+    found = measure(figures, [(each.prompt, each.output) for each in kinds.requests(path)()], *slo)
     cache.mkdir(parents=True, exist_ok=True)
     unfinished = kept.with_suffix(f".{id(found):x}")
     found.save(unfinished)

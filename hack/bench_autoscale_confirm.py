@@ -14,16 +14,12 @@ from multiprocessing import get_context
 from pathlib import Path
 from random import Random
 
-import numpy as np
-
 from bench_autoscale_cases import (
     CHAT,
     DAY,
     HOURS,
     MODELS,
     RATES,
-    TPOT,
-    TTFT,
     WIDEST,
     Cell,
     Service,
@@ -97,13 +93,12 @@ def scenario(ask: Ask, found: Service) -> Scenario:
     rest = found.cell.cold - DECIDING
     gpus = MODELS[ask.cell.model].gpus
     second = ask.day * DAY
-    begin = found.case(np.zeros((1, 1)), second).begin
     return Scenario(
         requests=traffic(ask, found),
         engine=engine(ask.cell.model),
-        ttft=TTFT,
-        tpot=TPOT,
-        begin=begin,
+        ttft=ask.cell.slo.ttft,
+        tpot=ask.cell.slo.tpot,
+        begin=found.begin(second),
         highest=found.highest,
         cold=ColdStart(schedule=DECIDING, pull=0.0, load=0.8 * rest, warm=0.2 * rest, spread=SPREAD, node=0.0),
         clusters=(ClusterFigures(replicas=found.highest),),

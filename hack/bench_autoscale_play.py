@@ -9,16 +9,17 @@ from math import ceil
 from multiprocessing import get_context
 from pathlib import Path
 
-from bench_autoscale_cases import DAY, TUNED_DAYS, Cell, Floats, Service, service
-from bench_autoscale_rules import Entry, Later, made
+from bench_autoscale_cases import DAY, TUNED_DAYS, Cell, service
+from bench_autoscale_rules import Entry, made
 from flow import Run, run_many
 
+HOUR = 3600
 CHUNK = 120  # runs of a task at the most: a step of the model costs hardly more for many than for few
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Seconds of a trace that count, and those right before them that rules have seen already."""
+    """Seconds of a trace that count, and how many right before them are played, too."""
 
     begin: int
     end: int
@@ -52,16 +53,16 @@ class Outcome:
 
 
 def tuning(days: int | None) -> Span:
-    return Span(0, (days or TUNED_DAYS) * DAY)
+    return Span(HOUR, (days or TUNED_DAYS) * DAY, warm=HOUR)
 
 
 def sifting() -> Span:
     """Two days in the middle of those to tune on."""
-    return Span(2 * DAY, 4 * DAY)
+    return Span(2 * DAY, 4 * DAY, warm=HOUR)
 
 
 def testing(days: int | None) -> Span:
-    """The days after those that were tuned on; rules have run through the last of those before."""
+    """The days after those that were tuned on; rules run through the last of those before, too."""
     begin = TUNED_DAYS * DAY
     return Span(begin, begin + (days or TUNED_DAYS) * DAY, warm=DAY)
 
@@ -89,19 +90,8 @@ def done(task: Task) -> list[Outcome]:
         for place, entry in enumerate(task.entries, task.first)
         for seed in range(len(seeds))
     ]
-    if span.warm:
-        _warm(found, arrivals[:, : span.warm], span.begin - span.warm, [run for _, run in runs])
-    case = found.case(arrivals[:, span.warm :], span.begin)
-    run_many(case, [run for _, run in runs])
+    run_many(found.case(arrivals, span.begin - span.warm, span.warm), [run for _, run in runs])
     return [Outcome(place, seeds[run.seed], run.requests, run.missed, run.hours, run.changes) for place, run in runs]
-
-
-def _warm(found: Service, arrivals: Floats, at: int, runs: Sequence[Run]) -> None:
-    """Have the rules see what comes before what counts."""
-    before = [Run(run.policy, run.seed) for run in runs]
-    run_many(found.case(arrivals, at), before)
-    for run in runs:
-        run.policy = Later(run.policy, float(arrivals.shape[1]))
 
 
 def played(work: Sequence[Task], jobs: int) -> Iterator[tuple[Task, list[Outcome]]]:

@@ -13,7 +13,7 @@ from bench_autoscale_cases import Floats, Service
 from inferops.simulate.scaling.peers import PEERS, PeerGoals
 from inferops.simulate.scaling.peers.clairvoyant import Clairvoyant
 from inferops.simulate.scaling.peers.clairvoyant import Settings as Foresight
-from inferops.simulate.scaling.policy import Policy, Seen
+from inferops.simulate.scaling.policy import Policy
 
 OURS = "inferops"
 BOUND = "clairvoyant"
@@ -38,21 +38,6 @@ class Entry:
         if self.rule == BOUND:
             return f"demand of {self.settings[0]} s, load {self.settings[1]:g}"
         return str(self.settings).partition("(")[2].removesuffix(")")
-
-
-class Later:
-    """A rule that has run before: its clock goes on where it was."""
-
-    def __init__(self, rule: Policy, seconds: float) -> None:
-        self.name, self.every = rule.name, rule.every
-        self._rule, self._seconds = rule, seconds
-
-    def look(self, seen: Seen) -> int:
-        seen.now += self._seconds
-        seen.since += self._seconds
-        wanted = self._rule.look(seen)
-        self.every = self._rule.every
-        return wanted
 
 
 def grids(goals: PeerGoals, names: Iterable[str], thin: int = 1) -> list[Entry]:

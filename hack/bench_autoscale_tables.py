@@ -121,7 +121,8 @@ def page(results: Sequence[Result], told: str, confirmed: Sequence[Sequence[str]
         parts += [
             f"## {result.cell.title}",
             "",
-            f"One replica carries {result.capacity:.1f} requests a second, {result.concurrency:.0f} at once; "
+            f"TTFT within {result.cell.slo.ttft:g} s and TPOT within {1000 * result.cell.slo.tpot:g} ms: one replica "
+            f"carries {result.capacity:.1f} requests a second, {result.concurrency:.0f} at once. "
             f"{result.requests / 1e6:.2f} million requests over {result.days:.2g} days.",
             "",
             markdown(at_equal_attainment(result)),

@@ -30,7 +30,7 @@ class Static:
     """So many replicas."""
 
     name = "static"
-    every = 3600.0
+    every = 60.0
 
     def __init__(self, settings: Settings) -> None:
         self._replicas = settings.replicas

@@ -134,6 +134,8 @@ class Looked:
     asked: Hashable = None  # for what; where that has changed, it looks again at once
     ready: frozenset[str] = frozenset()  # pods that were ready then, or at a look before
     silent: float | None = None  # since when nobody has told, in Unix seconds; None: somebody does
+    homeless: float | None = None  # since when some replicas find no node; None: all have one
+    short: float | None = None  # when a rollout last had to do without such replicas
     told: float | None = None  # when the status was last told of the load, or this operator began to look
 
 

@@ -6,6 +6,7 @@ Looks have a pace of their own, whatever brings a reconcile about; in between wh
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from inferops.api.scalingstatus import ScalingStatus
 from inferops.core import fleet, scalingtold
@@ -17,10 +18,18 @@ from inferops.core.observation import Looked, Observation
 
 BACK = 60.0  # seconds by which clocks may go back; what was remembered of a later time is forgotten then
 EARLY = 0.5  # seconds by which a look may be early, since timers are
+# Why a look comes to another number than is recommended: a word, and for people
+Why = tuple[str, str]
+AS_SAID: Why = ("", "")
 STARTS = "the number of replicas is kept until something is counted"
 ROLLS = "fewer replicas would do; none is taken away while a rollout is under way"
-WAKES = "fewer replicas would do; none is taken away before the first serves"
-NO_NODE = "requests wait for replicas that find no node; more of these would not help"
+STARTED: Why = ("Held", STARTS)
+WAKES: Why = ("Held", "fewer replicas would do; none is taken away before the first serves")
+ROLLING: Why = ("Rollout", ROLLS)
+SHORT: Why = ("Rollout", "a rollout does without replicas that find no node, since it would wait for them")
+NO_NODE: Why = ("NoNode", "requests wait for replicas that find no node; more of these would not help")
+LOST = 300.0  # seconds without a node after which none is expected any more, were it one that has to be bought first
+RETRY = 600.0  # seconds after which more are tried again in the same rollout
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +77,7 @@ def look(seen: Observation, lowest: int, waking: int) -> Look:
     signals = fleet.signals(seen, kept)
     found = recommend(history, signals, goals, case.now)
     number, held = _number(case, signals, found)
-    return _come_to(case, found, number, held)
+    return _come_to(case, signals, found, number, held)
 
 
 def decided(seen: Observation, lowest: int) -> int:
@@ -93,35 +102,50 @@ def _left(seen: Observation, goals: Goals, now: float) -> float:
     return 0.0 if left <= EARLY or now < looked.at - BACK else left
 
 
-def _number(case: _Case, signals: Signals, found: Recommendation) -> tuple[int, str]:
+def _number(case: _Case, signals: Signals, found: Recommendation) -> tuple[int, Why]:
     """Replicas as recommended; where something speaks against it, those that were decided before, and why."""
     number, kept = min(max(found.replicas, case.goals.lowest), case.goals.highest), case.kept
+    if rolls(case.seen):
+        return _number_in_rollout(case, number)
     if number < kept and (signals.load is None or case.looked.at is None):
-        return kept, STARTS
-    if number < kept and rolls(case.seen):
-        return kept, ROLLS
+        return kept, STARTED
     if number < kept and case.waking:
         return kept, WAKES
     if number > kept and signals.fleet.homeless and found.reason in ("Queue", "Latency"):
         return kept, NO_NODE
-    return number, ""
+    return number, AS_SAID
 
 
-def _come_to(case: _Case, found: Recommendation, number: int, held: str) -> Look:
+def _number_in_rollout(case: _Case, number: int) -> tuple[int, Why]:
+    """None is taken away but what finds no node: with so many more than there are GPUs for, a canary of their share
+    would never be complete, and be rolled back for it."""
+    kept, looked = case.kept, case.looked
+    going_back = case.seen.service.status.rollout.phase == "RollingBack"
+    missing = fleet.homeless(fleet.live(fleet.serving(case.seen)[:1]))
+    lost = looked.homeless is not None and case.now - looked.homeless >= LOST
+    if missing and lost and not going_back and kept > case.goals.lowest:
+        return max(kept - missing, case.goals.lowest), SHORT
+    if number > kept and looked.short is not None and case.now - looked.short < RETRY:
+        return kept, SHORT
+    return (kept, ROLLING) if number < kept else (number, AS_SAID)
+
+
+def _come_to(case: _Case, signals: Signals, found: Recommendation, number: int, held: Why) -> Look:
     """What is remembered and told of a look."""
     looked, now = case.looked, case.now
     silent = None if found.reason != "NoSignals" else now if looked.silent is None else looked.silent
-    reason, message = ("Held", held) if held else (str(found.reason), found.why)
+    reason, message = held if held != AS_SAID else (str(found.reason), found.why)
     if silent is not None:
-        reason, message = "NoSignals", f"the number of replicas is kept, and none is taken away: {found.why}"
+        reason, message = "NoSignals", f"{found.why}; none is taken away meanwhile"
         if now - silent < scalingtold.SILENCE:  # it may only be about to come
             reason, message = case.status.reason or "Start", case.status.message or STARTS
+    learned = partial(memory.written, found.history, case.status.learned)
     since = looked.told if looked.told is not None else now
     told = scalingtold.told(
         case.status,
         case.before,
         case.goals.mode,
-        scalingtold.Found(number, reason, message, found.numbers, memory.written(found.history)),
+        scalingtold.Found(number, reason, message, found.numbers, learned),
         now,
         since,
     )
@@ -132,6 +156,8 @@ def _come_to(case: _Case, found: Recommendation, number: int, held: str) -> Look
         asked=case.goals,
         ready=fleet.been_ready(case.seen),
         silent=silent,
+        homeless=None if not signals.fleet.homeless else now if looked.homeless is None else looked.homeless,
+        short=now if held == SHORT and number < case.kept else looked.short,
         told=since if told is case.status else now,
     )
     events = scalingtold.events(case.before, number, told.message, case.status, case.seen.now)

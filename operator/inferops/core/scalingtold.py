@@ -5,6 +5,7 @@ A load that stays as it is writes nothing, and one that moves writes every few m
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -19,7 +20,7 @@ OVER = 60.0  # seconds for which something that was said stands, though it is ov
 SILENCE = 60.0  # seconds without signals before that is said: after a start there are none at first
 MUCH = 0.1  # by which share a number must have changed to be told anew
 MISSED = 0.005  # of all requests, by which the attainment must have
-LOUD = ("Maximum", "NoSignals")  # reasons that people may have to do something about
+LOUD = ("Maximum", "NoSignals", "NoNode", "Rollout")  # reasons that people may have to do something about
 UNCOUNTED = ("Start", "NoSignals")  # which are over with the first signal
 
 
@@ -31,7 +32,7 @@ class Found:
     reason: str
     message: str
     numbers: Numbers
-    learned: str
+    learned: Callable[[], str]  # told only where something is written
 
 
 def told(
@@ -42,8 +43,16 @@ def told(
     `replicas`: as decided before; None: never. `last`: when it was written last, or a new operator began to look.
     """
     elapsed = now - last
+    news = replicas != found.replicas or before.mode != mode or _is_news(before.reason, found.reason, elapsed)
+    if not news and (elapsed < REFRESH or found.numbers.arrivals is None):
+        return before
+    after = _after(before, replicas, mode, found, now)
+    return after if news or _differs(before, after) or before.learned != after.learned else before
+
+
+def _after(before: ScalingStatus, replicas: int | None, mode: str, found: Found, now: float) -> ScalingStatus:
     scaled = replicas is not None and replicas != found.replicas
-    after = ScalingStatus(
+    return ScalingStatus(
         mode=mode,
         reason=found.reason,
         message=found.message[:LONGEST],
@@ -54,11 +63,8 @@ def told(
         cold_start=f"{round(found.numbers.cold_start)}s" if found.numbers.cold_start is not None else "",
         attainment=f"{found.numbers.attainment:.4f}" if found.numbers.attainment is not None else "",
         last_scale_time=_stamp(now) if scaled else before.last_scale_time,
-        learned=found.learned,
+        learned=found.learned(),
     )
-    news = replicas != found.replicas or before.mode != mode or _is_news(before.reason, found.reason, elapsed)
-    refresh = elapsed >= REFRESH and (_differs(before, after) or before.learned != after.learned)
-    return after if news or refresh else before
 
 
 def _is_news(before: str, after: str, elapsed: float) -> bool:

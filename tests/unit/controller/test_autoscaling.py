@@ -52,7 +52,7 @@ class Counted:
 
 def rule(history: History, signals: Signals, goals: Goals, now: float) -> Recommendation:
     """As many replicas as today's requests need; it counts its looks."""
-    after = History(looked=now, rate=(history.rate or 0.0) + 1.0)
+    after = History(looked=now, judged=history.judged + 1)
     if signals.load is None:
         return Recommendation(signals.fleet.wanted, "NoSignals", signals.why, Numbers(), after, 15.0)
     rate = signals.load.arrivals / signals.load.seconds
@@ -62,7 +62,7 @@ def rule(history: History, signals: Signals, goals: Goals, now: float) -> Recomm
 @pytest.fixture(autouse=True)
 def simple(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scalinglook, "recommend", rule)
-    monkeypatch.setattr(scalinglook.memory, "written", lambda history: "learned")
+    monkeypatch.setattr(scalinglook.memory, "written", lambda history, before: "learned")
 
 
 async def scaled(rate: float | None = 4.0) -> tuple[World, Counted]:
@@ -119,7 +119,7 @@ async def test_a_steady_load_writes_nothing() -> None:
     for _ in range(40):
         await look(world, counted)
     assert world.fake.requests == []
-    assert looked(world).history is not None and looked(world).history.rate > 40  # type: ignore[union-attr]
+    assert looked(world).history is not None and looked(world).history.judged > 40  # type: ignore[union-attr]
 
 
 async def test_what_could_not_be_written_is_not_remembered() -> None:

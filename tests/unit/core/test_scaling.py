@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from inferops.api.rolloutstatus import RolloutStatus
+from inferops.api.scalingstatus import ScalingStatus
 from inferops.core import fleet, scalinglook
 from inferops.core.activation import WOKEN
+from inferops.core.autoscale import memory
 from inferops.core.autoscale.history import History
 from inferops.core.autoscale.rule import Recommendation
 from inferops.core.autoscale.terms import Goals, Numbers, Reason, Signals
@@ -37,7 +39,7 @@ class Rule:
         self.asked.append((history, signals, goals, now))
         reason: Reason = "NoSignals" if signals.load is None else self.reason
         number = signals.fleet.wanted if signals.load is None else self.replicas
-        after = History(looked=now, rate=1.0)
+        after = History(looked=now)
         return Recommendation(number, reason, signals.why or "so it says", Numbers(arrivals=1.0), after, self.again)
 
 
@@ -49,7 +51,7 @@ def rule(monkeypatch: pytest.MonkeyPatch) -> Rule:
 
 
 def looked(at: float = NOW.timestamp() - 15, **facts: Any) -> Looked:
-    return Looked(history=History(looked=at, rate=2.0), at=at, again=15.0, **{"told": at, **facts})
+    return Looked(history=History(looked=at, starts=(2.0,)), at=at, again=15.0, **{"told": at, **facts})
 
 
 def counted(world: Observation, **facts: Any) -> Observation:
@@ -99,7 +101,7 @@ def test_the_load_decides_within_the_bounds(rule: Rule, mode: str) -> None:
     history, signals, goals, now = rule.asked[0]
     assert (goals.mode, goals.lowest, goals.highest, goals.ttft, goals.attainment) == (mode, 2, 4, 1.0, 0.95)
     assert goals.settle == (None if mode == "auto" else 300.0)
-    assert (signals.load, history.rate, now) == (world.load, 2.0, NOW.timestamp())
+    assert (signals.load, history.starts, now) == (world.load, (2.0,), NOW.timestamp())
     assert (signals.fleet.wanted, signals.fleet.ready, signals.fleet.settled) == (3, 3, True)
 
 
@@ -154,12 +156,10 @@ def test_a_clock_that_goes_back_neither_stops_it_nor_takes_anything_away(rule: R
 
 def test_after_a_start_nothing_is_taken_away_before_the_second_look(rule: Rule) -> None:
     rule.replicas = 1
-    world = status(
-        running(4), scaling=running(4).service.status.scaling.model_copy(update={"learned": '{"rate": 7.5}'})
-    )
+    world = status(running(4), scaling=ScalingStatus(learned=memory.written(History(starts=(75.0,)))))
     first = decide(replace(world, looked=Looked(), load=load(NOW.timestamp(), 1.0)))
     assert replicas(first) == 4
-    assert rule.asked[0][0].rate == 7.5, "it goes on from what it had learned"
+    assert rule.asked[0][0].starts == (75.0,), "it goes on from what it had learned"
     assert replicas(decide(later(world, first, 1.0))) == 1
 
 
@@ -183,7 +183,7 @@ def test_missing_signals_take_nothing_away_and_are_said_when_they_last(rule: Rul
     reasons = [decision.status.scaling.reason for _, decision in taken]
     assert reasons == ["Start"] * 3 + ["NoSignals"] * 3
     [sentence] = taken[-1][1].status.explain
-    assert sentence.startswith("the number of replicas is kept") and "no gateway tells" in sentence
+    assert sentence == "no gateway tells; none is taken away meanwhile"
     assert [event for _, decision in taken for event in decision.events] == []
     back = decide(later(*taken[-1], 5.0))
     assert back.status.scaling.reason == "Demand" and replicas(back) == 1
@@ -210,7 +210,7 @@ def test_a_rollout_under_way_keeps_what_there_is_and_may_get_more(rule: Rule, ph
     )
     rule.replicas = 2
     found = wanted(world, "")
-    assert found.replicas == 4 and found.told.reason == "Held" and "rollout is under way" in found.why[0]
+    assert found.replicas == 4 and found.told.reason == "Rollout" and "rollout is under way" in found.why[0]
     assert rule.asked[0][1].fleet.settled is False
     rule.replicas = 7
     assert wanted(world, "").replicas == 7
@@ -309,13 +309,20 @@ def test_events_tell_of_both_directions_and_not_of_each_of_many(rule: Rule) -> N
     assert [event.reason for event in third.events] == ["ScaledDown"]
 
 
-def test_a_steady_load_writes_nothing() -> None:
-    world = running(2)
-    taken = play(world, [3.0] * 20)
+def test_a_steady_load_writes_nothing(rule: Rule) -> None:
+    rule.replicas = 2
+    taken = play(running(2), [3.0] * 2)
     before = taken[-1][1].status
     for _, decision in play(taken[-1][0], [3.0] * 200):
-        assert decision.status == before
-        assert decision.events == ()
+        assert (decision.status, decision.events) == (before, ())
+    assert len(rule.asked) > 200
+
+
+def test_what_is_learned_of_a_steady_load_is_written_every_five_minutes_at_the_most() -> None:
+    taken = play(running(2), [3.0] * 200)
+    written = [decision.status for before, decision in taken if decision.status != before.service.status]
+    assert len(written) <= 200 * 15 / 300 + 2
+    assert all(decision.events == () for _, decision in taken[:100])
 
 
 def test_the_rollout_at_rest_is_what_tests_take_it_for() -> None:

@@ -15,7 +15,7 @@ from inferops.core.scalingtold import OVER, REFRESH, Found, events, figure, told
 from unit.core.building import NOW
 
 NUMBERS = Numbers(arrivals=10.0, forecast=12.0, capacity=4.0, utilization=0.8, cold_start=95.0, attainment=0.995)
-FOUND = Found(3, "Demand", "10 requests/s", NUMBERS, "what was learned")
+FOUND = Found(3, "Demand", "10 requests/s", NUMBERS, lambda: "what was learned")
 T = NOW.timestamp()
 BEFORE = told(ScalingStatus(), None, "auto", FOUND, T, T)
 
@@ -47,8 +47,9 @@ def changed(numbers: dict[str, Any] | None = None, **facts: Any) -> Found:
         ("nothing known", changed({"forecast": None}), False, True),
         ("a few more missed", changed({"attainment": 0.993}), False, False),
         ("many missed", changed({"attainment": 0.95}), False, True),
+        ("nothing counted just now", changed({"arrivals": None, "forecast": None}), False, False),
         ("slower starts", changed({"cold_start": 200.0}), False, True),
-        ("something learned", changed(learned="more"), False, True),
+        ("something learned", changed(learned=lambda: "more"), False, True),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -6,7 +6,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -18,6 +18,7 @@ from inferops.runtimes import ENGINES
 from inferops.runtimes.base import Metrics
 from inferops.signals import prometheus as module
 from inferops.signals.cumulative import Tally
+from inferops.signals.engines import served
 from inferops.signals.prometheus import Prometheus, chunks, query, samples
 from inferops.signals.reading import Reading, Target
 from unit.signals.scraped import Handler, serving
@@ -255,3 +256,24 @@ def test_any_answer_is_read_or_passed_over(answer: Any) -> None:
     for (namespace, pod), (name, labels, value) in samples("x", answer):
         assert isinstance(namespace, str) and isinstance(pod, str) and isinstance(value, float)
         assert name == "x" and all(isinstance(each, str) for each in labels.values())
+
+
+async def test_all_that_scaling_goes_by_is_asked_for_by_one_query_a_name() -> None:
+    numbers = {
+        VLLM.succeeded: 40.0, VLLM.running: 3.0, VLLM.waiting: 2.0, VLLM.prompt_tokens: 9600.0,
+        VLLM.generated_tokens: 20000.0, f"{VLLM.ttft}_sum": 204.9, f"{VLLM.ttft}_count": 40.0,
+        f"{VLLM.tpot}_sum": 0.08, f"{VLLM.tpot}_count": 40.0, VLLM.rejected: 5.0,
+    }  # fmt: skip
+    targets = {n: replace(target(f"s{n}-a", f"s{n}-b"), load=True, ttft=None, tpot=None) for n in range(20)}
+    pods = [pod for each in targets.values() for pod in each.pods]
+    server = Server([(str(name), "chat", pod, {}, value) for name, value in numbers.items() for pod in pods])
+    async with asking(server.handle) as prometheus:
+        answers = await prometheus.read(targets)
+    assert len(server.queries) == len(numbers), "no bucket is asked for where nothing is judged"
+    seven = answers[7]
+    assert isinstance(seven, Reading)
+    for pod in ("s7-a", "s7-b"):
+        found = served(seven.readouts[pod], VLLM, seven.bounds)
+        assert (found.came, found.ended, found.refused) == (40 + 5 + 5, 40, 5)
+        assert (found.tokens_in, found.tokens_out, found.ttft, found.paced) == (9600, 20000, 204.9, 40)
+        assert (seven.readouts[pod].there, seven.readouts[pod].waiting) == (5, 2)

@@ -34,6 +34,7 @@ GATEWAY = "inferops-gateway"  # its ServiceAccount and its Service
 GATEWAY_KINDS = ("ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding", "Service")
 GATEWAY_ADDRESSES = 16  # the last ones of the nodes' range, which nodes get from its start
 GATEWAY_PORT, METRICS_PORT = 8080, 9090
+NOBODY = 9  # a port that nobody listens on
 
 
 def install(cluster: Cluster) -> None:
@@ -232,7 +233,11 @@ class GatewayProcess(Child):
         self._cluster.kubectl("delete", "endpointslice", self.name, "-n", NAMESPACE, "--ignore-not-found")
         return code
 
-    def _list(self, *, ready: bool) -> None:
+    def tell(self, *, metrics: bool) -> None:
+        """Whether its metrics are where the Service says. Requests get on either way."""
+        self._list(ready=True, metrics=METRICS_PORT if metrics else NOBODY)
+
+    def _list(self, *, ready: bool, metrics: int = METRICS_PORT) -> None:
         """Say in the Service's EndpointSlices that it is ready, or on its way out."""
         endpoint = {
             "addresses": [self.address],
@@ -252,6 +257,6 @@ class GatewayProcess(Child):
             },
             "addressType": "IPv4",
             "endpoints": [endpoint],
-            "ports": [{"name": "http", "port": GATEWAY_PORT}, {"name": "metrics", "port": METRICS_PORT}],
+            "ports": [{"name": "http", "port": GATEWAY_PORT}, {"name": "metrics", "port": metrics}],
         }
         self._cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", input=json.dumps(made))

@@ -18,7 +18,8 @@ from inferops.simulate.server.engine import LOAD_BYTES_PER_SECOND
 from inferops.simulate.traces.traffic import Traffic
 
 POINTS = 600  # of a timeline
-PROBED = 1000  # requests of one run that looks for what a replica carries
+PROBED = (2000, 10_000)  # requests, from and to, of one run that looks for what a replica carries
+LASTS = 600.0  # seconds of such a run, where that is no more requests: queues take time to grow
 HALVINGS = 5
 PLANNED = 0.8  # share of what replicas carry that those at the beginning are to use
 
@@ -94,7 +95,9 @@ class Bench:
         return option.concurrency / (option.ttft + option.tpot * self.survey.output)
 
     def _probe(self, variant: Variant, rate: float) -> tuple[float, Carried]:
-        requests = probe(self.survey.sizes, rate, PROBED, self.seed)
+        least, most = PROBED
+        count = min(max(round(rate * LASTS), least), most)
+        requests = probe(self.survey.sizes, rate, count, self.seed)
         result = run(self._scenario(requests, variant, Bounds(1, 1), 1), Static(Settings(1)), step=3600.0)
         spent = result.ttft.get("mean", 0.0) + result.tpot.get("mean", 0.0) * self.survey.output
         return result.attainment, Carried(rate, max(1.0, rate * spent))

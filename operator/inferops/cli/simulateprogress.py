@@ -13,8 +13,9 @@ from inferops.cli.simulatebench import Told
 class Bar:
     """A bar for the run that is under way. To be used with `with`; shows nothing where nobody watches."""
 
-    def __init__(self) -> None:
-        console = Console(stderr=True)
+    def __init__(self, console: Console | None = None) -> None:
+        """`console`: another than stderr."""
+        console = console or Console(stderr=True)
         self.within = ""  # what the runs are part of
         self._bar = Progress(
             TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"), TimeElapsedColumn(),

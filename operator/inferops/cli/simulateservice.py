@@ -28,6 +28,7 @@ from inferops.simulate.server.options import LlmOptions, limits_of
 from inferops.simulate.server.runtimes import RUNTIMES, LanguageModelRuntime
 
 ASSUMED = {"ttft": "1s", "tpot": "50ms"}  # where nothing is promised
+MOST = 8  # ways to run replicas that are looked at
 NODES = {"deployment": ("template",), "lws": ("leaderWorkerTemplate", "leaderTemplate")}
 
 
@@ -72,11 +73,7 @@ def subject_in(text: str, name: str | None = None) -> Subject:
         raise BadInput(f"{service.metadata.name}: {obstacle.message}")
     if seen.sizing is None:
         raise BadInput(f"{service.metadata.name}: cannot be simulated: {seen.unsized}")
-    found = [_variant(seen, seen.sizing, choice, given) for choice in choices.choices(seen)]
-    variants = tuple(each for each in found if isinstance(each, Variant))
-    if not variants:
-        why = next((each for each in found if isinstance(each, str)), "no accelerator holds the model")
-        raise BadInput(f"{service.metadata.name}: spec.accelerators: {why}")
+    variants = _variants(seen, seen.sizing, given)
     context = min(service.spec.model.max_model_len or seen.sizing.facts.context, seen.sizing.facts.context)
     slo = service.spec.slo
     ttft, tpot, decoder = _seconds(slo.ttft), _seconds(slo.tpot), seen.sizing.facts.decoder
@@ -105,6 +102,24 @@ def _promised(service: InferenceService) -> tuple[InferenceService, bool]:
 
 def _seconds(limit: str | None) -> float:
     return inf if limit is None else seconds(limit)
+
+
+def _variants(seen: Observation, sizing: Sizing, given: Given) -> tuple[Variant, ...]:
+    """The first ways to run replicas, in order of preference. Raises BadInput where there is none."""
+    found: list[Variant] = []
+    why = ""
+    for choice in choices.each_choice(seen):
+        variant = _variant(seen, sizing, choice, given)
+        if isinstance(variant, str):
+            why = why or variant
+        elif len(found) < MOST:
+            found.append(variant)
+        else:
+            break
+    if not found:
+        told = why or "no accelerator that is known holds the model and keeps spec.slo"
+        raise BadInput(f"{seen.service.metadata.name}: spec.accelerators: {told}")
+    return tuple(found)
 
 
 def _variant(seen: Observation, sizing: Sizing, choice: AcceleratorChoice, given: Given) -> Variant | str:

@@ -20,7 +20,7 @@ from inferops.cli.simulateservice import Subject, Variant
 from inferops.simulate.report.terms import Entry, Suggestion
 
 MOST = 24  # runs
-PROBED, KEPT = 8, 3  # accelerators that are load-tested, and that are run
+KEPT = 3  # accelerators that are run, of those that are load-tested
 NARROWINGS = 4  # of minReplicas, and of replicas
 DEPTHS = (1, 4, 16)  # queueDepth
 IDLE = "10m"  # scaleToZeroAfter
@@ -58,7 +58,7 @@ class Search:
         self.runs = 0
         self.best: Tried | None = None
         self._bench, self._clock, self._say = bench, clock, say
-        self._priced = all(bench.priced(variant) is not None for variant in bench.subject.variants[:PROBED])
+        self._priced = all(bench.priced(variant) is not None for variant in bench.subject.variants)
 
     @property
     def subject(self) -> Subject:
@@ -110,7 +110,7 @@ class Search:
     def _shapes(self) -> list[Candidate]:
         """The accelerators at which a request costs least, by load tests, each with room for twice the peak."""
         found: list[tuple[float, Candidate]] = []
-        for number, variant in enumerate(self.subject.variants[:PROBED]):
+        for number, variant in enumerate(self.subject.variants):
             self._say(f"suggest, load test of {variant.name} ")
             carried = self._bench.carried(variant)
             if carried is None:

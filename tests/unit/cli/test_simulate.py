@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import StringIO
 from pathlib import Path
+from threading import Thread
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 from xml.etree import ElementTree
 
 import pytest
 import yaml
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
+from inferops.cli import simulatebench
 from inferops.cli.main import app
+from inferops.cli.simulateprogress import Bar
 
 SERVICE: dict[str, Any] = {
     "apiVersion": "serving.inferops.dev/v1alpha1",
@@ -35,6 +42,13 @@ spec:
   tflops: {bf16: 500, fp8: 1000}
 """
 AZURE = "TIMESTAMP,ContextTokens,GeneratedTokens\n"
+
+
+@pytest.fixture(autouse=True)
+def short_load_tests(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most tests do not depend on how exactly it is known what a replica carries."""
+    if request.function is not test_what_a_replica_carries_is_where_its_slo_ends:
+        monkeypatch.setattr(simulatebench, "PROBED", (100, 200))
 
 
 def service(**spec: Any) -> str:
@@ -85,6 +99,16 @@ def test_the_table_is_told_with_its_facts() -> None:
     assert any(line.startswith("inferops") and "mode auto, 1 to 6 replicas" in line for line in lines)
 
 
+def test_what_a_replica_carries_is_where_its_slo_ends() -> None:
+    """Just below it one replica meets the SLO, well above it does not."""
+    fixed = service(scaling={"mode": "fixed", "replicas": 1})
+    carried = float(simulate("--poisson", "1,15m", text=fixed)["facts"]["carries"].split()[0])
+    below, above = (
+        simulate("--poisson", f"{share * carried},15m", text=fixed)["runs"][0]["attainment"] for share in (0.75, 1.4)
+    )
+    assert below >= 0.99 > above
+
+
 def test_check_fails_where_the_slo_is_missed() -> None:
     missed = service(scaling={"minReplicas": 1})
     found = simulate("--poisson", "12,2m", "--check", text=missed, code=1)
@@ -94,7 +118,7 @@ def test_check_fails_where_the_slo_is_missed() -> None:
 
 
 def test_replicas_follow_a_load_that_one_does_not_carry() -> None:
-    found = simulate("--poisson", "5,20m", "--cold-start", "30s", "--replicas", "1")["runs"][0]
+    found = simulate("--poisson", "5,8m", "--cold-start", "30s", "--replicas", "1")["runs"][0]
     assert found["timeline"]["ready"][0] == 1 and max(found["timeline"]["ready"]) > 1
 
 
@@ -140,6 +164,52 @@ def test_a_service_goes_to_zero_between_requests_and_comes_back(tmp_path: Path) 
     )
     timeline = simulate("--rates", str(rates), "--cold-start", "40s", text=text)["runs"][0]["timeline"]
     assert timeline["ready"][0] > 0 and min(timeline["ready"]) == 0 and timeline["ready"][-1] > 0
+
+
+class Counted(BaseHTTPRequestHandler):
+    """A Prometheus that counted 1 request a second."""
+
+    def do_GET(self) -> None:
+        asked = {
+            name: float(found[0]) for name, found in parse_qs(urlsplit(self.path).query).items() if name != "query"
+        }
+        times = range(int(asked["start"]), int(asked["end"]) + 1, int(asked["step"]))
+        series = [{"metric": {}, "values": [[time, "1"] for time in times]}]
+        body = json.dumps({"status": "success", "data": {"resultType": "matrix", "result": series}}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Quiet."""
+
+
+def test_what_prometheus_counted_is_drawn_from() -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Counted)
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    url = f"http://127.0.0.1:{server.server_port}"
+    range_ = ("--start", "2026-11-20T08:00:00Z", "--end", "2026-11-20T08:04:00Z", "--step", "30s")
+    try:
+        found = simulate("--prometheus", url, "--query", "sum(rate(requests_total[1m]))", *range_, "--cv", "0")
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+    assert found["runs"][0]["requests"] == pytest.approx(270, abs=1)  # nine points of half a minute
+    assert "sum(rate(requests_total[1m]))" in found["facts"]["traffic"]
+
+
+def test_a_terminal_is_shown_how_far_a_run_is() -> None:
+    shown = StringIO()
+    with Bar(Console(file=shown, force_terminal=True, width=80)) as bar:
+        bar.within = "2 of 3: "
+        told = bar.begin("hpa", 200)
+        assert told is not None
+        told(10.0, 100)
+    assert "2 of 3: hpa" in shown.getvalue() and "50 %" in shown.getvalue()
+    assert Bar(Console(file=StringIO())).begin("hpa", 200) is None
 
 
 def test_what_is_left_to_others_has_to_be_compared() -> None:
@@ -209,7 +279,7 @@ def merged(text: str, patch: str) -> str:
 )
 def test_what_is_suggested_does_what_it_says_once_applied(case: str, scaling: dict[str, Any], rate: str) -> None:
     text = service(scaling=scaling, slo={"ttft": "4s", "tpot": "100ms"})
-    words = ("--poisson", f"{rate},6m", "--cold-start", "30s")
+    words = ("--poisson", f"{rate},4m", "--cold-start", "30s")
     suggestion = simulate(*words, "--suggest", text=text)["suggestion"]
     before, after = suggestion["before"], suggestion["after"]
     assert suggestion["meets"] and after["attainment"] >= 0.99 and suggestion["runs"] <= 25

@@ -14,11 +14,12 @@ KEPT = 600.0  # seconds that an added node stays when nothing is on it
 class Node:
     """One node, of a size for a number of replicas."""
 
-    __slots__ = ("added", "cluster", "empty", "pulled", "room", "up")
+    __slots__ = ("added", "cluster", "empty", "pulled", "room", "size", "up")
 
-    def __init__(self, cluster: ClusterFigures, room: int, up: float, added: bool) -> None:
+    def __init__(self, cluster: ClusterFigures, size: int, up: float = 0.0, added: bool = False) -> None:
         self.cluster = cluster
-        self.room = room  # replicas that it can still take
+        self.size = size  # replicas
+        self.room = size  # that it can still take
         self.up = up  # since when it is, or will be, there
         self.added = added
         self.pulled: float | None = None  # since when the image is, or will be, there
@@ -36,7 +37,7 @@ class Places:
         self._lost: set[str] = set()
         self._clusters = sorted(clusters, key=lambda cluster: cluster.price)
         for cluster in self._clusters:
-            self._nodes[cluster.name] = [self._node(cluster, room, 0.0) for room in self._rooms(cluster.replicas)]
+            self._nodes[cluster.name] = [Node(cluster, size) for size in self._sizes(cluster.replicas)]
 
     def take(self, now: float) -> Node | None:
         """Room for one replica; None: there is none, and none to be added."""
@@ -50,16 +51,15 @@ class Places:
     def give_back(self, node: Node, now: float) -> None:
         """A replica is gone from `node`."""
         node.room += 1
-        if node.room >= self._each:
+        if node.room == node.size:
             node.empty = now
 
     def lose(self, name: str) -> None:
         """A cluster is gone, with the nodes that were added to it and the images on all others."""
         self._lost.add(name)
-        for node in self._nodes.get(name, ()):
+        self._nodes[name] = [node for node in self._nodes[name] if not node.added]
+        for node in self._nodes[name]:
             node.pulled = None
-            if node.added:
-                node.empty = -inf
 
     def find(self, name: str) -> None:
         """It is there again."""
@@ -72,16 +72,13 @@ class Places:
         open_ = [node for node in nodes if node.room]
         if open_:
             return min(open_, key=lambda node: (node.up > now, node.pulled is None))
-        added = sum(node.added for node in nodes) * self._each
-        if added >= cluster.provisioned:
+        more = cluster.provisioned - sum(node.size for node in nodes if node.added)
+        if more <= 0:
             return None
-        node = self._node(cluster, min(self._each, cluster.provisioned - added), now + self._delay(), added=True)
+        node = Node(cluster, min(self._each, more), now + self._delay(), added=True)
         nodes.append(node)
         return node
 
-    def _node(self, cluster: ClusterFigures, room: int, up: float, added: bool = False) -> Node:
-        return Node(cluster, room, up, added)
-
-    def _rooms(self, replicas: int) -> list[int]:
+    def _sizes(self, replicas: int) -> list[int]:
         whole, rest = divmod(replicas, self._each)
         return [self._each] * whole + ([rest] if rest else [])

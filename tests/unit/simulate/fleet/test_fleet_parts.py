@@ -135,6 +135,30 @@ def test_added_nodes_go_when_nothing_was_on_them_for_a_while():
     assert other is not node and (other.up, other.pulled) == (1100.0 + KEPT, None)
 
 
+def test_a_small_node_goes_and_comes_as_others_do():
+    found = places(ClusterFigures(replicas=0, provisioned=3))
+    nodes = [found.take(0.0) for _ in range(3)]
+    assert [node.size for node in nodes] == [2, 2, 1]
+    for node in nodes[:2]:
+        found.give_back(node, 0.0)
+    assert [found.take(KEPT).size for _ in range(2)] == [2, 2] and found.take(KEPT) is None
+    found.give_back(nodes[2], KEPT)
+    assert found.take(3 * KEPT) is not nodes[2]
+
+
+def test_a_lost_cluster_keeps_neither_added_nodes_nor_images():
+    found = places(ClusterFigures(replicas=1, provisioned=1), gpus=8)
+    nodes = [found.take(0.0) for _ in range(2)]
+    for node in nodes:
+        node.pulled = 5.0
+    found.lose("local")
+    for node in nodes:
+        found.give_back(node, 10.0)
+    found.find("local")
+    again = [found.take(20.0) for _ in range(2)]
+    assert [(node.pulled, node.up) for node in again] == [(None, 0.0), (None, 120.0)]
+
+
 def test_a_lost_cluster_takes_nobody():
     found = places(ClusterFigures("a", 1, price=1.0), ClusterFigures("b", 1, price=2.0), gpus=8)
     found.lose("a")

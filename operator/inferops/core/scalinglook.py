@@ -17,6 +17,7 @@ from inferops.core.event import Event
 from inferops.core.observation import Looked, Observation
 
 BACK = 60.0  # seconds by which clocks may go back; what was remembered of a later time is forgotten then
+NEWER = 1.0  # seconds by which a look is put off while nothing newer was counted than at the last one
 EARLY = 0.5  # seconds by which a look may be early, since timers are
 # Why a look comes to another number than is recommended: a word, and for people
 Why = tuple[str, str]
@@ -99,7 +100,9 @@ def _left(seen: Observation, goals: Goals, now: float) -> float:
     if looked.at is None or looked.asked != goals or not seen.service.status.desired_replicas:
         return 0.0
     left = looked.at + looked.again - now
-    return 0.0 if left <= EARLY or now < looked.at - BACK else left
+    if left > EARLY and now >= looked.at - BACK:
+        return left
+    return NEWER if seen.load is not None and seen.load.seconds <= 0 else 0.0
 
 
 def _number(case: _Case, signals: Signals, found: Recommendation) -> tuple[int, Why]:

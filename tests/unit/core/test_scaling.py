@@ -132,6 +132,16 @@ def test_it_looks_at_its_own_pace(rule: Rule) -> None:
     assert rule.asked[-1][0].looked == NOW.timestamp(), "it goes on from what it remembers"
 
 
+def test_a_look_is_put_off_while_nothing_newer_was_counted(rule: Rule) -> None:
+    rule.replicas = 4
+    world = counted(running(2))
+    first = decide(world)
+    same = decide(replace(later(world, first, 50.0), load=load(NOW.timestamp(), 0.0, seconds=0.0)))
+    assert (replicas(same), same.looked, same.again) == (4, None, 1.0)
+    assert same.status.scaling == first.status.scaling
+    assert len(rule.asked) == 1
+
+
 def test_another_wish_is_looked_at_at_once(rule: Rule) -> None:
     rule.replicas = 4
     world = counted(running(2))

@@ -14,7 +14,7 @@ from bench_autoscale_rules import Entry, made
 from flow import Run, run_many
 
 HOUR = 3600
-CHUNK = 120  # runs of a task at the most: a step of the model costs hardly more for many than for few
+CHUNK = 400  # runs of a task at the most: a step of the model costs hardly more for many than for few
 
 
 @dataclass(frozen=True, slots=True)

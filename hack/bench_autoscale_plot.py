@@ -11,7 +11,8 @@ from bench_autoscale_rules import BOUND, DEFAULTS, OURS
 from bench_autoscale_stats import Point, front
 
 WIDTH, HEIGHT = 400, 300  # of a panel
-LEFT, RIGHT, TOP, BOTTOM = 62, 14, 40, 46
+LEFT, RIGHT, TOP, BOTTOM = 72, 14, 40, 46
+NARROWEST = 760  # that the title fits into
 LEGEND = 60
 # Colours that people who see few colours tell apart, after Okabe and Ito; rules beyond them are dashed.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A5195", "#6B6B6B")
@@ -23,7 +24,7 @@ def svg(results: Sequence[Result], title: str, across: int = 3) -> str:
     """Panels in rows of so many, under one title and one legend."""
     rules = list(dict.fromkeys(rule for result in results for rule in result.rules))
     rows = ceil(len(results) / across)
-    width = WIDTH * min(across, len(results))
+    width = max(NARROWEST, WIDTH * min(across, len(results)))
     legend = _legend(rules, width)
     height = LEGEND + 24 * len(legend) + HEIGHT * rows
     parts = [
@@ -83,7 +84,9 @@ def _panel(result: Result, rules: Sequence[str]) -> Iterable[str]:
 
     yield from _axes(result, low, high, step, place)
     for rule in sorted(result.rules, key=lambda each: (each == OURS, each)):
-        yield from _rule(rule, [each for each in result.shown if each.rule == rule], high * days, rules, place)
+        yield from _rule(
+            rule, [each for each in result.shown if each.rule == rule], (low * days, high * days), rules, place
+        )
 
 
 def _axes(result: Result, low: float, high: float, step: float, place) -> Iterable[str]:  # type: ignore[no-untyped-def]
@@ -108,10 +111,10 @@ def _axes(result: Result, low: float, high: float, step: float, place) -> Iterab
     )
 
 
-def _rule(rule: str, shown: Sequence[Shown], most: float, rules: Sequence[str], place) -> Iterable[str]:  # type: ignore[no-untyped-def]
+def _rule(rule: str, shown: Sequence[Shown], axis: tuple[float, float], rules: Sequence[str], place) -> Iterable[str]:  # type: ignore[no-untyped-def]
     colour, dashes, thick = _style(rule, rules)
     points = [Point(each.hours.mean, each.missed) for each in shown if each.kind != DEFAULTS]
-    inside = [each for each in front(points) if each.missed <= MOST and each.hours <= most]
+    inside = [each for each in front(points) if each.missed <= MOST and axis[0] <= each.hours <= axis[1]]
     spots = [place(each.hours, each.missed) for each in inside]
     if len(spots) > 1:
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in spots)
@@ -121,7 +124,7 @@ def _rule(rule: str, shown: Sequence[Shown], most: float, rules: Sequence[str], 
         )
     yield from (f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.2" fill="{colour}"/>' for x, y in spots)
     for each in shown:
-        if each.kind == DEFAULTS and each.hours.mean <= most:
+        if each.kind == DEFAULTS and axis[0] <= each.hours.mean <= axis[1]:
             x, y = place(each.hours.mean, each.missed)
             yield (
                 f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="#fff" stroke="{colour}" stroke-width="1.6">'

@@ -120,7 +120,7 @@ class TestJudging:
         spots = list(drawn.iter(f"{space}circle"))
         assert len(spots) == 2 * 5  # static is far beyond the others, and so is one of hpa's
         for spot in spots:
-            assert 62 <= float(spot.get("cx")) <= 386
+            assert 72 <= float(spot.get("cx")) <= 386
             assert 40 <= float(spot.get("cy")) <= 254
         panels = [group for group in drawn.findall(f"{space}g") if group.find(f"{space}circle") is not None]
         assert [panel.get("transform").partition(" ")[0] for panel in panels] == ["translate(0", "translate(400"]
@@ -228,9 +228,9 @@ class TestPlaying:
     )
 
     def test_tasks_are_of_about_the_same_size_and_none_is_lost(self, folder, tmp_path):
-        entries = [self.ENTRIES[0]] * 25
+        entries = [self.ENTRIES[0]] * 90
         work = tasks(folder, tmp_path, CELL, 16.0, Span(0, 60), entries, range(10))
-        assert [(task.first, len(task.entries)) for task in work] == [(0, 9), (9, 9), (18, 7)]
+        assert [(task.first, len(task.entries)) for task in work] == [(0, 30), (30, 30), (60, 30)]
 
     def test_each_entry_meets_the_same_arrivals(self, folder, tmp_path):
         (task,) = tasks(folder, tmp_path, CELL, 16.0, Span(600, 1500, warm=300), self.ENTRIES, range(3, 5))

@@ -154,7 +154,7 @@ def test_only_what_is_wanted_is_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 names_ = st.from_regex("[a-zA-Z_:][a-zA-Z0-9_:]{0,5}", fullmatch=True).filter(lambda name: name not in ("NaN", "Inf"))
-labels_ = st.dictionaries(st.from_regex("[a-zA-Z_][a-zA-Z0-9_]{0,5}", fullmatch=True), st.text("ab1 ,={}", max_size=6))
+labels_ = st.dictionaries(st.from_regex("[a-zA-Z][a-zA-Z0-9_]{0,5}", fullmatch=True), st.text("ab1 ,={}", max_size=6))
 values_ = st.sampled_from(["0", "12", "12.5", "1e+06", "1.5e-05", "+Inf", "NaN", "-3", "1795249288.5"])
 
 

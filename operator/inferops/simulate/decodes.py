@@ -6,7 +6,9 @@ from how many are at which place in their last block. So many iterations cost as
 
 from __future__ import annotations
 
+from functools import cache
 from heapq import heappop, heappush
+from operator import mul
 
 from inferops.simulate.sequence import Sequence, State
 
@@ -16,7 +18,7 @@ DECODE = State.DECODE
 class Decodes:
     """Requests that decode together, one token each in every iteration."""
 
-    __slots__ = ("_phase", "block", "ends", "number", "shared", "tick", "tokens")
+    __slots__ = ("_empty", "_phase", "block", "ends", "number", "shared", "tick", "tokens")
 
     def __init__(self, block: int) -> None:
         self.block = block  # tokens
@@ -25,6 +27,7 @@ class Decodes:
         self.shared = 0  # of their blocks, those that are shared
         self.tick = 0  # iterations so far
         self._phase = [0] * block  # requests by (tokens - tick) % block: when they need a block
+        self._empty = empty_places(block)
         self.ends: list[tuple[int, int, Sequence]] = []  # heap of (iteration, order, request)
 
     def join(self, seq: Sequence) -> None:
@@ -77,9 +80,8 @@ class Decodes:
 
     def blocks(self) -> int:
         """Blocks that they hold, but for shared ones."""
-        block, tick = self.block, self.tick
-        empty = sum(count * (-(phase + tick) % block) for phase, count in enumerate(self._phase) if count)
-        return (self.tokens + empty) // block - self.shared
+        empty = sum(map(mul, self._phase, self._empty[self.tick % self.block]))  # places in last blocks
+        return (self.tokens + empty) // self.block - self.shared
 
     def most(self, iterations: int) -> int:
         """Blocks that they hold at most after so many iterations, and quickly told."""
@@ -95,3 +97,9 @@ class Decodes:
                 break
             iterations += 1
         return iterations
+
+
+@cache
+def empty_places(block: int) -> tuple[tuple[int, ...], ...]:
+    """By iteration and by phase, both modulo `block`: the places that are left in a request's last block."""
+    return tuple(tuple(-(phase + tick) % block for phase in range(block)) for tick in range(block))

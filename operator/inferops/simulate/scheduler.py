@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
+from collections.abc import Sequence as Keys
 from itertools import count
 from math import inf
 
@@ -176,10 +177,10 @@ class Scheduler:
         if kv.used + len(kv.idle) + self._decodes.most(0) > kv.blocks:
             kv.evict(self._free())
 
-    def _room_for(self, blocks: int, prefix: Iterable[int] = ()) -> bool:
+    def _room_for(self, blocks: int, prefix: Keys[int] = ()) -> bool:
         """Whether there are so many blocks, beside those that decodes need next; cached ones are not used up for it."""
         kv, decodes = self.kv, self._decodes
-        if kv.used + blocks + len(kv.idle) + decodes.most(1) <= kv.blocks:
+        if kv.used + blocks + len(prefix) + decodes.most(1) <= kv.blocks:
             return True
         return blocks + kv.idle_of(prefix) + decodes.needed() <= self._free()
 

@@ -236,7 +236,8 @@ def test_whatever_arrives_is_served_whole_within_the_limits(load):
         assert seq.state is State.FINISHED
         assert engine.produced(seq) == seq.output
         assert seq.arrived <= seq.scheduled < seq.first_token <= seq.finished
-    assert (engine._used(), engine.running, engine.waiting, engine.kv._held) == (0, 0, 0, {})
+    assert (engine._used(), engine.running, engine.waiting) == (0, 0, 0)
+    assert engine.kv._holders == dict.fromkeys(engine.kv.idle, 0)
     assert engine._decodes._phase == [0] * BLOCK and engine._decodes.tokens == 0
 
 

@@ -36,10 +36,11 @@ from bench_autoscale_cases import (
     service,
 )
 from bench_autoscale_confirm import Ask, both
+from bench_autoscale_ours import ABLATIONS, OURS
 from bench_autoscale_play import Outcome, Span, Task, played, sifting, tasks, testing, tuning
 from bench_autoscale_plot import svg
 from bench_autoscale_results import LEVELS, Result, by_entry, chosen, judge, point, reaching, sifted
-from bench_autoscale_rules import BOUND, OURS, STATIC, Entry, bounds, defaults, fleets, grids
+from bench_autoscale_rules import BOUND, STATIC, Entry, bounds, defaults, fleets, grids
 from inferops.simulate.scaling.peers import NAMES
 from inferops.simulate.traces.lines import BadTrace
 
@@ -212,6 +213,7 @@ def _arguments() -> argparse.Namespace:
     add("--thin", type=int, default=1, help="tune over every so manieth setting")
     add("--fleet", type=float, default=FLEET, help="replicas that the busiest ten minutes of two weeks need")
     add("--scale", type=float, default=SMALL_FLEET, help="and of an hour")
+    add("--ablate", action="store_true", help="play ours with parts left out, too")
     add("--confirm", type=float, default=24.0, metavar="HOURS", help="hours played request by request; 0: none")
     add("--jobs", type=int, default=1, help="processes")
     add("--quick", action="store_true", help="one case, one day, three seeds, a thin grid")
@@ -234,6 +236,8 @@ def _split(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> No
         if strange := [each for each in values if each not in known]:
             parser.error(f"{name}: {', '.join(strange)}: not known; there are {', '.join(known)}")
         setattr(arguments, name, values)
+    if arguments.ablate:
+        arguments.rules += ABLATIONS
     try:
         arguments.colds = [float(each) for each in arguments.colds.split(",") if each]
     except ValueError:

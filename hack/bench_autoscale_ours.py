@@ -1,12 +1,25 @@
-"""Our own rule in the comparison: what users set of it, its grid, and what sizing would have told it beforehand."""
+"""Our own rule in the comparison: what users set of it, what sizing would have told it, and what of it is left out."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from types import ModuleType
+from typing import Any
 
 from bench_autoscale_cases import Service
+from inferops.core.autoscale import capacity, rule
+from inferops.core.autoscale.capacity import Capacity
+from inferops.core.autoscale.forecast import Outlook, observe
 from inferops.core.autoscale.terms import Goals, Seed
 from inferops.simulate.scaling.ours import Ours
+from inferops.simulate.scaling.policy import Policy, Seen
+
+OURS = "inferops"
+BLIND = f"{OURS} without its forecast"
+SURE = f"{OURS} without its own errors"
+TOLD = f"{OURS} without what it learns"
+ABLATIONS = (BLIND, SURE, TOLD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,17 +27,24 @@ class Settings:
     """What a user promises: the default is that of `spec.slo.attainment`."""
 
     attainment: float = 0.99
+    utilization: float | None = None  # of the capacity that sizing tells, where nothing is learned
 
 
-GRID = tuple(Settings(share) for share in (0.95, 0.97, 0.98, 0.985, 0.99, 0.993, 0.995, 0.997, 0.999, 0.9995))
+PROMISES = tuple(Settings(share) for share in (0.95, 0.97, 0.98, 0.985, 0.99, 0.993, 0.995, 0.997, 0.999, 0.9995))
+SHARES = tuple(Settings(utilization=share) for share in (0.35, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.8, 0.9))
 
 
-def made(settings: Settings, service: Service) -> Ours:
+def grid(name: str) -> tuple[Settings, ...]:
+    """What is tuned over. Without learning that is how full replicas are planned to be, as of other rules."""
+    return SHARES if name == TOLD else PROMISES
+
+
+def made(name: str, settings: Settings, service: Service) -> Policy:
     """The rule, which knows of a replica what sizing reckons before anything was measured."""
     goals, curves = service.goals, service.curves
     each = int(goals.concurrency)
     seed = Seed(each, float(curves.ttft[each]), float(curves.tpot[each]), curves.output)
-    return Ours(
+    whole = Ours(
         Goals(
             mode="auto",
             lowest=1,
@@ -34,4 +54,56 @@ def made(settings: Settings, service: Service) -> Ours:
             attainment=settings.attainment,
         ),
         seed,
+        name,
     )
+    return whole if name == OURS else Ablated(whole, _instead(name, settings, goals.capacity))
+
+
+Parts = Mapping[tuple[ModuleType, str], Callable[..., Any]]
+
+
+class Ablated:
+    """Our rule with other functions in place of some of its own, while it looks."""
+
+    def __init__(self, whole: Ours, parts: Parts) -> None:
+        self.name, self.every = whole.name, whole.every
+        self._whole, self._parts = whole, parts
+
+    def look(self, seen: Seen) -> int:
+        kept = {place: getattr(*place) for place in self._parts}
+        try:
+            for (module, name), part in self._parts.items():
+                setattr(module, name, part)
+            return self._whole.look(seen)
+        finally:
+            for (module, name), part in kept.items():
+                setattr(module, name, part)
+            self.every = self._whole.every
+
+
+def _instead(name: str, settings: Settings, carried: float) -> Parts:
+    """What stands in for the part that is left out."""
+    if name == BLIND:
+        return {(rule, "observe"): _as_it_is}
+    if name == SURE:
+        return {(capacity, "_highest"): _as_planned}
+    planned = carried * (settings.utilization or 0.6)
+
+    def as_told(before: Capacity, now: float, attainment: float) -> Capacity:
+        return replace(before, planned=planned, carries=carried)
+
+    return {(capacity, "plan"): as_told, (capacity, "learn"): lambda before, *told, **more: before}
+
+
+_highest = capacity._highest
+
+
+def _as_it_is(before: Outlook, now: float, seconds: float, rate: float, horizon: float) -> tuple[Outlook, float]:
+    """What comes is what comes now."""
+    made, _ = observe(before, now, seconds, rate, horizon)
+    return made, made.rate
+
+
+def _as_planned(known: Capacity, curve: Any, planned: float, allowed: float) -> float:
+    """Every replica gets just the rate that it was planned to."""
+    return _highest(replace(known, loads={0: 1.0}), curve, planned, allowed)

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from math import ceil, floor, log10
 
+from bench_autoscale_ours import OURS
 from bench_autoscale_results import Result, Shown
-from bench_autoscale_rules import BOUND, DEFAULTS, OURS
+from bench_autoscale_rules import BOUND, DEFAULTS
 from bench_autoscale_stats import Point, front
 
 WIDTH, HEIGHT = 400, 300  # of a panel

@@ -8,8 +8,9 @@ from statistics import fmean
 from typing import Any
 
 from bench_autoscale_cases import MODELS, Cell
+from bench_autoscale_ours import OURS
 from bench_autoscale_play import Outcome
-from bench_autoscale_rules import BOUND, DEFAULTS, OURS, TUNED, Entry
+from bench_autoscale_rules import BOUND, DEFAULTS, TUNED, Entry
 from bench_autoscale_stats import Interval, Point, cheapest, front, hours_at, interval, near, saved
 
 LEVELS = (0.01, 0.005, 0.001)  # shares of requests that miss the SLO at which rules are compared

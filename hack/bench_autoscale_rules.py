@@ -10,12 +10,12 @@ import numpy as np
 
 import bench_autoscale_ours
 from bench_autoscale_cases import Floats, Service
+from bench_autoscale_ours import ABLATIONS, OURS
 from inferops.simulate.scaling.peers import PEERS, PeerGoals
 from inferops.simulate.scaling.peers.clairvoyant import Clairvoyant
 from inferops.simulate.scaling.peers.clairvoyant import Settings as Foresight
 from inferops.simulate.scaling.policy import Policy
 
-OURS = "inferops"
 BOUND = "clairvoyant"
 STATIC = "static"
 TUNED = "tuned"
@@ -47,7 +47,7 @@ def grids(goals: PeerGoals, names: Iterable[str], thin: int = 1) -> list[Entry]:
 
 def defaults(goals: PeerGoals, names: Iterable[str]) -> list[Entry]:
     """Each rule with its own defaults."""
-    return [Entry(name, _defaults(name, goals), DEFAULTS) for name in names if name not in (BOUND, STATIC)]
+    return [Entry(name, _defaults(name, goals), DEFAULTS) for name in names if name not in (BOUND, STATIC, *ABLATIONS)]
 
 
 def bounds(names: Iterable[str]) -> list[Entry]:
@@ -73,8 +73,8 @@ def made(entry: Entry, service: Service, arrivals: Floats) -> Policy:
                 load=load,
             )
         )
-    if entry.rule == OURS:
-        return bench_autoscale_ours.made(entry.settings, service)
+    if entry.rule.startswith(OURS):
+        return bench_autoscale_ours.made(entry.rule, entry.settings, service)
     return PEERS[entry.rule].rule(entry.settings)
 
 
@@ -86,7 +86,7 @@ def averaged(arrivals: Floats, window: int) -> list[float]:
 
 
 def _grid(name: str, goals: PeerGoals) -> list[Any]:
-    return list(bench_autoscale_ours.GRID) if name == OURS else PEERS[name].grid(goals)
+    return list(bench_autoscale_ours.grid(name)) if name.startswith(OURS) else PEERS[name].grid(goals)
 
 
 def _defaults(name: str, goals: PeerGoals) -> Any:

@@ -10,9 +10,10 @@ from rich.console import Console
 from rich.table import Table
 
 from bench_autoscale_confirm import Confirmed
+from bench_autoscale_ours import OURS
 from bench_autoscale_play import Outcome
 from bench_autoscale_results import LEVELS, Cost, Result, best_peer, of_defaults
-from bench_autoscale_rules import BOUND, OURS
+from bench_autoscale_rules import BOUND
 from bench_autoscale_stats import Interval
 
 NONE = "-"

@@ -10,14 +10,18 @@ import pytest
 
 import bench_autoscale
 import bench_autoscale_cases as cases
+import bench_autoscale_ours
 import bench_autoscale_tables as tables
 from bench_autoscale_cases import Cell, Traffic
+from bench_autoscale_ours import ABLATIONS, BLIND, OURS, TOLD, Settings
 from bench_autoscale_play import Outcome, Span, done, tasks
 from bench_autoscale_plot import svg
 from bench_autoscale_results import Result, best_peer, by_entry, chosen, judge, point, reaching, sifted
-from bench_autoscale_rules import BOUND, DEFAULTS, OURS, STATIC, Entry, averaged, bounds, defaults, grids
+from bench_autoscale_rules import BOUND, DEFAULTS, STATIC, Entry, averaged, bounds, defaults, grids
 from flow_curves import MOST, Curves
+from inferops.core.autoscale import capacity
 from inferops.simulate.scaling.peers import PeerGoals, hpa, static
+from inferops.simulate.scaling.policy import Seen
 from inferops.simulate.traces.lines import BadTrace
 
 CELL = Cell("70b", "mid", 180.0)
@@ -26,6 +30,14 @@ GOALS = PeerGoals(10.0, 40.0, 1.0, 0.05, 32)
 
 def outcome(place: int, seed: int, hours: float, missed: float) -> Outcome:
     return Outcome(place, seed, requests=1e6, missed=missed * 1e6, hours=hours, changes=14)
+
+
+def seen(now: float, **measured: int) -> Seen:
+    told = {
+        "arrivals": 0, "ended": 0, "tokens_in": 0, "tokens_out": 0, "busy": 0.0, "queued": 0.0, "waiting": 0,
+        "running": 0, "judged": 0, "missed": 0, "ttft": None, "tpot": None, "kv": 0.0,
+    } | measured  # fmt: skip
+    return Seen(now=now, since=now - 15, wanted=1, ready=1, starting=0, homeless=0, started=(), **told)
 
 
 class TestChoosing:
@@ -156,10 +168,10 @@ def curves() -> Curves:
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """Traces of two steps of an hour, and of three requests; what a replica does is known."""
+    """Traces of three steps of an hour, and of three requests; what a replica does is known."""
     monkeypatch.setattr(cases, "measured", lambda folder, cache, model, sizes: curves())
     cases.service.cache_clear()
-    rows = "start_s,requests_per_s,mean_client_cv\n0,40,1\n3600,80,9\n"
+    rows = "start_s,requests_per_s,mean_client_cv\n0,40,1\n3600,80,9\n7200,60,9\n"
     (tmp_path / cases.RATES["mid"]).write_text(rows)
     with gzip.open(tmp_path / cases.HOURS["conv"], "wt") as file:
         file.write("TIMESTAMP,ContextTokens,GeneratedTokens\n")
@@ -174,7 +186,7 @@ class TestCases:
         found = cases.service(folder, tmp_path, CELL, 16.0)
         capacity, concurrency = found.goals.capacity, found.goals.concurrency
         assert (capacity, concurrency) == (10.0, 40.0)
-        assert found.traffic.rates.max() == pytest.approx(16 * capacity, rel=0.01)
+        assert found.traffic.rates.max() == pytest.approx(16 * capacity, rel=0.05)
         assert found.traffic.dispersions[0] == 1
         assert found.traffic.dispersions[-1] == 9  # a coefficient of 3 at the most
 
@@ -247,6 +259,43 @@ class TestPlaying:
         (cold,) = tasks(folder, tmp_path, CELL, 16.0, Span(600, 900), self.ENTRIES[:1], range(1))
         (warm,) = tasks(folder, tmp_path, CELL, 16.0, Span(600, 900, warm=300), self.ENTRIES[:1], range(1))
         assert done(warm)[0].requests == pytest.approx(done(cold)[0].requests, rel=0.1)
+
+
+class TestAblations:
+    def test_a_part_that_is_left_out_changes_what_is_decided_and_the_rule_is_whole_again(self, folder, tmp_path):
+        told = Entry(TOLD, Settings(utilization=0.5))
+        entries = [Entry(OURS, Settings()), Entry(BLIND, Settings()), told, Entry(OURS, Settings())]
+        (task,) = tasks(folder, tmp_path, CELL, 16.0, Span(600, 10400), entries, range(1))
+        whole, blind, untaught, again = (run.hours for run in done(task))
+        assert whole == again
+        assert len({whole, blind, untaught}) == 3
+
+    def test_without_its_own_errors_it_plans_with_all_that_a_replica_carries(self):
+        known = capacity.begin(capacity.Capacity(), 10.0)
+        for _ in range(50):
+            known = capacity.learn(known, 5.0, 1000, 0, 1000, clean=True)
+            known = capacity.learn(known, 9.0, 1000, 0, 1000, clean=True)  # up to 1.5 times what was planned
+        curve = capacity._Curve(known.misses, 10.0)
+        whole = capacity._highest(known, curve, known.planned, 0.01)
+        alone = bench_autoscale_ours._as_planned(known, curve, known.planned, 0.01)
+        assert alone > 1.2 * whole
+
+    def test_what_goes_wrong_while_it_looks_leaves_the_rule_whole(self, folder, tmp_path):
+        def broken(*told: object) -> None:
+            raise RuntimeError("broken")
+
+        kept = capacity.plan
+        service = cases.service(folder, tmp_path, CELL, 16.0)
+        whole = bench_autoscale_ours.made(OURS, Settings(), service)
+        rule = bench_autoscale_ours.Ablated(whole, {(capacity, "plan"): broken})
+        with pytest.raises(RuntimeError, match="broken"):
+            rule.look(seen(15.0, arrivals=100))
+        assert capacity.plan is kept
+
+    def test_it_has_a_grid_of_its_own_and_no_defaults(self):
+        assert {entry.settings.utilization for entry in grids(GOALS, [TOLD])} > {0.5, 0.7}
+        assert {entry.settings.utilization for entry in grids(GOALS, [OURS])} == {None}
+        assert [entry.rule for entry in defaults(GOALS, [OURS, *ABLATIONS])] == [OURS]
 
 
 class TestCommand:

@@ -73,7 +73,8 @@ class Scheduler:
             preempted.append(self._preempt_newest())  # never one that has its chunk: those are older
         if seq.state is not PREFILL:
             return 0
-        self._take(blocks)
+        self.kv.used += blocks
+        self._make_way()
         seq._computed = before + chunk
         chunks.append((seq, chunk, before))
         return chunk
@@ -81,22 +82,25 @@ class Scheduler:
     def _admit(self, chunks: list[Part], budget: int) -> list[Sequence]:
         """Let waiting requests run, first come first served, while tokens, places and blocks last."""
         admitted: list[Sequence] = []
-        waiting, running, now = self._waiting, self._running, self.now
+        waiting, running, now, kv, block = self._waiting, self._running, self.now, self.kv, self._decodes.block
         while waiting and budget > 0 and len(running) < self._most:
             seq = waiting[0]
             total = seq.prompt + seq._produced
             before = self._cached(seq, total) if seq.prefix else 0
+            found = seq.prefix[: before // block] if before else ()
             chunk = total - before if total - before <= budget else budget
             # It takes blocks as it computes, but comes in only when there are enough for all of it: else it would
             # be preempted half-way, again and again.
-            if not self._room_for(self._blocks(total - before), seq.prefix[: before // self._decodes.block]):
+            if not self._room_for(-(-(total - before) // block), found):
                 break
             waiting.popleft()
             self._queued += now
-            if before:
-                seq._shared = list(seq.prefix[: before // self._decodes.block])
-                self.kv.hold(seq._shared)
-            self._take(self._blocks(chunk))
+            if found:
+                seq._shared = list(found)
+                kv.hold(found)
+            kv.used += -(-chunk // block)
+            if kv.idle:
+                self._make_way()
             seq.state, seq.order, seq._computed = PREFILL, next(self._orders), before + chunk
             running[seq] = None
             if before + chunk < total:
@@ -128,7 +132,7 @@ class Scheduler:
             if seq.first_token is None:
                 seq.first_token = now
             if seq._produced < seq.output:
-                self.kv.used -= self._blocks(seq._computed) - len(seq._shared)
+                self.kv.used -= -(-seq._computed // decodes.block) - len(seq._shared)
                 decodes.join(seq)
             else:
                 self._leave(seq)
@@ -166,15 +170,10 @@ class Scheduler:
         """
         return min(self.kv.cached(seq.prefix), (total - 1) // self._decodes.block) * self._decodes.block
 
-    def _take(self, blocks: int) -> None:
-        self.kv.used += blocks
-        if self.kv.idle:
-            self._make_way()
-
     def _make_way(self) -> None:
         """Forget prefixes that nobody holds as far as others need their blocks."""
         kv = self.kv
-        if kv.used + len(kv.idle) + self._decodes.most(0) > kv.blocks:
+        if kv.idle and kv.used + len(kv.idle) + self._decodes.most(0) > kv.blocks:
             kv.evict(self._free())
 
     def _room_for(self, blocks: int, prefix: Keys[int] = ()) -> bool:

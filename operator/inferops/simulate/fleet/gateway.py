@@ -135,18 +135,21 @@ class Gateway:
         self._at_replicas += 1
         self._busy -= now
         if replica.delay:
-            self._agenda.put(now + replica.delay / 2, self._deliver, (replica, seq))
+            self._agenda.put(now + replica.delay / 2, self._arrived, (replica, seq))
         else:
-            self._deliver(now, (replica, seq))
+            self._deliver(seq, replica, now)
 
-    def _deliver(self, now: float, what: tuple[Replica, Sequence]) -> None:
-        """A request reaches its replica, which may be gone by then."""
+    def _arrived(self, now: float, what: tuple[Replica, Sequence]) -> None:
+        """A request reaches a cluster, where its replica may be gone by then."""
         replica, seq = what
-        if replica.stage is Stage.GONE:
-            self._at_replicas -= 1
-            self._busy += now
-            self._retry(seq, now)
+        if replica.stage is not Stage.GONE:
+            self._deliver(seq, replica, now)
             return
+        self._at_replicas -= 1
+        self._busy += now
+        self._retry(seq, now)
+
+    def _deliver(self, seq: Sequence, replica: Replica, now: float) -> None:
         batch = replica.batch
         due = batch.due
         batch.put(seq, now)

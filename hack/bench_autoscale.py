@@ -125,11 +125,9 @@ def _service(arguments: argparse.Namespace, cell: Cell) -> Service:
 def _tested(arguments: argparse.Namespace, cell: Cell, picked: Sequence[Entry]) -> list[Entry]:
     """What is played on the days to test on: what tuning chose, what comes as it is, and what needs no tuning."""
     goals = _service(arguments, cell).goals
-    entries = [*picked, *defaults(goals, arguments.rules), *bounds(arguments.rules)]
-    if cell.long:
-        return entries
-    moving = [entry for entry in entries if entry.rule != STATIC]  # how large a fleet is tells nothing of another's
-    return [*moving, *fleets(goals, arguments.rules)]
+    moving = [entry for entry in picked if entry.rule != STATIC]
+    names = arguments.rules
+    return [*moving, *defaults(goals, names), *bounds(names), *fleets(goals, names)]
 
 
 def _tasks(arguments: argparse.Namespace, cell: Cell, span: Span, entries: Sequence[Entry], seeds: range) -> list[Task]:

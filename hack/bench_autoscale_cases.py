@@ -146,7 +146,6 @@ def _file(trace: str) -> str:
     return RATES.get(trace) or HOURS[trace]
 
 
-@lru_cache(maxsize=4)
 def service(folder: Path, cache: Path, cell: Cell, replicas: float) -> Service:
     """The cell, its traffic scaled so that the busiest ten minutes to tune on need so many replicas.
 
@@ -154,14 +153,20 @@ def service(folder: Path, cache: Path, cell: Cell, replicas: float) -> Service:
     """
     curves = measured(folder, cache, cell.model, cell.sizes)
     capacity, concurrency = curves.capacity(PLANNED)
-    traffic = read(folder / _file(cell.trace), cell.long)
-    tuned = traffic.rates[: TUNED_DAYS * DAY]
-    width = min(BUSIEST, len(tuned))
-    peak = float(np.convolve(tuned, np.ones(width) / width, "valid").max())
-    scaled = Traffic(traffic.rates * (replicas * capacity / peak), traffic.dispersions)
     highest = ceil(4 * replicas)
     goals = PeerGoals(capacity, concurrency, *cell.slo, highest)
-    return Service(cell, curves, goals, scaled, highest)
+    traffic = scaled(folder / _file(cell.trace), cell.long, replicas * capacity)
+    return Service(cell, curves, goals, traffic, highest)
+
+
+@lru_cache(maxsize=8)
+def scaled(path: Path, of_rates: bool, peak: float) -> Traffic:
+    """A trace whose busiest minutes, of the days to tune on, have so many requests a second. Raises BadTrace."""
+    traffic = read(path, of_rates)
+    sums = np.cumsum(traffic.rates[: TUNED_DAYS * DAY])
+    width = min(BUSIEST, len(sums) - 1)
+    busiest = float((sums[width:] - sums[:-width]).max()) / width
+    return Traffic(traffic.rates * (peak / busiest), traffic.dispersions)
 
 
 def read(path: Path, of_rates: bool) -> Traffic:

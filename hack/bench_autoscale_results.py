@@ -13,9 +13,10 @@ from bench_autoscale_play import Outcome
 from bench_autoscale_rules import BOUND, DEFAULTS, TUNED, Entry
 from bench_autoscale_stats import Interval, Point, cheapest, front, hours_at, interval, near, saved
 
+Floats = Sequence[float | None]
 LEVELS = (0.01, 0.005, 0.001)  # shares of requests that miss the SLO at which rules are compared
 # What settings are chosen for: those, and some around them, since the days to test on differ from those to tune on.
-CHOSEN_FOR = (0.03, 0.01, 0.005, 0.0025, 0.001, 0.0004)
+CHOSEN_FOR = (0.03, 0.01, 0.005, 0.0025, 0.001, 0.0004, 0.0001)
 SLACK = 0.06  # share of the hours above the front up to which a setting is worth a second look
 
 
@@ -127,7 +128,7 @@ def judge(result: Result, entries: Sequence[Entry], outcomes: Iterable[Outcome],
                     missed=missed,
                     hours=interval(whole) if len(whole) == len(found) else None,
                     at_most=all(front(points)[-1].missed <= missed for points in hours[rule]),
-                    we_save=saved(at[ours], found) if ours in at and rule != ours else None,
+                    we_save=_saved(at[ours], found) if ours in at and rule != ours else None,
                     over_bound=_over(found, at[BOUND]) if BOUND in at and rule != BOUND else None,
                 )
             )
@@ -142,8 +143,13 @@ def _by_seed(rule: str, entries: Sequence[Entry], runs: Mapping[int, Sequence[Ou
     return [[point([run]) for run in seed] for seed in zip(*(runs[place] for place in mine), strict=True)]
 
 
-def _over(found: Sequence[float | None], bound: Sequence[float | None]) -> Interval | None:
-    less = saved(found, bound)
+def _saved(ours: Floats, theirs: Floats) -> Interval | None:
+    """Of all seeds or of none: those that reach a share are not like those that do not."""
+    return None if None in (*ours, *theirs) else saved(ours, theirs)
+
+
+def _over(found: Floats, bound: Floats) -> Interval | None:
+    less = _saved(found, bound)
     return None if less is None else Interval(-less.mean, less.within, less.count)
 
 

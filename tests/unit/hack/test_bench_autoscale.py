@@ -170,7 +170,7 @@ def curves() -> Curves:
 def folder(tmp_path, monkeypatch):
     """Traces of three steps of an hour, and of three requests; what a replica does is known."""
     monkeypatch.setattr(cases, "measured", lambda folder, cache, model, sizes: curves())
-    cases.service.cache_clear()
+    cases.scaled.cache_clear()
     rows = "start_s,requests_per_s,mean_client_cv\n0,40,1\n3600,80,9\n7200,60,9\n"
     (tmp_path / cases.RATES["mid"]).write_text(rows)
     with gzip.open(tmp_path / cases.HOURS["conv"], "wt") as file:
@@ -178,7 +178,7 @@ def folder(tmp_path, monkeypatch):
         for second in (0, 60, 120):
             file.write(f"2023-11-16 18:{second // 60:02d}:00.0000000,374,44\n")
     yield tmp_path
-    cases.service.cache_clear()
+    cases.scaled.cache_clear()
 
 
 class TestCases:

@@ -56,7 +56,7 @@ def drawn(found: Mapping[str, Any]) -> str:
         _area(axis, replicas, _steps(inside, "ready"), GREEN),
         _line(axis, replicas, _steps(inside, "wanted"), ORANGE),
         *_frame(axis, share, 50),
-        _line(axis, share, list(_shares(found, axis)), INK),
+        *(_line(axis, share, points, INK) for points in _shares(found, axis)),
         *_marks(axis, found["marks"], replicas),
         *_times(axis, share.top + share.height),
     ]
@@ -82,14 +82,20 @@ def _steps(samples: Sequence[Mapping[str, Any]], name: str) -> list[Point]:
     return points
 
 
-def _shares(found: Mapping[str, Any], axis: Axis) -> Iterator[Point]:
-    """Percent of the requests of each span of time that were answered within the SLO; none where none came."""
+def _shares(found: Mapping[str, Any], axis: Axis) -> Iterator[list[Point]]:
+    """Percent of the requests of each span of time that were answered within the SLO; a line of its own after each span
+    in which none came."""
     bins: dict[int, list[bool]] = {}
     for began, ttft, tpot, error in found["requests"]:
         good = not error and ttft is not None and ttft <= found["ttft"] and (tpot is None or tpot <= found["tpot"])
         bins.setdefault(int((began - axis.begin) // BIN), []).append(good)
+    points: list[Point] = []
     for number, goods in sorted(bins.items()):
-        yield axis.begin + (number + 0.5) * BIN, 100 * sum(goods) / len(goods)
+        if points and number - 1 not in bins:
+            yield points
+            points = []
+        points.append((axis.begin + (number + 0.5) * BIN, 100 * sum(goods) / len(goods)))
+    yield points
 
 
 # How it is drawn

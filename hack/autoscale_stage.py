@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -23,8 +25,9 @@ TTFT, TPOT = 4.0, 0.1  # seconds
 class Stage:
     """Operator, two gateways and nodes."""
 
-    def __init__(self, cluster: Cluster, stack: ExitStack) -> None:
-        self.cluster, self._stack = cluster, stack
+    def __init__(self, cluster: Cluster, stack: ExitStack, agent: subprocess.Popen[bytes]) -> None:
+        """`agent`: the process that plays the nodes, and runs the engines."""
+        self.cluster, self._stack, self._agent = cluster, stack, agent
         self.gateways = [GatewayProcess(cluster, number, ("--drain-delay", "0.5")) for number in range(2)]
         self.start_operator()
         for gateway in self.gateways:
@@ -45,7 +48,8 @@ class Stage:
         self.cluster.kubectl("delete", "lease", LEASE_NAME, "-n", NAMESPACE)
 
     def tell(self, *, metrics: bool) -> None:
-        """Whether the operator hears from the gateways what is asked for. Requests get on either way."""
+        """Whether gateways and engines tell what is asked for. Requests get on either way."""
+        self._agent.send_signal(signal.SIGUSR2 if metrics else signal.SIGUSR1)
         for gateway in self.gateways:
             gateway.tell(metrics=metrics)
 
@@ -76,7 +80,7 @@ def staged(cluster: Cluster, gpus: int, load_seconds: float, prefix: str) -> Ite
     """The product, and so many GPUs on one node, on which pods come and go quickly and engines take real time."""
     pace = ("--time-scale", "10", "--engine-time-scale", "1", "--load-seconds", str(load_seconds))
     with ExitStack() as stack:
-        stack.enter_context(gpu_nodes(cluster, f"1x{gpus}x{ACCELERATOR}", "--name-prefix", prefix, *pace))
+        agent = stack.enter_context(gpu_nodes(cluster, f"1x{gpus}x{ACCELERATOR}", "--name-prefix", prefix, *pace))
         install(cluster)
         install_gateway(cluster)
-        yield Stage(cluster, stack)
+        yield Stage(cluster, stack, agent)

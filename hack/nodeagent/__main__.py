@@ -1,4 +1,5 @@
-"""Runs a node agent as a process of its own, until SIGTERM or SIGINT."""
+"""Runs a node agent as a process of its own, until SIGTERM or SIGINT. Between SIGUSR1 and SIGUSR2 its engines keep
+their metrics back."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ import sys
 
 from nodeagent.agent import NodeAgent
 from nodeagent.client import ApiError
+from nodeagent.engine import METRICS
 from nodeagent.profiles import HOW, parse_nodes
 
 
@@ -33,9 +35,11 @@ def arguments() -> argparse.ArgumentParser:
 
 async def serve(options: argparse.Namespace) -> None:
     """Run the agent until a signal comes; then remove its nodes."""
-    stopped = asyncio.Event()
+    stopped, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+        loop.add_signal_handler(number, stopped.set)
+    loop.add_signal_handler(signal.SIGUSR1, METRICS.away)
+    loop.add_signal_handler(signal.SIGUSR2, METRICS.back)
     agent = NodeAgent(
         options.kubeconfig,
         parse_nodes(options.nodes),

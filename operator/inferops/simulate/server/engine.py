@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from inferops.simulate.model import Accelerator
 from inferops.simulate.server.failures import StartFailure, Stopped
@@ -43,12 +44,13 @@ class Engine:
         time_scale: float = 1.0,
         clock: Callable[[], float] = time.monotonic,
         sink: Callable[[str], object] = lambda line: None,
+        middlewares: Sequence[Middleware] = (),
     ) -> None:
         """`argv`: the real server's command line. `load_seconds` None: by the size of the weights.
 
         `time_scale`: simulated seconds in a second of `clock`; 10 makes everything ten times as fast, until the
-        machine cannot step as fast any more. `sink` gets each line of the log. Raises `ValueError` for an unknown
-        runtime or a scale that is not positive.
+        machine cannot step as fast any more. `sink` gets each line of the log; requests pass the `middlewares` of
+        whoever runs it. Raises `ValueError` for an unknown runtime or a scale that is not positive.
         """
         check(runtime, time_scale)
         self.log: deque[str] = deque(maxlen=LOG_LINES)
@@ -65,6 +67,7 @@ class Engine:
         self._clock = clock
         self._began = clock()
         self._sink = sink
+        self._middlewares = middlewares
         self._faults = Faults()
         self._due: list[asyncio.TimerHandle] = []  # faults that are still to come
         self._runtime: Runtime | None = None
@@ -145,8 +148,10 @@ class Engine:
             self._broken(error)
 
     async def _listen(self, built: Built) -> None:
-        for app in built.apps.values() if self._faults.errors else ():
-            app.middlewares.append(self._faults.middleware())
+        for app in built.apps.values():
+            app.middlewares.extend(self._middlewares)
+            if self._faults.errors:
+                app.middlewares.append(self._faults.middleware())
         for pace in built.paces:
             pace.slow(self._faults.slow)
             task = asyncio.create_task(pace.run())

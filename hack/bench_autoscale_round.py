@@ -12,8 +12,10 @@ import random
 import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from statistics import fmean
 
+from inferops.api.inferenceservice import InferenceServiceSpec
 from inferops.api.inferenceservicestatus import InferenceServiceStatus
 from inferops.api.resources import InferenceService
 from inferops.api.rolloutstatus import RolloutStatus
@@ -26,6 +28,7 @@ from inferops.core.decide import Decision, decide
 from inferops.core.load import Load
 from inferops.core.observation import Nodes, NodeView, Observation, PodView, RevisionView, WorkloadView
 from inferops.core.revision import revision_of
+from inferops.core.sizing import Sizing
 from inferops.runtimes import ENGINES
 
 SERVICES = 1000
@@ -49,6 +52,13 @@ def pods(hash_: str, replicas: int, now: datetime) -> tuple[PodView, ...]:
         )
         for number in range(replicas)
     )  # fmt: skip
+
+
+@cache
+def sized() -> Sizing:
+    """Sizing's answer, which services of one kind share, as in the operator."""
+    of = InferenceServiceSpec.model_validate(SPEC)
+    return choices.size_for(of, models()[MODEL.removeprefix("hf://")], accelerators(), 0.92)
 
 
 def world(number: int) -> Observation:
@@ -78,7 +88,7 @@ def world(number: int) -> Observation:
         nodes=nodes,
         revisions=(RevisionView(spec.hash, spec, runtime.image or "", 1, WorkloadView(), pods(spec.hash, 3, BEGIN)),),
         routed_to=spec.hash,
-        sizing=choices.size_for(of.spec, models()[MODEL.removeprefix("hf://")], offered, 0.92),
+        sizing=sized(),
     )
 
 

@@ -23,9 +23,10 @@ from inferops.controller.rollouts import Rollouts
 from inferops.controller.sizer import Sizer
 from inferops.controller.store import Key, Store
 from inferops.core import choices
+from inferops.core.clusterstatus import cluster_status
 from inferops.core.decide import Decision, decide
 from inferops.core.observation import Observation
-from inferops.core.status import cluster_status, invalid
+from inferops.core.status import invalid
 from inferops.kube.kinds import INFERENCE_CLUSTER
 
 AGAIN = 10.0  # seconds until another look at who is in a route's way

@@ -89,6 +89,8 @@ class Sizing:
     ask: Ask
     options: tuple[Option, ...] = ()  # cheapest first
     rejected: tuple[Rejection, ...] = field(default=())
+    # What was reckoned from it, kept for all services that share it: they ask at each look at their load.
+    found: dict[tuple[Shape, int], tuple[float, float, int]] = field(default_factory=dict, compare=False, repr=False)
 
 
 def size(facts: ModelFacts, ask: Ask, accelerators: Accelerators) -> Sizing:
@@ -155,12 +157,14 @@ def judge(
 
 def times(sizing: Sizing, option: Option, accelerator: AcceleratorSpec, concurrency: int) -> tuple[float, float, int]:
     """What one replica of an option gives each of `concurrency` requests: TTFT, TPOT (0 for an encoder) in seconds, and
-    tokens."""
-    facts, ask, shape = sizing.facts, sizing.ask, option.shape
-    replica = _replica(facts, ask, shape, accelerator)
-    prompt, output = _lengths(ask, min(ask.context or facts.context, facts.context, ask.prompt + ask.output))
-    tpot = latency.tpot(replica, prompt, output, concurrency) if facts.decoder else 0.0
-    return latency.ttft(replica, prompt, output, concurrency), tpot, output
+    tokens. `accelerator` is the option's, as it was when it was found."""
+    facts, ask, asked = sizing.facts, sizing.ask, (option.shape, concurrency)
+    if asked not in sizing.found:
+        replica = _replica(facts, ask, option.shape, accelerator)
+        prompt, output = _lengths(ask, min(ask.context or facts.context, facts.context, ask.prompt + ask.output))
+        tpot = latency.tpot(replica, prompt, output, concurrency) if facts.decoder else 0.0
+        sizing.found[asked] = latency.ttft(replica, prompt, output, concurrency), tpot, output
+    return sizing.found[asked]
 
 
 def _replica(facts: ModelFacts, ask: Ask, shape: Shape, accelerator: AcceleratorSpec) -> Replica:

@@ -12,14 +12,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from inferops.api.conditions import Condition, ConditionType, Reason
-from inferops.api.inferencecluster import InferenceClusterStatus
 from inferops.api.inferenceservicestatus import InferenceServiceStatus
 from inferops.api.rolloutstatus import AT_REST, RolloutStatus
-from inferops.core import routing
+from inferops.core import pending, routing
 from inferops.core.activation import NO_GATEWAY
 from inferops.core.engine import Obstacle
 from inferops.core.observation import Observation, PodView, RevisionView
-from inferops.core.scheduling import missing
 
 MESSAGE_LIMIT = 1024
 
@@ -120,47 +118,30 @@ def scheduled(scene: Scene) -> Finding:
         return _held_up(kind, scene.obstacle)
     if target is None or (target.workload is None and not target.pods):
         return Finding(kind, None, Reason.CREATING, "the revision is being created")
-    if target is scene.stable and scene.must < scene.replicas and _placed(target) >= scene.must:
+    if target is scene.stable and scene.must < scene.replicas and pending.placed(target) >= scene.must:
         return Finding(kind, True, Reason.SCHEDULED, _beyond(scene, target))
     if target.workload is not None and target.workload.failure:
-        told = f"{target.workload.failure}; {REMEDIES[Reason.PODS_REFUSED]}"
-        return Finding(kind, False, Reason.PODS_REFUSED, told)
+        return Finding(kind, False, Reason.PODS_REFUSED, _refused(target.workload.failure))
+    if (why := pending.why(scene.seen, target)) is not None:
+        told = f"{pending.count(target)} of {scene.newest_wanted} replicas pending: {why.message}"
+        return Finding(kind, False, why.reason, told)
     alive = [pod for pod in target.pods if not pod.deleting]
-    homeless = [pod for pod in alive if not pod.node]
-    waiting = [pod for pod in homeless if pod.unschedulable]
-    if waiting:
-        why = _homeless(scene.seen, target, waiting[0].unschedulable)
-        pending = len({pod.group or pod.name for pod in waiting})
-        return Finding(kind, False, why.reason, f"{pending} of {scene.newest_wanted} replicas pending: {why.message}")
-    if homeless or len(alive) < scene.newest_wanted * target.pods_per_replica:
-        there = (len(alive) - len(homeless)) // target.pods_per_replica
-        return Finding(kind, None, Reason.CREATING, f"{there} of {scene.newest_wanted} replicas have a node")
+    if not all(pod.node for pod in alive) or len(alive) < scene.newest_wanted * target.pods_per_replica:
+        told = f"{pending.placed(target)} of {scene.newest_wanted} replicas have a node"
+        return Finding(kind, None, Reason.CREATING, told)
     return Finding(kind, True, Reason.SCHEDULED)
-
-
-def _placed(revision: RevisionView) -> int:
-    """Replicas that have their nodes."""
-    return sum(bool(pod.node) and not pod.deleting for pod in revision.pods) // revision.pods_per_replica
 
 
 def _beyond(scene: Scene, target: RevisionView) -> str:
     """Which of the replicas that load asks for, beyond those that must be there, find no place. Empty: none."""
     if target.workload is not None and target.workload.failure:
-        return f"no further replicas: {target.workload.failure}; {REMEDIES[Reason.PODS_REFUSED]}"
-    waiting = [pod for pod in target.pods if not (pod.deleting or pod.node) and pod.unschedulable]
-    if not waiting:
-        return ""
-    why = _homeless(scene.seen, target, waiting[0].unschedulable)
-    pending = len({pod.group or pod.name for pod in waiting})
-    return f"{pending} of {scene.replicas} replicas pending: {why.message}"
+        return f"no further replicas: {_refused(target.workload.failure)}"
+    why = pending.why(scene.seen, target)
+    return "" if why is None else f"{pending.count(target)} of {scene.replicas} replicas pending: {why.message}"
 
 
-def _homeless(seen: Observation, revision: RevisionView, scheduler_says: str) -> Obstacle:
-    choice = revision.spec.accelerator if revision.spec is not None else None
-    accelerator = seen.accelerators.get(choice.type) if choice is not None else None
-    if choice is None or accelerator is None:
-        return Obstacle(Reason.UNSCHEDULABLE, f"the scheduler says: {scheduler_says}")
-    return missing(choice, accelerator, seen.nodes, scheduler_says)
+def _refused(failure: str) -> str:
+    return f"{failure}; {REMEDIES[Reason.PODS_REFUSED]}"
 
 
 def broken(revision: RevisionView | None) -> Obstacle | None:
@@ -293,16 +274,19 @@ def date(found: list[Finding], before: list[Condition], generation: int, now: da
     dated = []
     for finding in found:
         old = earlier.get(finding.type)
-        status = words[finding.status]
+        told = (words[finding.status], generation, finding.reason.value, finding.message[:MESSAGE_LIMIT])
+        if old is not None and told == (old.status, old.observed_generation, old.reason, old.message):
+            dated.append(old)
+            continue
         dated.append(
             Condition.model_validate(
                 {
                     "type": finding.type.value,
-                    "status": status,
+                    "status": told[0],
                     "observedGeneration": generation,
-                    "lastTransitionTime": old.last_transition_time if old and old.status == status else stamp,
-                    "reason": finding.reason.value,
-                    "message": finding.message[:MESSAGE_LIMIT],
+                    "lastTransitionTime": old.last_transition_time if old and old.status == told[0] else stamp,
+                    "reason": told[2],
+                    "message": told[3],
                 }
             )
         )
@@ -319,15 +303,3 @@ def invalid(before: InferenceServiceStatus, why: Obstacle, generation: int, now:
     ]
     dated = date(told, before.conditions, generation, now)
     return before.model_copy(update={"observed_generation": generation, "conditions": [*dated, *kept]})
-
-
-def cluster_status(before: InferenceClusterStatus, generation: int, now: datetime) -> InferenceClusterStatus:
-    """The status of a member cluster, which this version stores and does not act on."""
-    why = "member clusters are validated and stored; this version of the operator places nothing on them yet"
-    told = [
-        Finding(ConditionType.READY, False, Reason.NOT_ACTED_ON, why),
-        Finding(ConditionType.STALLED, True, Reason.NOT_ACTED_ON, why),
-    ]
-    return InferenceClusterStatus(
-        observed_generation=generation, conditions=date(told, before.conditions, generation, now)
-    )

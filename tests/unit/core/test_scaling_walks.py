@@ -100,7 +100,7 @@ def go_on(cluster: Scaled, rate: float | None, seconds: float) -> None:
         cluster.now += timedelta(seconds=EVERY - 1)  # to see takes a second
 
 
-@settings(max_examples=8, deadline=None, phases=QUICK)
+@settings(max_examples=8, phases=QUICK)
 @given(st.lists(steps, max_size=25))
 def test_it_stays_within_its_bounds_and_ends_where_its_load_has_it(taken: list[Step]) -> None:
     cluster = walk(taken)
@@ -112,7 +112,7 @@ def test_it_stays_within_its_bounds_and_ends_where_its_load_has_it(taken: list[S
     assert len(cluster.workloads) == 1 and sum(pod.ready for pod in cluster.pods.values()) == fleet.highest(scaling)
 
 
-@settings(max_examples=8, deadline=None, phases=QUICK)
+@settings(max_examples=8, phases=QUICK)
 @given(st.lists(steps, max_size=25))
 def test_where_nobody_tells_it_stays_as_it_is(taken: list[Step]) -> None:
     cluster = walk(taken)
@@ -123,7 +123,7 @@ def test_where_nobody_tells_it_stays_as_it_is(taken: list[Step]) -> None:
     assert cluster.status.desired_replicas == before
 
 
-@settings(max_examples=8, deadline=None, phases=QUICK)
+@settings(max_examples=8, phases=QUICK)
 @given(st.lists(steps, max_size=20), st.sampled_from([1.0, 8.0, 40.0]))
 def test_a_steady_load_comes_to_rest_and_writes_nothing_then(taken: list[Step], rate: float) -> None:
     cluster = walk(taken)
@@ -135,7 +135,7 @@ def test_a_steady_load_comes_to_rest_and_writes_nothing_then(taken: list[Step], 
     assert cluster.status.scaling.last_scale_time == status.scaling.last_scale_time
 
 
-@settings(max_examples=6, deadline=None, phases=QUICK)
+@settings(max_examples=6, phases=QUICK)
 @given(st.sampled_from([8.0, 40.0, 4000.0]), st.integers(1, 6))
 def test_an_operator_that_ends_between_two_writes_comes_to_the_same_end(rate: float, crash_after: int) -> None:
     def grown(crashes: bool) -> Scaled:

@@ -21,13 +21,13 @@ PRIOR = 200.0  # requests that the word of sizing counts as, in each bin
 STEEP = 12.0  # of a prior's rise, in octaves
 LEAST_MISSES = 0.0005  # share that a prior expects at any rate
 FIRST = 0.6  # share of the supposed capacity that is planned with at first
-BEYOND = 1.5  # times the highest rate that was served, where sizing says nothing
+BEYOND = 1.5  # times the highest rate that was served well: where misses are supposed, if not further up
 FORGETS_MISSES = 3 * 86400.0  # seconds; half-lives
 FORGETS_LOADS = 2 * 86400.0
 SOLVE = 300.0  # seconds between two looks for the rate to plan with
 ENOUGH = 200.0  # requests, before the first
 DOWN, UP = 0.8, 1.05  # times, that it changes at most in one look for it
-LOWEST, HIGHEST = -24, 24  # bins of loads: an eighth to eight times what was planned
+LOWEST, HIGHEST = -24, 6  # bins of loads: an eighth of what was planned to 1.7 times it
 MOST_BINS = 64
 MOST_JUDGED = 50_000.0  # requests of one bin; older ones make room, so that a change is seen while it matters
 
@@ -68,8 +68,10 @@ def learn(before: Capacity, rate: float, judged: float, missed: float, requests:
     place = log2(rate) * OCTAVE
     if clean and judged:
         made = replace(made, misses=_bounded(_split(made.misses, place, judged, missed), place))
-    load = min(max(place - log2(planned) * OCTAVE, LOWEST), HIGHEST - 1)
+    load = max(place - log2(planned) * OCTAVE, LOWEST)
     low = floor(load)
+    if low >= HIGHEST:  # a shock: planning with somewhat less would not have helped, and many would follow from it
+        return made
     loads = dict(made.loads)
     loads[low] = loads.get(low, 0.0) + (1 - load + low) * requests
     loads[low + 1] = loads.get(low + 1, 0.0) + (load - low) * requests
@@ -86,10 +88,23 @@ def plan(before: Capacity, now: float, attainment: float) -> Capacity:
     made = _aged(before, now - since, now)
     if sum(made.loads.values()) < ENOUGH:
         return made
+    made = replace(made, knee=max(made.knee or before.planned, BEYOND * _proven(made.misses, 1 - attainment)))
     curve = _Curve(made.misses, made.knee or before.planned)
     factor = _highest(made, curve, before.planned, 1 - attainment) / before.planned
     planned = before.planned * min(max(factor, DOWN), UP)
     return replace(made, planned=planned, carries=_carries(curve, before.planned, 1 - attainment))
+
+
+def _proven(misses: Bins, allowed: float) -> float:
+    """The highest rate that enough requests met without more misses than are allowed, at it and below it."""
+    found = 0.0
+    for place in sorted(misses):
+        judged, missed = misses[place]
+        if judged >= ENOUGH and missed > allowed * judged:
+            break
+        if judged >= ENOUGH:
+            found = 2 ** (place / OCTAVE)
+    return found
 
 
 def _carries(curve: _Curve, planned: float, allowed: float) -> float:

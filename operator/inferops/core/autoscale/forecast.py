@@ -25,6 +25,8 @@ REALISED = 60.0  # seconds of the mean that a forecast is measured by
 FEWEST, MOST = 0.4, 2.0  # times the mean; nothing less or more is predicted
 DAY, BINS = 86400.0, 96
 LEAST = 1e-3  # requests a second that count as none
+NOISE = 900.0  # seconds of the mean by which the noise of a look is known
+SUDDEN, QUIETEST = 3.0, 0.12  # a step: so many times that noise, which is no less than this, in two looks in a row
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,8 @@ class Outlook:
     means: tuple[float, ...] = ()  # by LENGTHS; empty before the first look
     slow: tuple[float, ...] = ()  # TREND times longer ones
     minute: float = 0.0  # mean of some REALISED seconds
+    last: float = 0.0  # the rate of the last look
+    noise: float = 0.04  # mean square of log(rate of a look / mean before it)
     errors: tuple[float, ...] = (0.0,) * FORECASTS  # mean squares of log(came / forecast)
     believed: int = 0
     pending: tuple[tuple[float, tuple[float, ...]], ...] = ()  # (when they come true, forecasts)
@@ -52,14 +56,33 @@ class Outlook:
 
 def observe(before: Outlook, now: float, seconds: float, rate: float, horizon: float) -> tuple[Outlook, float]:
     """Take in that `rate` came over the last `seconds`; returns the forecast for `horizon` seconds from now too."""
+    before = _stepped(before, rate, seconds)
     fresh = not before.means
     means = _follow(before.means, rate, seconds, 1.0) if not fresh else (rate,) * len(LENGTHS)
     slow = _follow(before.slow, rate, seconds, TREND) if not fresh else (rate,) * len(LENGTHS)
     minute = rate if fresh else before.minute + (1 - exp(-2 * seconds / REALISED)) * (rate - before.minute)
-    made = replace(before, means=means, slow=slow, minute=minute, day=_day(before.day, now, seconds, rate))
+    made = replace(before, means=means, slow=slow, minute=minute, last=rate, day=_day(before.day, now, seconds, rate))
     # By what was believed and known of the day before now: else more load could mean less of a forecast.
     forecasts = _forecasts(made, before.day, now, horizon)
     return _measured(made, now, forecasts, horizon), forecasts[before.believed]
+
+
+def _stepped(before: Outlook, rate: float, seconds: float) -> Outlook:
+    """With the noise of a look; and where two in a row were far above it, all means are at the new level at once."""
+    if not before.means:
+        return before
+    away = log(max(rate, LEAST) / max(before.means[0], LEAST))
+    share = 1 - exp(-seconds / NOISE)
+    made = replace(before, noise=before.noise + share * (min(away * away, 1.0) - before.noise))
+    level = min(rate, before.last)
+    if level <= before.means[0] * exp(SUDDEN * max(sqrt(before.noise), QUIETEST)):
+        return made
+    return replace(
+        made,
+        noise=before.noise,
+        means=tuple(max(mean, level) for mean in before.means),
+        slow=tuple(max(mean, level) for mean in before.slow),
+    )
 
 
 def _follow(means: tuple[float, ...], rate: float, seconds: float, times: float) -> tuple[float, ...]:

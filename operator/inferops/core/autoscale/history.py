@@ -29,7 +29,8 @@ class History:
     late: float = 0.0  # share of requests that missed the SLO, of the last minutes
     judged: float = 0.0  # requests judged by the SLO, and missed, forgetting by half in an hour
     missed: float = 0.0
-    calm: float = 0.0  # most requests at a replica at once that did not make others wait
+    calm: float = 0.0  # most requests at a replica at once that made nobody wait
+    crowd: float = 0.0  # fewest that did; 0: none yet
 
     @property
     def cold_start(self) -> float:

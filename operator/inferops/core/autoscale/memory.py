@@ -66,7 +66,7 @@ def read(text: str) -> History:
             starts=tuple(_number(each, LONGEST) for each in found["starts"][-STARTS:]),
             usual_tokens=_optional(found["usual"]),
         )
-    except (ValueError, TypeError, KeyError, RecursionError):
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         return History()
 
 
@@ -103,7 +103,7 @@ def _news(found: dict[str, Any], before: str) -> bool:
         if len(found["day"].replace(UNKNOWN, "")) >= len(known["day"].replace(UNKNOWN, "")) + 12:
             return True
         return bool(sum(found["loads"][1::2]) > GROWN * sum(known["loads"][1::2]) + 100)
-    except (ValueError, TypeError, KeyError, RecursionError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         return True
 
 

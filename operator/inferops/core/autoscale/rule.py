@@ -162,8 +162,8 @@ def _need(
     outlook, forecast = observe(history.outlook, now, load.seconds, rate, horizon)
     history = replace(history, outlook=outlook)
     if goals.mode == "queueDepth":
-        need, calm = targets.by_queue(history, load, fleet, goals)
-        return need, "Queue" if need > fleet.ready else "Steady", forecast, replace(history, calm=calm)
+        need, calm, crowd = targets.by_queue(history, load, fleet, goals)
+        return need, "Queue" if need > fleet.ready else "Steady", forecast, replace(history, calm=calm, crowd=crowd)
     if goals.mode == "latency":
         need = targets.by_latency(load, fleet, goals)
         return need, "Latency" if need > fleet.ready else "Steady", forecast, history
@@ -176,19 +176,19 @@ def _need(
         (outlook.rate / planned, "Demand"),
         (forecast / planned, "Forecast"),
         ((max(outlook.rate, forecast) + waits / drain) / planned if waits else 0.0, "Queue"),
-        (_alarm(history, fleet, goals, rate, planned), "Latency"),
+        (_alarm(history, load, fleet, goals, rate / planned), "Latency"),
     ]
     need, reason = max(parts, key=lambda part: part[0])
     return need, reason, forecast, history
 
 
-def _alarm(history: History, fleet: Fleet, goals: Goals, rate: float, planned: float) -> float:
-    """Replicas where the SLO is missed although each gets no more than was planned: they do not carry what was learned,
+def _alarm(history: History, load: Load, fleet: Fleet, goals: Goals, need: float) -> float:
+    """Replicas where the SLO is missed although there are as many as are needed: they do not carry what was learned,
     and it takes a while to learn that anew."""
-    late, ready = history.late, fleet.ready
-    if late < max(ALARM, 5 * (1 - goals.attainment)) or fleet.starting or not ready or rate / ready > planned:
+    late = min(history.late, load.missed / load.judged) if load.judged else 0.0
+    if late < max(ALARM, 5 * (1 - goals.attainment)) or fleet.starting or fleet.ready < need:
         return 0.0
-    return ready * (1 + min(late, 0.5))
+    return fleet.ready * (1 + min(late, 0.5))
 
 
 def _bounded(
@@ -208,7 +208,7 @@ def _bounded(
         if most is not None and replicas > most:
             replicas, reason = most, "StepLimit"
     else:
-        enough = ceil(max(each for _, each in needs) + SLACK)
+        enough = ceil(max(max(each for _, each in needs) + SLACK, _carried_by(history, goals)))
         early = now - (history.begun if history.begun is not None else now) < settle
         replicas, reason = _fewer(history, wanted if early else min(wanted, enough), wanted, replicas, goals, now)
     if replicas > goals.highest:
@@ -216,6 +216,13 @@ def _bounded(
     if replicas <= goals.lowest:
         replicas, reason = goals.lowest, "Minimum" if need <= goals.lowest else reason
     return replicas, reason, replace(history, changes=limits.changed(changes, replicas, now))
+
+
+def _carried_by(history: History, goals: Goals) -> float:
+    """Replicas below which more would miss the SLO than may, by what was seen. What is planned with may be beyond that
+    where much of the day is quiet; to go there on purpose would be to swing around it."""
+    carries = history.capacity.carries
+    return history.outlook.rate / carries if goals.mode == "auto" and carries else 0.0
 
 
 def _fewer(history: History, kept: int, wanted: int, would_do: int, goals: Goals, now: float) -> tuple[int, Reason]:

@@ -12,20 +12,30 @@ SETTLE = 300.0  # seconds for which fewer must have been enough, where the user 
 CALM = 0.5  # share of the target up to which fewer replicas are thought of
 ROOM = 0.8  # share of the SLO's latencies likewise
 STEP = 2.0  # times the replicas that are ready, at the most, in one look
-FORGETS = 0.999  # of the calm, a look
+FORGETS = 0.9995  # of what was learned, a look: a day or so makes up for a change
+PROBE = 1.25  # times the requests at a replica that made nobody wait
+BELOW = 0.9  # times those at which others began to wait
 
 
-def by_queue(history: History, load: Load, fleet: Fleet, goals: Goals) -> tuple[float, float]:
-    """Replicas that keep what waits at `queue_depth` each, and the requests at a replica that made nobody wait."""
+def by_queue(history: History, load: Load, fleet: Fleet, goals: Goals) -> tuple[float, float, float]:
+    """Replicas that keep what waits at `queue_depth` each; then the most requests at a replica that made nobody wait,
+    and the fewest that did (0: none yet).
+
+    An empty queue alone says nothing of how many fewer would do. So replicas go a few at a time, and never again to
+    where others waited.
+    """
     ready = max(fleet.ready, 1)
-    each = load.in_flight / ready
-    if load.waiting > goals.queue_depth * ready:
-        return ceil(load.waiting / goals.queue_depth), history.calm * FORGETS
+    running = max(load.in_flight - load.waiting, 0) or load.in_flight
+    each = running / ready
+    calm, crowd = history.calm * FORGETS, history.crowd / FORGETS
     if load.waiting > CALM * goals.queue_depth * ready:
-        return ready, history.calm * FORGETS
-    calm = max(history.calm * FORGETS, each)
-    fewer = load.in_flight / calm if calm > 0 else 0.0
-    return max(fewer, load.waiting / (CALM * goals.queue_depth)), calm
+        crowd = min(crowd or each, each)
+        needed = ceil(load.waiting / goals.queue_depth) if load.waiting > goals.queue_depth * ready else ready
+        return max(needed, ready), min(calm, crowd), crowd
+    calm = max(calm, each)
+    bearable = min(PROBE * calm, BELOW * crowd) if crowd else PROBE * calm
+    fewer = running / bearable if bearable else 0.0
+    return max(fewer, load.waiting / (CALM * goals.queue_depth)), calm, crowd
 
 
 def by_latency(load: Load, fleet: Fleet, goals: Goals) -> float:

@@ -1,0 +1,76 @@
+"""Forecasts: which one is believed, and what a step does."""
+
+from __future__ import annotations
+
+from math import pi, sin
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inferops.core.autoscale.forecast import DAY, FORECASTS, MOST, REMEMBERED, Outlook, observe
+
+LOOK = 15.0
+
+
+def watch(rates: list[float], horizon: float, begin: Outlook | None = None) -> tuple[Outlook, list[float]]:
+    outlook, said, now = begin or Outlook(), [], 0.0
+    for rate in rates:
+        now += LOOK
+        outlook, forecast = observe(outlook, now, LOOK, rate, horizon)
+        said.append(forecast)
+    return outlook, said
+
+
+def error(rates: list[float], said: list[float], horizon: float) -> float:
+    ahead = int(horizon / LOOK)
+    pairs = list(zip(said, rates[ahead:], strict=False))[len(rates) // 2 :]
+    return sum(abs(forecast - came) / came for forecast, came in pairs) / len(pairs)
+
+
+def test_a_steady_rate_is_foreseen() -> None:
+    _, said = watch([5.0] * 200, 180.0)
+    assert said[-1] == pytest.approx(5.0)
+
+
+def test_a_ramp_is_foreseen_by_its_trend() -> None:
+    rates = [2.0 + 0.01 * look for look in range(2000)]
+    outlook, said = watch(rates, 600.0)
+    assert outlook.believed % 2 == 1  # one with a trend
+    assert error(rates, said, 600.0) < 0.01
+
+
+def test_noise_is_not_followed() -> None:
+    random = Random(3)
+    rates = [max(0.1, random.gauss(20.0, 6.0)) for _ in range(2000)]
+    _, said = watch(rates, 600.0)
+    late = said[1000:]
+    assert max(late) < 26.0 and min(late) > 14.0
+
+
+def test_a_day_is_foreseen_by_the_one_before() -> None:
+    looks = int(3 * DAY / LOOK)
+    rates = [30.0 + 25.0 * sin(2 * pi * look * LOOK / 14400.0) for look in range(looks)]  # up and down in four hours
+    outlook, said = watch(rates, 1200.0)
+    assert outlook.believed == FORECASTS - 1
+    assert error(rates, said, 1200.0) < 0.1
+
+
+def test_a_step_is_believed_in_the_second_look() -> None:
+    _, said = watch([4.0] * 100 + [40.0] * 2, 180.0)
+    assert said[-2] < 20.0
+    assert said[-1] == pytest.approx(40.0, rel=0.05)
+
+
+def test_a_spike_of_one_look_is_no_step() -> None:
+    _, said = watch([4.0] * 100 + [40.0, 4.0], 180.0)
+    assert said[-1] < 16.0
+
+
+@given(st.lists(st.floats(0, 1e5), min_size=1, max_size=200), st.floats(5, 1800))
+def test_forecasts_are_bounded_and_so_is_what_is_remembered(rates: list[float], horizon: float) -> None:
+    outlook, said = watch(rates, horizon)
+    assert all(0 <= forecast <= MOST * max(rates) * 1.0001 for forecast in said)
+    assert len(outlook.pending) <= REMEMBERED
+    assert len(outlook.day) == 96

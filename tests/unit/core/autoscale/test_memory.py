@@ -1,0 +1,86 @@
+"""What is learned, as a text and back."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from inferops.core.autoscale.capacity import Capacity, learn, plan
+from inferops.core.autoscale.forecast import Outlook, observe
+from inferops.core.autoscale.history import History
+from inferops.core.autoscale.memory import LONGEST_TEXT, read, written
+
+
+def lived(rates: list[float], days: int = 1) -> History:
+    """A history after those days, with an hour at each of the rates in turn."""
+    outlook, capacity, now = Outlook(), Capacity(knee=4.0, told=True, planned=2.4, carries=4.0), 0.0
+    for hour in range(24 * days):
+        rate = rates[hour % len(rates)]
+        for _ in range(4):
+            now += 900.0
+            outlook, _ = observe(outlook, now, 900.0, rate, 100.0)
+            capacity = plan(learn(capacity, rate / 8, rate * 900, rate, rate * 900, clean=True), now, 0.99)
+    return History(looked=now, outlook=outlook, capacity=capacity, kind="a", starts=(90.0, 110.0), usual_tokens=260.0)
+
+
+def test_what_is_written_is_read_as_it_was() -> None:
+    before = lived([8.0, 16.0, 24.0])
+    text = written(before)
+    after = read(text)
+    assert len(text) <= LONGEST_TEXT
+    assert after.kind == "a" and after.starts == before.starts and after.usual_tokens == 260.0
+    assert after.capacity.planned == pytest.approx(before.capacity.planned, rel=1e-3)
+    assert after.capacity.carries == pytest.approx(before.capacity.carries, rel=1e-3)
+    for place, (judged, missed) in before.capacity.misses.items():
+        known = after.capacity.misses.get(place, (0.0, 0.0))
+        assert known == (pytest.approx(judged, abs=1), pytest.approx(missed, abs=0.1))
+    assert after.outlook.day == pytest.approx(before.outlook.day, abs=0.02 * max(before.outlook.day))
+    assert after.outlook.believed == before.outlook.believed
+
+
+def test_nothing_is_written_for_little() -> None:
+    before = lived([8.0, 16.0, 24.0], days=4)
+    text = written(before)
+    assert written(lived([8.0, 16.0, 24.0], days=5), text) == text
+    assert written(replace(before, kind="b"), text) != text
+    assert written(replace(before, capacity=replace(before.capacity, planned=1.0)), text) != text
+    assert written(replace(before, starts=(300.0,)), text) != text
+
+
+def test_a_service_that_learned_nothing_writes_nothing() -> None:
+    assert written(History()) == ""
+    assert read("") == History()
+
+
+def test_the_longest_fits() -> None:
+    misses = {place: (123456.0, 12345.6) for place in range(-32, 32)}
+    loads = {place: 123456.0 for place in range(-24, 7)}
+    capacity = Capacity(knee=12.34, told=True, planned=12.34, carries=12.34, misses=misses, loads=loads)
+    text = written(replace(lived([8.0, 16.0]), capacity=capacity, kind="a" * 64))
+    assert 0 < len(text) <= LONGEST_TEXT
+    assert read(text).capacity.planned == 12.34
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data())
+def test_nonsense_reads_as_empty_or_as_something_that_works(data: st.DataObject) -> None:
+    found = json.loads(written(lived([8.0, 16.0])))
+    nonsense = st.recursive(
+        st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5)),
+        lambda inner: st.lists(inner, max_size=4),
+        max_leaves=8,
+    )
+    found[data.draw(st.sampled_from(sorted(found)))] = data.draw(nonsense)
+    history = read(json.dumps(found))
+    observe(history.outlook, 1.0, 15.0, 3.0, 100.0)
+    plan(learn(history.capacity, 1.0, 10, 1, 10, clean=True), 1e6, 0.99)
+    assert len(written(history)) <= LONGEST_TEXT
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", "null", "{", '"', "[" * 5000, "{" * 100])
+def test_what_is_not_ours_reads_as_empty(text: str) -> None:
+    assert read(text) == History()

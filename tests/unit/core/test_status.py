@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from inferops.api.conditions import Condition, Reason
 from inferops.api.inferencecluster import InferenceClusterStatus
 from inferops.api.inferenceservicestatus import InferenceServiceStatus
+from inferops.core.clusterstatus import cluster_status
 from inferops.core.decide import decide
 from inferops.core.engine import Obstacle
 from inferops.core.observation import LEADER_WORKER_SET, Observation, PodView, RevisionView
-from inferops.core.status import MESSAGE_LIMIT, cluster_status, invalid
+from inferops.core.status import MESSAGE_LIMIT, invalid
 from unit.core.building import NOW, by_type, node, revision, seen, service, told
 from unit.core.rules import conditions_are_kstatus, holds
 
@@ -284,3 +285,12 @@ def test_a_status_reads_back_as_it_was_written(world: Observation) -> None:
     status = decide(world).status
     assert InferenceServiceStatus.model_validate(status.dump()) == status
     assert all(isinstance(condition, Condition) for condition in status.conditions)
+
+
+def test_a_condition_that_stays_is_the_same_one() -> None:
+    one = revision(service(), loading=1)
+    world = seen(service(), one, stable=one, routed_to=one)
+    first = decide(world).status
+    again = world.service.model_copy(update={"status": first})
+    for before, after in zip(first.conditions, decide(replace(world, service=again)).status.conditions, strict=True):
+        assert after is before

@@ -80,7 +80,7 @@ class Decodes:
 
     def blocks(self) -> int:
         """Blocks that they hold, but for shared ones."""
-        empty = sum(map(mul, self._phase, self._empty[self.tick % self.block]))  # places in last blocks
+        empty: int = sum(map(mul, self._phase, self._empty[self.tick % self.block]))  # places in last blocks
         return (self.tokens + empty) // self.block - self.shared
 
     def most(self, iterations: int) -> int:

@@ -32,7 +32,7 @@ def run(
     """Play `scenario` under `policy`, to its horizon or until the last request has ended.
 
     `step`: seconds between two points of the timeline, at each of which `progress` is told the time and the requests so
-    far. Without GPUs for it the same for the same arguments, always. Raises ValueError for a scenario that cannot be.
+    far. The same arguments give the same result. Raises ValueError for a scenario that cannot be.
     """
     return World(scenario, policy, step, progress).run()
 

@@ -15,6 +15,7 @@ from inferops.signals.engines import EngineSums
 from inferops.signals.reading import Reading
 from inferops.signals.samples import Samples
 
+EARLY = 0.5  # seconds by which a look may be early, since timers are
 STALE = 45.0  # seconds after which the newest sample says nothing any more: Prometheus may look every 30 s
 
 
@@ -32,7 +33,6 @@ class EngineLoad:
 
     def take(self, answer: Reading | str, ask: Ask, now: float) -> None:
         """Take in what it said when it was asked."""
-        self.asked = now
         if isinstance(answer, str) or ask.engine is None:
             self.why = answer if isinstance(answer, str) else self.why
             return
@@ -54,7 +54,7 @@ class EngineLoad:
 
     def due(self, now: float, every: float) -> bool:
         """Whether it is to be asked again, having been asked so often."""
-        return self.asked is None or now - self.asked >= every
+        return self.asked is None or now - self.asked >= every - EARLY
 
 
 def _new(pod: PodView, now: float) -> bool:

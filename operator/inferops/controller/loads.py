@@ -138,7 +138,7 @@ class Loads:
             if isinstance(target, str):
                 engine.why = target
             elif source == "prometheus" or not targets or len(target.pods) <= left:
-                targets[key], left = target, left - len(target.pods)
+                targets[key], left, engine.asked = target, left - len(target.pods), now
         return targets
 
     def _heard(self, key: Key, word: Word) -> None:

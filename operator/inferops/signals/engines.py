@@ -1,14 +1,16 @@
 """What a service's engines count of themselves -> what was asked of the service, added up over its pods.
 
 An engine does not tell how many requests came: those that ended and those that are there do. Nor does it tell for how
-long: what is there at two moments is taken to have changed evenly between, or the time of those that ended counts.
-Which requests missed both parts of an SLO is not known: of two moments, the part that more of them missed counts.
+long they were there: of short ones the time of those that ended says so, of long ones what is there at two moments,
+taken to have changed evenly between. Which of them missed both parts of an SLO is not known either: between two moments
+the part counts that more of them missed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from math import inf
 from operator import add
 from typing import NamedTuple
 
@@ -32,7 +34,7 @@ class Served(NamedTuple):
     firsts: float = 0
     tpot: float = 0.0
     paced: float = 0
-    spent: float = 0.0  # seconds of requests that ended, where it does not tell how many are there
+    spent: float = 0.0  # seconds of requests that ended
     first_good: float = 0  # requests within the SLO, and beyond it
     first_bad: float = 0
     pace_good: float = 0
@@ -49,6 +51,7 @@ class _Pod:
     counters: Counters
     there: int
     at: float
+    each: float = inf  # seconds that requests take, which ended of late
 
 
 class EngineSums:
@@ -81,14 +84,14 @@ class EngineSums:
             elif anew:  # other requests count as too slow than before
                 pod.counters.numbers = (*pod.counters.numbers[:JUDGED], *told[JUDGED:])
             gained = Served._make(pod.counters.seen(told, epoch, at))
-            level = (pod.there + readout.there) / 2 * (at - pod.at)
+            self._add(gained, _busy(pod, gained, readout.there, at, metrics), metrics)
             pod.there, pod.at = readout.there, at
-            self._add(gained, gained.spent if spent(metrics) is not None else level, metrics)
 
     def _add(self, gained: Served, busy: float, metrics: Metrics) -> None:
         told = metrics.prompt_tokens is not None and metrics.generated_tokens is not None
-        seen = gained.refused + max(gained.first_good + gained.first_bad, gained.pace_good + gained.pace_bad)
-        missed = gained.refused + max(gained.first_bad, gained.pace_bad)
+        first, pace = gained.first_good + gained.first_bad, gained.pace_good + gained.pace_bad
+        slow = max(gained.first_bad, gained.pace_bad)
+        seen = max(slow, first if self._bounds[0] is not None else pace)
         more = Totals(
             gained.came,
             gained.ended,
@@ -101,8 +104,8 @@ class EngineSums:
             gained.firsts,
             gained.tpot,
             gained.paced,
-            seen,
-            missed,
+            gained.refused + seen,
+            gained.refused + slow,
         )
         self.total = Totals._make(map(add, self.total, more))
 
@@ -110,6 +113,17 @@ class EngineSums:
         """Pods that are gone make room."""
         for name in [name for name in self._known if name not in there]:
             del self._known[name]
+
+
+def _busy(pod: _Pod, gained: Served, there: int, at: float, metrics: Metrics) -> float:
+    """Request-seconds since a pod told last."""
+    if metrics.running is None:
+        return gained.spent
+    level, seconds = (pod.there + there) / 2 * (at - pod.at), at - pod.at
+    if gained.ended and gained.spent:
+        pod.each = gained.spent / gained.ended
+    share = seconds / (seconds + pod.each)
+    return share * gained.spent + (1 - share) * level if seconds > 0 else 0.0
 
 
 def served(readout: Readout, metrics: Metrics, bounds: tuple[float | None, float | None]) -> Served:

@@ -89,9 +89,7 @@ def sums(metrics: Metrics) -> frozenset[str]:
 
 
 def spent(metrics: Metrics) -> str | None:
-    """The name of the time that requests took, of an engine that does not tell how many are there."""
-    if metrics.running is not None:
-        return None
+    """The name of the time that requests took, all together."""
     return metrics.e2e_microseconds or (f"{metrics.e2e}{SUM}" if metrics.e2e is not None else None)
 
 

@@ -263,6 +263,7 @@ async def test_all_that_scaling_goes_by_is_asked_for_by_one_query_a_name() -> No
         VLLM.succeeded: 40.0, VLLM.running: 3.0, VLLM.waiting: 2.0, VLLM.prompt_tokens: 9600.0,
         VLLM.generated_tokens: 20000.0, f"{VLLM.ttft}_sum": 204.9, f"{VLLM.ttft}_count": 40.0,
         f"{VLLM.tpot}_sum": 0.08, f"{VLLM.tpot}_count": 40.0, VLLM.rejected: 5.0,
+        f"{VLLM.e2e}_sum": 248.2,
     }  # fmt: skip
     targets = {n: replace(target(f"s{n}-a", f"s{n}-b"), load=True, ttft=None, tpot=None) for n in range(20)}
     pods = [pod for each in targets.values() for pod in each.pods]
@@ -276,4 +277,5 @@ async def test_all_that_scaling_goes_by_is_asked_for_by_one_query_a_name() -> No
         found = served(seven.readouts[pod], VLLM, seven.bounds)
         assert (found.came, found.ended, found.refused) == (40 + 5 + 5, 40, 5)
         assert (found.tokens_in, found.tokens_out, found.ttft, found.paced) == (9600, 20000, 204.9, 40)
+        assert found.spent == 248.2
         assert (seven.readouts[pod].there, seven.readouts[pod].waiting) == (5, 2)

@@ -19,8 +19,11 @@ def ask_of(
     service: InferenceService,
     revisions: Sequence[RevisionView],
     source: Literal["auto", "gateway", "prometheus", "pods"] = "auto",
+    *,
+    queues: bool = False,
 ) -> Ask:
-    """What is to be asked of `source` about a service whose `revisions` there are."""
+    """What is to be asked of `source` about a service whose `revisions` there are. `queues`: how many wait within the
+    engines as well."""
     slo = service.spec.slo
     engine = _engine(store, revisions)
     return Ask(
@@ -30,6 +33,7 @@ def ask_of(
         ports={port.name: port.number for port in engine.ports} if engine is not None else {},
         ttft=seconds(slo.ttft) if slo.ttft is not None else None,
         tpot=seconds(slo.tpot) if slo.tpot is not None else None,
+        queues=queues,
     )
 
 

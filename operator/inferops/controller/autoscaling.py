@@ -50,7 +50,8 @@ class Autoscaling:
 
     def told(self, key: Key, service: InferenceService, revisions: Sequence[RevisionView], now: float) -> Told:
         """What was counted of a service since the last look at it, of which `now` is the next, in Unix seconds."""
-        if not fleet.by_load(service.spec.scaling):
+        scaling = service.spec.scaling
+        if not fleet.by_load(scaling):
             self.forget(key)
             return Told()
         looked = self._looked.get(key, Looked())

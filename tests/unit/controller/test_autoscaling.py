@@ -197,6 +197,14 @@ async def test_who_does_not_follow_the_load_is_not_counted() -> None:
     assert counted.wanted == {} and looked(world) == Looked()
 
 
+async def test_of_engines_queues_is_asked_where_they_decide() -> None:
+    world, counted = await scaled()
+    assert not counted.wanted[LLAMA].queues
+    world.ask(scaling={"maxReplicas": 8, "mode": "queueDepth"})
+    await look(world, counted)
+    assert counted.wanted[LLAMA].queues
+
+
 async def test_a_scaler_of_somebody_elses_is_left_alone() -> None:
     world, counted = await scaled()
     world.ask(scaling={"mode": "external", "maxReplicas": 8, "replicas": 6})

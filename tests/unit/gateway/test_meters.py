@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inferops.gateway.balance.outcome import Outcome
-from inferops.gateway.signals.meters import ERRORS, GONE, LOOK, NOBODY, REASONS, TPOT, TTFT, Histogram
+from inferops.gateway.signals.meters import GONE, LOOK, NOBODY, REASONS
+from inferops.gateway.signals.series import ERRORS, TPOT, TTFT, Histogram
 from inferops.gateway.signals.yardstick import LEAST
 from inferops.gateway.table import Backend, Replica, Revision, ServiceKey, Table
 from unit.gateway.metering import KEY, OPENAI, OTHER, World, backend, record

@@ -21,7 +21,8 @@ from inferops.gateway.proxy.errors import UPSTREAM, ApiError
 from inferops.gateway.proxy.reply import Whole
 from inferops.gateway.proxy.sse import Events, tokens_of
 from inferops.gateway.proxy.upstream import Answer, Broken
-from inferops.gateway.signals.meters import Meters, ReplicaSeries
+from inferops.gateway.signals.meters import Meters
+from inferops.gateway.signals.series import ReplicaSeries
 
 WHOLE = 8 << 20  # bytes of an answer that is kept until it is complete
 EVENTS = "text/event-stream"

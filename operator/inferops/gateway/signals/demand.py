@@ -25,7 +25,8 @@ from aiohttp import web
 from inferops.gateway.balance.fleet import Fleet
 from inferops.gateway.balance.pool import Pool
 from inferops.gateway.signals.load import Load
-from inferops.gateway.signals.meters import Meters, ReplicaSeries
+from inferops.gateway.signals.meters import Meters
+from inferops.gateway.signals.series import ReplicaSeries
 from inferops.gateway.table import Backend, ServiceKey
 from inferops.signals.totals import Totals
 

@@ -22,16 +22,8 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
-from inferops.gateway.signals.meters import (
-    LONG,
-    OBJECTIVES,
-    QUICK,
-    SLOW,
-    Histogram,
-    Meters,
-    ReplicaSeries,
-    ServiceSeries,
-)
+from inferops.gateway.signals.meters import Meters
+from inferops.gateway.signals.series import LONG, OBJECTIVES, QUICK, SLOW, Histogram, ReplicaSeries, ServiceSeries
 
 PREFIX = "inferops_gateway_"
 SLICE = 50  # series at a time, some half a millisecond

@@ -174,3 +174,16 @@ def test_whatever_is_missing_reads_as_not_there_yet(status: Any, more: dict[str,
     assert pod_view(odd).name == "x"
     assert node_view(odd).name == "x"
     assert not workload_view(odd).deleting
+
+
+@pytest.mark.parametrize(
+    ("meta", "created"),
+    [
+        ({"creationTimestamp": "2025-11-03T12:00:05Z"}, datetime(2025, 11, 3, 12, 0, 5, tzinfo=UTC)),
+        ({}, None),
+        ({"creationTimestamp": None}, None),
+        ({"creationTimestamp": "this morning"}, None),
+    ],
+)
+def test_since_when_a_pod_is_there(meta: dict[str, Any], created: datetime | None) -> None:
+    assert pod_view(pod("p", metadata=meta)).created == created

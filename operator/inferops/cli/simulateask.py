@@ -9,6 +9,7 @@ from pathlib import Path
 
 from inferops.api.formats import seconds
 from inferops.simulate.scaling.scenario import ColdStart
+from inferops.simulate.traces.promrange import QUERY
 
 PARTS = tuple(field.name for field in fields(ColdStart) if field.name != "spread")
 
@@ -125,9 +126,7 @@ def check(question: Question) -> None:
     if question.price is not None and not (isfinite(question.price) and question.price >= 0):
         raise BadOption(f"--price {question.price:g}: must be 0 or more US dollars an hour of one accelerator")
     if bool(question.prometheus) != bool(question.query):
-        raise BadOption(
-            "--prometheus and --query go together, for example --query 'sum(rate(http_requests_total[5m]))'"
-        )
+        raise BadOption(f"--prometheus and --query go together, for example --query '{QUERY}'")
     alone = [name for name in ("start", "end", "step") if getattr(question, name) and not question.prometheus]
     if alone:
         raise BadOption(f"--{alone[0]} is for --prometheus")

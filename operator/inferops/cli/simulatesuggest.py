@@ -166,7 +166,8 @@ def _settings(candidate: Candidate) -> dict[str, Any]:
     """spec.scaling of a candidate; None takes a field away."""
     if candidate.replicas is not None:
         number = candidate.replicas
-        return {"mode": "fixed", "replicas": number, "minReplicas": 1, "maxReplicas": max(1, number)}
+        bounds = {"mode": "fixed", "minReplicas": number, "maxReplicas": number}
+        return {**bounds, "replicas": None, "scaleToZeroAfter": None}
     found: dict[str, Any] = {
         "mode": candidate.mode,
         "minReplicas": candidate.lowest,

@@ -10,7 +10,7 @@ from math import ceil, floor, log10
 from inferops.simulate.report import words
 from inferops.simulate.report.markup import Markup, joined, tag
 
-WIDTH, LEFT, RIGHT, TOP, BOTTOM = 880.0, 56.0, 16.0, 10.0, 30.0
+WIDTH, LEFT, RIGHT, TOP, BOTTOM = 880.0, 66.0, 16.0, 10.0, 30.0
 LINES = (1.0, 2.0, 5.0)  # at which ticks stand, times a power of ten
 TIMES = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800)
 

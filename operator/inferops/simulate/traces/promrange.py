@@ -22,7 +22,7 @@ POINTS = 10_000  # of one query; Prometheus refuses more than 11,000
 MOST = 2_000_000  # points in all
 SECONDS = 30.0  # for one answer
 LARGEST = 256 * 2**20  # characters of a saved answer
-QUERY = "sum(rate(http_requests_total[5m]))"
+QUERY = "sum(rate(inferops_gateway_arrivals_total[5m]))"
 
 
 class Asks(Protocol):

@@ -8,7 +8,8 @@ RUN := PYTHONPATH=hack $(BIN)/python
 FIRST := tests/unit/core tests/unit/api tests/unit/simulate tests/unit/cli
 
 .DEFAULT_GOAL := help
-.PHONY: help setup binaries demo test test-unit test-cluster lint crds bench bench-sizing bench-gateway bench-rollout cluster clean
+.PHONY: help setup binaries demo demo-autoscale test test-unit test-cluster lint crds bench bench-sizing bench-gateway \
+	bench-rollout bench-autoscale bench-simulate cluster clean
 
 help: ## Show this help.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -30,7 +31,7 @@ demo: binaries ## Real control plane, operator, kubectl apply, traffic. KEEP=1 l
 
 test: lint binaries ## Lint and all tests: the unit tests in what time the cluster tests leave.
 	@echo "==> unit tests, at low priority beside the cluster tests"
-	@log=$$(mktemp); nice -n 19 $(BIN)/python -m pytest -q tests/unit > $$log 2>&1 & unit=$$!; \
+	@log=$$(mktemp); nice -n 19 $(BIN)/python -m pytest -q tests/unit tests/simulation > $$log 2>&1 & unit=$$!; \
 	trap 'kill $$unit 2> /dev/null' INT TERM; \
 	$(MAKE) --no-print-directory test-cluster; cluster=$$?; \
 	wait $$unit; unit=$$?; echo "==> unit tests"; cat $$log; rm -f $$log; exit $$((unit > cluster ? unit : cluster))
@@ -38,7 +39,7 @@ test: lint binaries ## Lint and all tests: the unit tests in what time the clust
 test-unit: $(VENV)/ready ## Pure tests, in seconds.
 	@echo "==> unit tests (two processes)"
 	@$(BIN)/python -m pytest -q $(FIRST) & first=$$!; \
-	$(BIN)/python -m pytest -q tests/unit $(FIRST:%=--ignore %); second=$$?; wait $$first && exit $$second
+	$(BIN)/python -m pytest -q tests/unit tests/simulation $(FIRST:%=--ignore %); second=$$?; wait $$first && exit $$second
 
 test-cluster: binaries ## Tests against real API servers.
 	@echo "==> cluster tests (real control planes, each in a network namespace of its own)"
@@ -67,6 +68,15 @@ bench-gateway: $(VENV)/ready ## What the gateway adds to a request, beside a rou
 
 bench-rollout: $(VENV)/ready ## Rollouts in virtual time: false rollbacks, missed regressions, requests hurt, beside peers.
 	@$(RUN) hack/bench_rollout.py $(if $(SEEDS),--seeds $(SEEDS)) $(if $(JSON),--json $(JSON))
+
+bench-autoscale: $(VENV)/ready ## GPU hours at equal SLO attainment, beside other autoscalers. TRACES=folder [QUICK=1] [JOBS=]
+	@$(RUN) hack/bench_autoscale.py $(if $(TRACES),--traces $(TRACES)) $(if $(QUICK),--quick) $(if $(JOBS),--jobs $(JOBS))
+
+bench-simulate: $(VENV)/ready ## How fast the simulator is, and how far from theory, measurements and real time.
+	@$(RUN) hack/bench_simulate.py
+
+demo-autoscale: binaries ## Replicas under a changing load on the real control plane, minutes; draws docs/pictures.
+	@$(RUN) hack/demo_autoscale.py
 
 cluster: binaries ## A shell with kubectl in a running control plane.
 	@$(RUN) -m controlplane shell

@@ -160,11 +160,19 @@ def main() -> None:
         worlds, figures = play(worlds, rates)
         rounds.append(figures)
     counted = rounds[len(rounds) // 2 :]
-    print(f"{options.services} services, the mean of {len(counted)} rounds:")
-    print(f"  recommend alone       {fmean(each.alone for each in counted):6.3f} s of CPU")
-    print(f"  decide, with a look   {fmean(each.whole for each in counted):6.3f} s of CPU")
-    print(f"  decide, between looks {fmean(each.between for each in counted):6.3f} s of CPU")
-    print(f"  statuses written      {fmean(each.written for each in counted):6.1f}")
+    print(
+        f"{options.services} services, CPU seconds of a round: least and mean of {len(counted)}, since others may work"
+    )
+    show("recommend alone", [each.alone for each in counted])
+    show("decide, with a look", [each.whole for each in counted])
+    show("decide, between looks", [each.between for each in counted])
+    print(
+        f"  {'statuses written':<24} {fmean(each.written for each in counted):.1f} a round, where rates go up and down"
+    )
+
+
+def show(name: str, seconds: list[float]) -> None:
+    print(f"  {name:<24} {min(seconds):.3f}  {fmean(seconds):.3f}")
 
 
 def question(seen: Observation) -> tuple[History, Signals, Goals, float]:

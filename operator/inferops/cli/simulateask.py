@@ -132,5 +132,8 @@ def check(question: Question) -> None:
         raise BadOption(f"--{alone[0]} is for --prometheus")
     if question.cv is not None and question.trace is not None:
         raise BadOption("--cv is for requests drawn from rates; those of --trace come when they came")
+    for option, path in (("--html", question.html), ("--json", question.json)):
+        if path is not None and str(path) != "-" and not path.resolve().parent.is_dir():
+            raise BadOption(f"{option} {path}: there is no folder {path.parent}; create it or name another")
     if question.sizes is not None and (question.prompt_tokens or question.output_tokens):
         raise BadOption("--sizes and --prompt-tokens or --output-tokens exclude each other; take one of them away")

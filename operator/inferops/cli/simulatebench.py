@@ -97,7 +97,7 @@ class Bench:
     def _probe(self, variant: Variant, rate: float) -> tuple[float, Carried]:
         least, most = PROBED
         count = min(max(round(rate * LASTS), least), most)
-        requests = probe(self.survey.sizes, rate, count, self.seed)
+        requests = probe(self.survey.first, rate, count, self.seed)
         result = run(self._scenario(requests, variant, Bounds(1, 1), 1), Static(Settings(1)), step=3600.0)
         spent = result.ttft.get("mean", 0.0) + result.tpot.get("mean", 0.0) * self.survey.output
         return result.attainment, Carried(rate, max(1.0, rate * spent))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
@@ -12,16 +12,19 @@ from random import Random
 from inferops.api.inferenceservice import LoadSpec
 from inferops.cli.simulateask import BadOption, Question, length, moment, rate_and_length
 from inferops.simulate.report import words
+from inferops.simulate.scaling.scenario import Request
 from inferops.simulate.traces import kinds, promrange
 from inferops.simulate.traces.lines import BadTrace
 from inferops.simulate.traces.rates import Step
-from inferops.simulate.traces.sizes import Lognormal, Sampled, Sizes, sampled
+from inferops.simulate.traces.renewal import arrivals
+from inferops.simulate.traces.sizes import Lognormal, Sizes, sampled
 from inferops.simulate.traces.traffic import Shaping, Traffic, drawn, replayed
 
 WEEK = datetime(2024, 1, 1, tzinfo=UTC).timestamp()  # a Monday, where nothing tells when the requests came
 MOST = 100_000_000  # requests; they would take an hour
 BEGINNING, BUSY = 300.0, 60.0  # seconds
-FIRST = 20_000  # requests whose sizes stand for all
+FIRST = 20_000  # requests that stand for all in load tests
+APART = 1 << 32  # between the sessions of requests that are sent again
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,7 @@ class Survey:
     beginning: float  # requests a second of the first minutes
     longest: float  # seconds without any request
     full: int  # requests as long as the context, and longer ones that were cut to it
-    sizes: Sampled
+    first: tuple[Request, ...]
 
     @property
     def rate(self) -> float:
@@ -154,7 +157,6 @@ def survey(requests: Traffic, context: int, who: str) -> Survey:
         here += 1
     if not count:
         raise BadTrace(f"{who}: no requests are left; choose more by --scale, --duration or another file")
-    sizes = sampled(islice(iter(requests), FIRST), Random(0))
     busiest = max(busiest, here)
     lasted = max(last, 1.0)
     return Survey(
@@ -166,7 +168,7 @@ def survey(requests: Traffic, context: int, who: str) -> Survey:
         beginning / min(BEGINNING, lasted),
         longest,
         full,
-        sizes,
+        tuple(islice(requests, FIRST)),
     )
 
 
@@ -178,6 +180,14 @@ def told(found: Survey) -> str:
     )
 
 
-def probe(sizes: Sampled, rate: float, count: int, seed: int) -> Traffic:
-    """So many requests of those sizes that come at a steady rate."""
-    return drawn([Step(count / rate, rate)], sizes, Shaping(), seed)
+def probe(first: Sequence[Request], rate: float, count: int, seed: int) -> Traffic:
+    """So many requests as they came, one after the other, but at a steady rate; those that are few come again."""
+
+    def draw() -> Iterator[Request]:
+        for number, at in enumerate(arrivals([Step(count / rate, rate)], Random(f"{seed} probe"))):
+            again, which = divmod(number, len(first))
+            request = first[which]
+            session = request.session + again * APART if request.session else 0
+            yield request._replace(time=at, session=session)
+
+    return Traffic(draw)

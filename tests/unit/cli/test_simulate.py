@@ -134,6 +134,23 @@ def test_a_trace_is_replayed_with_its_own_sizes(tmp_path: Path) -> None:
     assert "100 requests in" in half["facts"][""] and "64 + 256 tokens" in half["facts"]["traffic"]
 
 
+def test_what_a_replica_has_in_its_cache_it_carries_more_of(tmp_path: Path) -> None:
+    """Conversations in which each turn repeats what was said, and the same lengths without a word in common."""
+    rows = [
+        {"timestamp": 500 * at, "input_length": 512 * (at % 8 + 2), "output_length": 60,
+         "hash_ids": [1000 * (at // 8) + block for block in range(at % 8 + 2)]}
+        for at in range(240)
+    ]  # fmt: skip
+    carries = []
+    for name in ("shared", "apart"):
+        for at, row in enumerate(rows):
+            row["hash_ids"] = row["hash_ids"] if name == "shared" else [10**6 + at]
+        trace = tmp_path / name
+        trace.write_text("\n".join(map(json.dumps, rows)))
+        carries.append(float(simulate("--trace", str(trace))["facts"]["carries"].split()[0]))
+    assert carries[0] > 1.3 * carries[1]
+
+
 def test_sizes_come_from_another_trace(tmp_path: Path) -> None:
     trace, rates = tmp_path / "azure.csv", tmp_path / "rates.csv"
     trace.write_text(AZURE + "2023-11-16 18:00:00,300,30\n")
@@ -318,6 +335,7 @@ def test_a_suggestion_may_choose_other_accelerators() -> None:
         (("--poisson", "1", "--clock", "noon"), "--clock 'noon': write a time such as"),
         (("--poisson", "1", "--sizes", "x", "--prompt-tokens", "4"), "exclude each other"),
         (("--poisson", "1", "--sizes", "/nowhere"), "--sizes: /nowhere: No such file or directory; name a file"),
+        (("--poisson", "1", "--html", "/nowhere/x.html"), "--html /nowhere/x.html: there is no folder /nowhere"),
         (("--trace", "/nowhere"), "/nowhere: No such file or directory; name a file that can be read"),
         (("--trace", "/nowhere", "--cv", "2"), "--cv is for requests drawn from rates"),
         (("--poisson", "100000,300h"), "more than the 100,000,000 that are simulated at most; take a part of them by"),

@@ -54,18 +54,18 @@ class Act(NamedTuple):
 
 
 ACTS = (
-    Act("steady", 45, 1, 1),
-    Act("step to 10x", 90, 10, 10, "restart"),
+    Act("steady", 40, 1, 1),
+    Act("step to 10x", 80, 10, 10, "restart"),
     Act("metrics away", 120, 3, 3, "outage"),
-    Act("and back", 75, 3, 3),
-    Act("ramp", 90, 3, 9),
-    Act("after it", 75, 2, 2),
+    Act("and back", 60, 3, 3),
+    Act("ramp", 75, 3, 9),
+    Act("after it", 55, 2, 2),
     Act("burst", 30, 12, 12),
-    Act("after the burst", 75, 1, 1),
-    Act("silence", 60, 0, 0),
-    Act("back from zero", 60, 3, 3),
-    Act("more than the GPUs", 75, 15, 15),
-    Act("in the end", 90, 1, 1),
+    Act("after the burst", 60, 1, 1),
+    Act("silence", 45, 0, 0),
+    Act("back from zero", 45, 3, 3),
+    Act("more than the GPUs", 60, 15, 15),
+    Act("in the end", 60, 1, 1),
 )
 
 # What replicas do in some of them, at the least

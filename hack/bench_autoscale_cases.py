@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import sha256
 from math import ceil
@@ -29,7 +29,9 @@ ACCELERATOR = "nvidia-h100-80gb"
 TUNED_DAYS = 7
 PLANNED = 0.05  # share of requests that misses the SLO at what is called a replica's capacity
 SMOOTH = 60  # seconds over which a trace of requests is a rate
-WIDEST = 3.0  # coefficient of variation of a client's times; more tells of pauses, which the rates show by themselves
+WIDEST = 15.0  # coefficient of variation of a client's times; more tells of pauses, which the rates show by themselves
+SURGE = 30.0  # seconds that a surge lasts, where a trace tells rates alone
+REACH = 5  # times that, after which it is forgotten
 GETTING_READY = 900  # seconds of a trace of requests that are played twice and counted once
 BUSIEST = 600  # seconds whose mean rate is a trace's peak
 
@@ -101,6 +103,7 @@ class Traffic:
 
     rates: Floats
     dispersions: Floats
+    surge: float = 0.0  # seconds that a surge lasts; 0: none is longer than a second
 
 
 @dataclass(frozen=True)
@@ -115,8 +118,9 @@ class Service:
 
     def arrivals(self, begin: int, end: int, seeds: int, first: int) -> Floats:
         """Requests by seed and second, of these seconds of the trace."""
-        part = slice(begin, end)
-        return bursty(self.traffic.rates[part], self.traffic.dispersions[part], seeds, first)
+        part, traffic = slice(begin, end), self.traffic
+        draw = surging if traffic.surge else bursty
+        return draw(traffic.rates[part], traffic.dispersions[part], seeds, first)
 
     def begin(self, at: int) -> int:
         """Replicas to begin with at that second."""
@@ -166,7 +170,25 @@ def scaled(path: Path, of_rates: bool, peak: float) -> Traffic:
     sums = np.cumsum(traffic.rates[: TUNED_DAYS * DAY])
     width = min(BUSIEST, len(sums) - 1)
     busiest = float((sums[width:] - sums[:-width]).max()) / width
-    return Traffic(traffic.rates * (peak / busiest), traffic.dispersions)
+    return replace(traffic, rates=traffic.rates * (peak / busiest))
+
+
+def surging(rates: Floats, dispersions: Floats, seeds: int, first: int = 0) -> Floats:
+    """Arrivals by seed and second: Poisson about a rate that surges and falls back within half a minute or so.
+
+    Over minutes the variance of the counts is `dispersions` times their mean. That is what many clients together show,
+    each with bursts of its own: within a second hardly any of it, as single requests of a burst are apart.
+    """
+    kernel = np.exp(-np.arange(REACH * SURGE) / SURGE)
+    kernel /= np.sqrt((kernel**2).sum())
+    spread = np.sqrt(np.log1p(np.maximum(dispersions - 1, 0.0) / (2 * SURGE * np.maximum(rates, 1e-9))))
+    made = np.zeros((seeds, len(rates)))
+    for seed in range(seeds):
+        random = np.random.default_rng([first + seed, 11])
+        noise = random.standard_normal(len(rates) + len(kernel) - 1)
+        surges = np.exp(spread * np.convolve(noise, kernel, "valid") - spread**2 / 2)
+        made[seed] = random.poisson(rates * surges)
+    return made
 
 
 def read(path: Path, of_rates: bool) -> Traffic:
@@ -179,7 +201,7 @@ def read(path: Path, of_rates: bool) -> Traffic:
         steps = kinds.steps(path)
         seconds = steps[0].seconds
         cvs = by_second([step.cv for step in steps], seconds)
-        return Traffic(by_second([step.rate for step in steps], seconds), np.minimum(cvs, WIDEST) ** 2)
+        return Traffic(by_second([step.rate for step in steps], seconds), np.minimum(cvs, WIDEST) ** 2, SURGE)
     times = np.array([request.time for request in kinds.requests(path)()])
     counts = np.bincount((times - times[0]).astype(int)).astype(float)
     weights = np.ones(SMOOTH)

@@ -7,33 +7,20 @@ seed and the settings that reach one attainment.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from random import Random
 
-from bench_autoscale_cases import (
-    CHAT,
-    DAY,
-    HOURS,
-    MODELS,
-    RATES,
-    WIDEST,
-    Cell,
-    Service,
-    engine,
-    service,
-)
+from bench_autoscale_cases import CHAT, DAY, HOURS, MODELS, Cell, Floats, Service, engine, service
 from bench_autoscale_play import Outcome, Span, Task, done
 from bench_autoscale_rules import Entry, made
 from inferops.simulate.fleet import run
-from inferops.simulate.scaling.scenario import ClusterFigures, ColdStart, Scenario
+from inferops.simulate.scaling.scenario import ClusterFigures, ColdStart, Request, Scenario
 from inferops.simulate.traces import kinds
-from inferops.simulate.traces.rates import Step
 from inferops.simulate.traces.sizes import sampled
-from inferops.simulate.traces.traffic import Shaping, Traffic, drawn
 
 DECIDING = 2.0  # seconds of a cold start until a node is found
 SPREAD = 0.08  # of a cold start, as in the fluid model
@@ -71,10 +58,9 @@ class Confirmed:
 def confirmed(ask: Ask) -> Confirmed:
     """Play it. Raises BadTrace."""
     found = service(ask.folder, ask.cache, ask.cell, ask.replicas)
-    scene = scenario(ask, found)
     second = ask.day * DAY
-    rates = found.traffic.rates[second : second + ask.seconds]
-    result = run(scene, made(ask.entry, found, rates), step=600.0)
+    (arrivals,) = found.arrivals(second, second + ask.seconds, 1, ask.seed)
+    result = run(scenario(ask, found, arrivals), made(ask.entry, found, arrivals), step=600.0)
     return Confirmed(
         rule=ask.entry.rule,
         kind=ask.entry.kind,
@@ -88,38 +74,31 @@ def confirmed(ask: Ask) -> Confirmed:
     )
 
 
-def scenario(ask: Ask, found: Service) -> Scenario:
+def scenario(ask: Ask, found: Service, arrivals: Floats) -> Scenario:
     """The day as single requests."""
     rest = found.cell.cold - DECIDING
-    gpus = MODELS[ask.cell.model].gpus
-    second = ask.day * DAY
     return Scenario(
-        requests=traffic(ask, found),
+        requests=traffic(ask, arrivals),
         engine=engine(ask.cell.model),
         ttft=ask.cell.slo.ttft,
         tpot=ask.cell.slo.tpot,
-        begin=found.begin(second),
+        begin=found.begin(ask.day * DAY),
         highest=found.highest,
         cold=ColdStart(schedule=DECIDING, pull=0.0, load=0.8 * rest, warm=0.2 * rest, spread=SPREAD, node=0.0),
         clusters=(ClusterFigures(replicas=found.highest),),
-        gpus=gpus,
+        gpus=MODELS[ask.cell.model].gpus,
         seed=ask.seed,
         horizon=float(ask.seconds),
     )
 
 
-def traffic(ask: Ask, found: Service) -> Traffic:
-    """Requests drawn from the day's rates, as scaled in the fluid model, with the sizes of the chat trace."""
-    original = kinds.steps(ask.folder / RATES[ask.cell.trace])
-    length = original[0].seconds
-    first, count = int(ask.day * DAY / length), int(-(-ask.seconds // length))
-    rates = found.traffic.rates
-    steps = [
-        Step(length, float(rates[int(at * length) : int((at + 1) * length)].mean()), min(original[at].cv, WIDEST))
-        for at in range(first, first + count)
-    ]
-    sizes = sampled(kinds.requests(ask.folder / HOURS[CHAT])(), Random(ask.seed))
-    return drawn(steps, sizes, Shaping(duration=float(ask.seconds)), ask.seed)
+def traffic(ask: Ask, arrivals: Floats) -> Iterator[Request]:
+    """The very arrivals of the fluid model, each somewhere within its second, with the sizes of the chat trace."""
+    random = Random(ask.seed)
+    sizes = sampled(kinds.requests(ask.folder / HOURS[CHAT])(), random)
+    for second, count in enumerate(arrivals):
+        for part in sorted(random.random() for _ in range(int(count))):
+            yield Request(second + part, *sizes.draw(random))
 
 
 def both(asks: Sequence[Ask], jobs: int) -> list[tuple[Confirmed, Outcome]]:

@@ -12,7 +12,9 @@ import bench_autoscale
 import bench_autoscale_cases as cases
 import bench_autoscale_ours
 import bench_autoscale_tables as tables
+import flow_curves
 from bench_autoscale_cases import Cell, Traffic
+from bench_autoscale_confirm import Ask, both
 from bench_autoscale_ours import ABLATIONS, BLIND, OURS, TOLD, Settings
 from bench_autoscale_play import Outcome, Span, done, tasks
 from bench_autoscale_plot import svg
@@ -188,7 +190,7 @@ class TestCases:
         assert (capacity, concurrency) == (10.0, 40.0)
         assert found.traffic.rates.max() == pytest.approx(16 * capacity, rel=0.05)
         assert found.traffic.dispersions[0] == 1
-        assert found.traffic.dispersions[-1] == 9  # a coefficient of 3 at the most
+        assert found.traffic.dispersions[-1] == 81
 
     def test_the_arrivals_of_a_seed_are_always_the_same(self, folder, tmp_path):
         found = cases.service(folder, tmp_path, CELL, 16.0)
@@ -196,6 +198,16 @@ class TestCases:
         assert (first == again).all()
         assert (first[1] == found.arrivals(0, 600, 1, 6)[0]).all()
         assert first.mean() == pytest.approx(found.traffic.rates[:600].mean(), rel=0.1)
+
+    def test_surges_are_of_minutes_and_hardly_of_seconds(self):
+        rates = np.full(40_000, 100.0)
+        (made,) = cases.surging(rates, np.full(40_000, 50.0), 1)
+        minutes = made[:39_960].reshape(-1, 360).sum(axis=1)
+        assert made.mean() == pytest.approx(100, rel=0.02)
+        assert 25 < minutes.var() / minutes.mean() < 60
+        assert made.var() / made.mean() < 4
+        (calm,) = cases.surging(rates, np.full(40_000, 1.0), 1)
+        assert calm.var() / calm.mean() == pytest.approx(1.0, abs=0.05)
 
     def test_requests_become_a_rate_of_a_minute(self, folder):
         found: Traffic = cases.read(folder / cases.HOURS["conv"], False)
@@ -259,6 +271,23 @@ class TestPlaying:
         (cold,) = tasks(folder, tmp_path, CELL, 16.0, Span(600, 900), self.ENTRIES[:1], range(1))
         (warm,) = tasks(folder, tmp_path, CELL, 16.0, Span(600, 900, warm=300), self.ENTRIES[:1], range(1))
         assert done(warm)[0].requests == pytest.approx(done(cold)[0].requests, rel=0.1)
+
+
+class TestConfirming:
+    def test_a_setting_request_by_request_is_much_like_the_fluid_model(self, folder, tmp_path, monkeypatch):
+        """On a replica whose curves are measured, at a load that most carry."""
+        monkeypatch.undo()
+        cases.scaled.cache_clear()
+        monkeypatch.setattr(flow_curves, "CYCLES", 1)
+        monkeypatch.setattr(flow_curves, "PERIOD", 200.0)
+        cell = Cell("8b", "mid", 60.0)
+        asks = [Ask(folder, tmp_path, cell, 3.0, 0, 200, Entry(STATIC, static.Settings(each))) for each in (3, 5)]
+        for single, flowed in both(asks, jobs=1):
+            assert single.requests == flowed.requests
+            assert single.attainment == pytest.approx(1 - flowed.missed / flowed.requests, abs=0.02)
+            assert single.gpu_hours == pytest.approx(flowed.hours, rel=0.05)
+        rows = tables.confirmation(both(asks[:1], jobs=1), 1)
+        assert rows[1][0] == STATIC
 
 
 class TestAblations:

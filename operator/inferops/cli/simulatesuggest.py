@@ -25,6 +25,7 @@ NARROWINGS = 4  # of minReplicas, and of replicas
 DEPTHS = (1, 4, 16)  # queueDepth
 IDLE = "10m"  # scaleToZeroAfter
 IDLE_SECONDS = 600.0
+FULL = 1.5  # replicas, at the most, over those that the busiest minute needs
 ROOM = 1.25  # maxReplicas over the most that were wanted
 
 
@@ -40,6 +41,7 @@ class Candidate:
     depth: int = 4
     zero: bool = False
     replicas: int | None = None
+    floor: int = 0  # the most that a window of the schedule asks for; maxReplicas may not be less
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ class Search:
             self.tried(candidate)
         if self.best is None:
             raise ValueError("no accelerator serves even one request at a time within the SLO; raise spec.slo")
-        self._narrow("lowest", replace(self.best.candidate, lowest=1))
+        self._more()
         for depth in DEPTHS:
             self.tried(replace(self.best.candidate, mode="queueDepth", depth=depth))
         self._fixed()
@@ -110,6 +112,8 @@ class Search:
     def _shapes(self) -> list[Candidate]:
         """The accelerators at which a request costs least, by load tests, each with room for twice the peak."""
         found: list[tuple[float, Candidate]] = []
+        windows = self.subject.service.spec.scaling.schedule
+        floor = max((window.min_replicas for window in windows), default=0)
         for number, variant in enumerate(self.subject.variants):
             self._say(f"suggest, load test of {variant.name} ")
             carried = self._bench.carried(variant)
@@ -118,29 +122,31 @@ class Search:
             price = self._bench.priced(variant)
             cost = (variant.choice.count if price is None or not self._priced else price) / carried.rate
             room = 2 * ceil(self._bench.survey.busiest / carried.rate) + 2
-            found.append((cost + number * 1e-12, Candidate(variant, carried, highest=min(room, 1000))))
+            found.append((cost + number * 1e-12, Candidate(variant, carried, highest=min(room, 1000), floor=floor)))
         return [candidate for _, candidate in sorted(found, key=lambda each: each[0])[:KEPT]]
 
-    def _narrow(self, field: str, candidate: Candidate) -> None:
-        """The fewest replicas, by halves, with which the SLO is met; more of them do not miss it more."""
+    def _more(self) -> None:
+        """Where the best misses the SLO: a minimum of replicas with which it does not."""
         assert self.best is not None
-        if field == "lowest" and self.meets(self.best.entry):
-            return
-        timeline = self.best.entry.result.timeline
-        low, high = 1, max([candidate.highest, *(point.wanted for point in timeline)])
-        for _ in range(NARROWINGS):
-            middle = (low + high) // 2
-            change: dict[str, Any] = {field: middle}
-            found = self.tried(replace(candidate, **change)) if low < high else None
-            if found is None:
-                return
-            low, high = (low, middle) if self.meets(found.entry) else (middle + 1, high)
+        if not self.meets(self.best.entry):
+            chosen = self.best.candidate
+            self._least(chosen.highest, lambda number: replace(chosen, lowest=number))
 
     def _fixed(self) -> None:
         assert self.best is not None
-        chosen = self.best.candidate
-        peak = max(1, ceil(1.5 * self._bench.survey.busiest / chosen.carried.rate))
-        self._narrow("replicas", replace(chosen, mode="fixed", highest=peak, lowest=1))
+        chosen = replace(self.best.candidate, mode="fixed", lowest=1)
+        peak = max(1, ceil(FULL * self._bench.survey.busiest / chosen.carried.rate))
+        self._least(peak, lambda number: replace(chosen, replicas=number))
+
+    def _least(self, high: int, made: Callable[[int], Candidate]) -> None:
+        """The fewest, from 1 to `high`, with which the SLO is met, by halves; more of them do not miss it more."""
+        low = 1
+        for _ in range(NARROWINGS):
+            middle = (low + high) // 2
+            found = self.tried(made(middle)) if low <= high else None
+            if found is None:
+                return
+            low, high = (low, middle - 1) if self.meets(found.entry) else (middle + 1, high)
 
     def _written(self, before: Entry, chosen: Tried) -> Suggestion:
         """What was found with bounds as they will stand in the patch, run once more."""
@@ -166,12 +172,12 @@ def _settings(candidate: Candidate) -> dict[str, Any]:
     """spec.scaling of a candidate; None takes a field away."""
     if candidate.replicas is not None:
         number = candidate.replicas
-        bounds = {"mode": "fixed", "minReplicas": number, "maxReplicas": number}
+        bounds = {"mode": "fixed", "minReplicas": number, "maxReplicas": max(number, candidate.floor)}
         return {**bounds, "replicas": None, "scaleToZeroAfter": None}
     found: dict[str, Any] = {
         "mode": candidate.mode,
         "minReplicas": candidate.lowest,
-        "maxReplicas": candidate.highest,
+        "maxReplicas": max(candidate.highest, candidate.floor),
         "replicas": None,
         "scaleToZeroAfter": IDLE if candidate.zero else None,
     }

@@ -41,6 +41,7 @@ spec:
   bandwidthGBps: 2000
   tflops: {bf16: 500, fp8: 1000}
 """
+WINDOW = {"cron": "0 8 * * *", "duration": "1h", "minReplicas": 4}
 AZURE = "TIMESTAMP,ContextTokens,GeneratedTokens\n"
 
 
@@ -292,6 +293,7 @@ def merged(text: str, patch: str) -> str:
         ("too few", {"minReplicas": 1}, "4"),
         ("too many", {"minReplicas": 6, "maxReplicas": 6}, "1"),
         ("a number", {"mode": "fixed", "replicas": 5}, "1"),
+        ("a window", {"minReplicas": 5, "maxReplicas": 6, "schedule": [WINDOW]}, "1"),
     ],
 )
 def test_what_is_suggested_does_what_it_says_once_applied(case: str, scaling: dict[str, Any], rate: str) -> None:

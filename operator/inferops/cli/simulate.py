@@ -126,7 +126,7 @@ def _facts(bench: Bench, variant: Variant, carried: Carried | None, traffic: str
         ("carries", f"{carries}, by a simulated load test"),
         ("SLO", f"{' and '.join(limits)} for {words.goal(subject.attainment)} of requests"),
         ("traffic", traffic),
-        ("", simulatetraffic.told(bench.survey)),
+        ("requests", simulatetraffic.told(bench.survey)),
         ("cold start", _cold(bench.cold(variant), bench.room)),
         ("seed", str(bench.seed)),
     )

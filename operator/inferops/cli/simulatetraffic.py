@@ -175,7 +175,7 @@ def survey(requests: Traffic, context: int, who: str) -> Survey:
 def told(found: Survey) -> str:
     """The survey in words."""
     return (
-        f"{found.count:,} requests in {words.clock(found.seconds)}, {words.rate(found.rate)} a second, up to "
+        f"{found.count:,} in {words.clock(found.seconds)}, {words.rate(found.rate)} a second, up to "
         f"{words.rate(found.busiest)} in a minute; {found.prompt:,.0f} + {found.output:,.0f} tokens in the mean"
     )
 

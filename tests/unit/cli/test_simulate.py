@@ -130,9 +130,9 @@ def test_a_trace_is_replayed_with_its_own_sizes(tmp_path: Path) -> None:
     )
     found = simulate("--trace", str(trace))
     assert found["runs"][0]["requests"] == 200
-    assert "200 requests in 3m 19s" in found["facts"][""] and "200 + 20 tokens" in found["facts"][""]
+    assert "200 in 3m 19s" in found["facts"]["requests"] and "200 + 20 tokens" in found["facts"]["requests"]
     half = simulate("--trace", str(trace), "--speed", "2", "--duration", "50s", "--prompt-tokens", "64")
-    assert "100 requests in" in half["facts"][""] and "64 + 256 tokens" in half["facts"]["traffic"]
+    assert "100 in" in half["facts"]["requests"] and "64 + 256 tokens" in half["facts"]["traffic"]
 
 
 def test_what_a_replica_has_in_its_cache_it_carries_more_of(tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_sizes_come_from_another_trace(tmp_path: Path) -> None:
     trace.write_text(AZURE + "2023-11-16 18:00:00,300,30\n")
     rates.write_text("start_s,requests_per_s\n0,1\n60,2\n120,0\n")
     found = simulate("--rates", str(rates), "--sizes", str(trace))
-    assert found["facts"][""].endswith("300 + 30 tokens in the mean")
+    assert found["facts"]["requests"].endswith("300 + 30 tokens in the mean")
 
 
 def test_a_number_that_is_set_is_kept() -> None:

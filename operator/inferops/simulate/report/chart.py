@@ -11,16 +11,21 @@ from inferops.simulate.report.series import end_of, mean, missed
 from inferops.simulate.report.terms import Entry
 
 BARS = "▁▂▃▄▅▆▇█"
+WIDEST, NARROWEST, BESIDE = 72, 20, 26  # characters of the chart, and of what is said beside it
 MISSES = ((0.0, " "), (0.01, "·"), (0.05, "░"), (0.2, "▒"), (0.5, "▓"), (1.0, "█"))
 
 
-def chart(entries: Sequence[Entry], width: int = 72) -> list[Text]:
-    """Two lines for each run under one for the load. All are drawn to one scale, that of the most replicas of all."""
+def chart(entries: Sequence[Entry], room: int) -> list[Text]:
+    """Two lines for each run under one for the load. All are drawn to one scale, that of the most replicas of all.
+
+    `room`: characters of a line.
+    """
     timelines = [entry for entry in entries if entry.result.timeline]
     if not timelines:
         return []
     end = end_of([entry.result for entry in timelines])
     label = max(len("requests/s"), *(len(entry.name) for entry in timelines))
+    width = max(NARROWEST, min(WIDEST, room - label - BESIDE))
     load = mean(timelines[0].result.timeline, lambda point: point.arrivals, end, width)
     peak = max((each for each in load if each is not None), default=0.0)
     lines = [_line("requests/s", label, bars(load, peak), f"up to {words.rate(peak)}", "dim")]

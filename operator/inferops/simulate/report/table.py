@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -10,8 +12,9 @@ from inferops.simulate.report import words
 from inferops.simulate.report.chart import chart
 from inferops.simulate.report.terms import Entry, Report, Suggestion
 
-NUMBERS = ("SLO met", "TTFT p50 / p95 / p99", "TPOT p50 / p95 / p99", "refused", "unfinished")
-HOURS = ("replica-h", "GPU-h", "cost", "changes")
+SERVED = ("SLO met", "TTFT p50 / p95 / p99", "TPOT p50 / p95 / p99")
+SPENT = ("refused", "unfinished", "replica-h", "GPU-h", "cost", "changes")
+WIDE, WIDEST = 130, 170  # characters; narrower than that, it takes two tables, and settings stand below
 
 
 def show(console: Console, report: Report) -> None:
@@ -23,32 +26,45 @@ def show(console: Console, report: Report) -> None:
     for note in report.notes:
         console.print(Text(words.clean(note), "yellow"))
     console.print()
-    console.print(table(report))
+    for each in tables(report, console.width):
+        console.print(each)
     console.print()
-    for line in chart(report.entries):
+    for line in chart(report.entries, console.width):
         console.print(line)
     if report.suggestion is not None:
         console.print()
         _suggest(console, report, report.suggestion)
 
 
-def table(report: Report) -> Table:
-    """A row for each rule, in the order given."""
+def tables(report: Report, width: int) -> list[Table]:
+    """A row for each rule, in the order given; as many tables as fit."""
+    told = any(entry.settings for entry in report.entries)
+    cells = {number: _cells(entry, report) for number, entry in enumerate(report.entries)}
+    beside = ("settings",) if told and width >= WIDEST else ()
+    groups = [(*SERVED, *SPENT, *beside)] if width >= WIDE else [SERVED, SPENT]
+    if told and not beside:
+        groups.append(("settings",))
+    return [_table(report, cells, columns) for columns in groups]
+
+
+def _table(report: Report, cells: Mapping[int, Mapping[str, Text]], columns: Sequence[str]) -> Table:
     found = Table(box=None, header_style="bold", pad_edge=False)
     found.add_column("rule", no_wrap=True)
-    for name in (*NUMBERS, *HOURS):
-        found.add_column(name, justify="right", no_wrap=True)
-    if any(entry.settings for entry in report.entries):
-        found.add_column("settings", overflow="fold")
-    for entry in report.entries:
-        found.add_row(*_row(entry, report))
+    for name in columns:
+        if name == "settings":
+            found.add_column(name, overflow="fold")
+        else:
+            found.add_column(name, justify="right", no_wrap=True)
+    for number, entry in enumerate(report.entries):
+        label = Text(words.clean(entry.name), "bold" if entry.ours else "")
+        found.add_row(label, *(cells[number][column] for column in columns))
     return found
 
 
-def _row(entry: Entry, report: Report) -> list[Text]:
+def _cells(entry: Entry, report: Report) -> dict[str, Text]:
+    """What stands in each column."""
     result = entry.result
-    met = Text(words.share(result.attainment), "green" if result.attainment >= report.goal else "red")
-    cells = [
+    plain = (
         words.spans(result.ttft),
         words.spans(result.tpot),
         f"{result.refused:,}",
@@ -57,9 +73,10 @@ def _row(entry: Entry, report: Report) -> list[Text]:
         words.hours(result.gpu_hours),
         words.dollars(result.cost, report.priced),
         f"{result.changes:,}",
-    ]
-    settings = [Text(words.clean(entry.settings), "dim")] if any(each.settings for each in report.entries) else []
-    return [Text(words.clean(entry.name), "bold" if entry.ours else ""), met, *map(Text, cells), *settings]
+    )
+    met = Text(words.share(result.attainment), "green" if result.attainment >= report.goal else "red")
+    settings = Text(words.clean(entry.settings), "dim")
+    return dict(zip((*SERVED, *SPENT, "settings"), (met, *map(Text, plain), settings), strict=True))
 
 
 def _suggest(console: Console, report: Report, suggestion: Suggestion) -> None:

@@ -39,8 +39,8 @@ def report(name: str = "hpa", **more: object) -> Report:
     return Report("Simulation of chat", facts, (f"mind {name}",), 0.99, True, (ours, other), **more)  # type: ignore[arg-type]
 
 
-def printed(found: Report) -> str:
-    console = Console(file=StringIO(), width=200, highlight=False, emoji=False)
+def printed(found: Report, width: int = 200) -> str:
+    console = Console(file=StringIO(), width=width, highlight=False, emoji=False)
     show(console, found)
     assert isinstance(console.file, StringIO)
     return console.file.getvalue()
@@ -58,6 +58,14 @@ def test_the_table_has_a_row_for_each_rule() -> None:
     )
     assert ours.split()[1:3] == ["99.50", "%"] and other.split()[1:3] == ["97.0", "%"]
     assert "120 / 400 / 900 ms" in ours and "14.00" in ours and "$29.40" in ours and "mode auto" in ours
+
+
+@pytest.mark.parametrize("width", [80, 100, 130, 170])
+def test_a_narrow_terminal_cuts_nothing_off(width: int) -> None:
+    told = printed(report(), width)
+    assert "…" not in told and max(map(len, told.splitlines())) <= width
+    for figure in ("99.50 %", "120 / 400 / 900 ms", "14.00", "$29.40", "mode auto", "70 % of 20"):
+        assert figure in told
 
 
 def test_json_holds_everything() -> None:
@@ -134,7 +142,7 @@ def test_the_suggestion_is_told_with_both_figures() -> None:
 
 
 def test_the_chart_draws_replicas_to_one_scale_and_marks_misses() -> None:
-    lines = [line.plain for line in chart(report().entries, width=60)]
+    lines = [line.plain for line in chart(report().entries, 96)]
     assert lines[0].startswith("requests/s ") and "up to 11" in lines[0]
     assert lines[1].startswith("  inferops ") and "▅" * 60 in lines[1]
     assert "█" * 60 in lines[3] and lines[3].endswith("6 replicas")
@@ -145,5 +153,5 @@ def test_the_chart_draws_replicas_to_one_scale_and_marks_misses() -> None:
 def test_runs_without_a_timeline_or_requests_make_no_plots() -> None:
     empty = Report("t", (), (), 0.99, False, (Entry("inferops", "", Result("inferops", 0.0)),))
     assert list(parsed(empty).iter(f"{SVG}svg")) == []
-    assert chart(empty.entries) == []
+    assert chart(empty.entries, 80) == []
     assert "100 %" in printed(empty)

@@ -91,10 +91,13 @@ def test_a_step_is_answered_by_one_jump_and_no_way_back() -> None:
     world.run(4.0, 100)
     up = world.run(40.0, 60)
     assert up[1] >= 8  # two looks after the step: all of it, while none of the new replicas has started
-    assert turns(up) <= 1
+    assert turns(up) <= 2  # with one replica fewer, tried once, that turns out to be one too few
     down = world.run(4.0, 200)
     assert down[-1] <= 3
     assert turns(down) == 0
+    again = world.run(40.0, 60)
+    assert again[1] >= 8
+    assert turns(again) <= 1
 
 
 def test_replicas_that_start_are_supply() -> None:
@@ -165,11 +168,11 @@ def test_limits_of_steps_hold() -> None:
 
 def test_longer_answers_are_more_load() -> None:
     def after(tokens: int) -> int:
-        history, now, wanted = History(), 1_000_000.0, 4
-        for look in range(80):
+        history, now, wanted = History(), 1_000_000.0, 10
+        for look in range(60):
             now += 15.0
             each = 200 if look < 40 else tokens
-            told = replace(load(now, 8.0), tokens_in=120 * 1000, tokens_out=120 * each)
+            told = replace(load(now, 40.0), tokens_in=600 * 1000, tokens_out=600 * each)
             found = recommend(history, Signals(told, Fleet(wanted, wanted, kind="a"), SEED), GOALS, now)
             history, wanted = found.history, found.replicas
         return wanted

@@ -20,7 +20,7 @@ from inferops.simulate.traces.traffic import Traffic
 POINTS = 600  # of a timeline
 PROBED = (2000, 10_000)  # requests, from and to, of one run that looks for what a replica carries
 LASTS = 600.0  # seconds of such a run, where that is no more requests: queues take time to grow
-HALVINGS = 5
+BRACKETS, HALVINGS = 12, 4  # of such runs: to find how much it is about, and more exactly
 PLANNED = 0.8  # share of what replicas carry that those at the beginning are to use
 
 Told = Callable[[float, int], None]
@@ -77,14 +77,22 @@ class Bench:
 
     def carried(self, variant: Variant) -> Carried | None:
         """What one replica carries, by simulated load tests. None: not even one request at a time is within the SLO."""
-        goal, best = self.subject.attainment, None
-        low, high = 0.0, self._guess(variant)
-        while (found := self._probe(variant, high))[0] >= goal and high < 1e5:
-            low, best, high = high, found[1], 2 * high
+        best, low, high = None, 0.0, self._guess(variant)
+        for _ in range(BRACKETS):  # a rate that it carries, and twice as much, that it does not
+            found = self._probe(variant, high)
+            if found is not None:
+                best, low, high = found, high, 2 * high
+            elif best is None:
+                high /= 2
+            else:
+                break
+        if best is None:
+            return None
+        high = min(high, 2 * low)
         for _ in range(HALVINGS):
             middle = (low + high) / 2
-            attained, carries = self._probe(variant, middle)
-            low, high, best = (middle, high, carries) if attained >= goal else (low, middle, best)
+            found = self._probe(variant, middle)
+            low, high, best = (low, middle, best) if found is None else (middle, high, found)
         return best
 
     def _guess(self, variant: Variant) -> float:
@@ -94,13 +102,15 @@ class Bench:
             return 1.0
         return option.concurrency / (option.ttft + option.tpot * self.survey.output)
 
-    def _probe(self, variant: Variant, rate: float) -> tuple[float, Carried]:
+    def _probe(self, variant: Variant, rate: float) -> Carried | None:
+        """One load test. None: the SLO is missed."""
         least, most = PROBED
         count = min(max(round(rate * LASTS), least), most)
         requests = probe(self.survey.first, rate, count, self.seed)
         result = run(self._scenario(requests, variant, Bounds(1, 1), 1), Static(Settings(1)), step=3600.0)
         spent = result.ttft.get("mean", 0.0) + result.tpot.get("mean", 0.0) * self.survey.output
-        return result.attainment, Carried(rate, max(1.0, rate * spent))
+        met = result.attainment >= self.subject.attainment
+        return Carried(rate, max(1.0, rate * spent)) if met else None
 
     def _first(self, bounds: Bounds, carried: Carried | None) -> int:
         if self.begin is not None:

@@ -71,6 +71,7 @@ def made(entry: Entry, service: Service, arrivals: Floats) -> Policy:
                 cold=service.cell.cold * 1.15,  # what nearly all cold starts stay within
                 capacity=service.goals.capacity,
                 load=load,
+                every=30.0,
             )
         )
     if entry.rule.startswith(OURS):

@@ -281,7 +281,7 @@ class TestConfirming:
         monkeypatch.setattr(flow_curves, "CYCLES", 1)
         monkeypatch.setattr(flow_curves, "PERIOD", 300.0)
         cell = Cell("8b", "mid", 60.0)
-        asks = [Ask(folder, tmp_path, cell, 3.0, 0, 300, Entry(STATIC, static.Settings(each))) for each in (3, 5)]
+        asks = [Ask(folder, tmp_path, cell, 1.0, 0, 300, Entry(STATIC, static.Settings(each))) for each in (1, 2)]
         for single, flowed in both(asks, jobs=1):
             assert single.requests == flowed.requests
             assert single.attainment == pytest.approx(1 - flowed.missed / flowed.requests, abs=0.02)

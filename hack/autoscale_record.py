@@ -16,6 +16,7 @@ from inferops.kube.kinds import INFERENCE_SERVICE
 from nodeagent.client import Client
 
 EVERY = 0.5  # seconds between two looks
+NUMBERS = ("arrivalsPerSecond", "forecastPerSecond", "capacityPerSecond", "utilization")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ class Sample:
     open: int  # requests that have not ended
     reason: str = ""  # of the decision
     message: str = ""
+    numbers: tuple[str, ...] = ()  # as NUMBERS names them, of when it was decided
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,4 +135,5 @@ def _sample(status: Mapping[str, Any], load: Load) -> Sample:
         load.open,
         scaling.get("reason", ""),
         scaling.get("message", ""),
+        tuple(scaling.get(name, "") for name in NUMBERS),
     )

@@ -1,7 +1,8 @@
 """`make test-cluster`: the modules of tests/cluster, two at a time, each with a control plane of its own.
 
 Most of their time is spent waiting, so two of them use two cores well. What measures how fast a leader is replaced runs
-alone. Lines of tests appear as they end; everything that a module printed, where one of its tests failed.
+alone; some short ones share a control plane, whose start is most of their time. Lines of tests appear as they end;
+everything that a module printed, where one of its tests failed.
 """
 
 from __future__ import annotations
@@ -25,8 +26,10 @@ ALONE = ("test_failover.py",)
 # The longest first, so that none is left over at the end; others follow in the order of their names.
 LONG = (
     *("test_gateway.py", "test_crash.py", "test_rollouts.py", "test_scheduling.py", "test_operator.py"),
-    *("test_rollout_strategies.py", "test_zero.py", "test_faults.py"),
+    *("test_rollout_strategies.py", "test_zero.py", "test_faults.py", "test_crds.py", "test_autoscale.py"),
 )
+# One after the other on one control plane. The first of them wants one on which nothing was installed.
+TOGETHER = (("test_crds.py", "test_sizing.py", "test_runtimes.py", "test_devices.py"),)
 LANES = 2
 ENDED = re.compile(r"::.* (PASSED|FAILED|ERROR|SKIPPED|XFAIL|XPASS)")
 # These tests kill processes in mid-sentence: sockets that the garbage collector then closes are shown, not judged.
@@ -36,12 +39,16 @@ STOPPED = 130
 
 @dataclass
 class Module:
-    """A module of tests, and how it went."""
+    """A module of tests, or several on one control plane, and how it went."""
 
-    path: Path
+    paths: tuple[Path, ...]
     code: int | None = None
     seconds: float = 0.0
     output: list[str] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        return ", ".join(path.name for path in self.paths)
 
     @property
     def last(self) -> str:
@@ -60,11 +67,11 @@ class Runner:
         self._running: set[subprocess.Popen[str]] = set()
         self._stopped = False
 
-    def run(self, modules: Sequence[Path], lanes: int) -> None:
+    def run(self, modules: Sequence[Module], lanes: int) -> None:
         """Run them all, so many at a time."""
-        waiting: queue.SimpleQueue[Path] = queue.SimpleQueue()
-        for path in modules:
-            waiting.put(path)
+        waiting: queue.SimpleQueue[Module] = queue.SimpleQueue()
+        for module in modules:
+            waiting.put(module)
         threads = [threading.Thread(target=self._lane, args=(waiting,), daemon=True) for _ in range(lanes)]
         for thread in threads:
             thread.start()
@@ -80,17 +87,17 @@ class Runner:
         for process in list(self._running):
             process.wait(60)
 
-    def _lane(self, waiting: queue.SimpleQueue[Path]) -> None:
+    def _lane(self, waiting: queue.SimpleQueue[Module]) -> None:
         while not self._stopped:
             try:
-                path = waiting.get_nowait()
+                module = waiting.get_nowait()
             except queue.Empty:
                 return
-            self._module(Module(path))
+            self._module(module)
 
     def _module(self, module: Module) -> None:
         began = time.monotonic()
-        command = [sys.executable, *PYTEST, str(module.path), *self._options]
+        command = [sys.executable, *PYTEST, *map(str, module.paths), *self._options]
         process = subprocess.Popen(
             command,
             cwd=ROOT,
@@ -113,20 +120,31 @@ class Runner:
         self.done.append(module)
         if module.code:
             self._say("".join(module.output).rstrip())
-        self._say(f"==> {module.path.name}: {module.last}")
+        self._say(f"==> {module.name}: {module.last}")
 
     def _say(self, text: str) -> None:
         with self._printing:
             print(text, flush=True)
 
 
-def chosen(names: Sequence[str]) -> list[Path]:
+def chosen(names: Sequence[str]) -> list[Module]:
     """The modules of these names, or all of them, the longest first."""
     found = sorted(FOLDER.glob("test_*.py"), key=lambda path: (path.name not in LONG, path.name))
     found.sort(key=lambda path: LONG.index(path.name) if path.name in LONG else len(LONG))
     if unknown := set(names) - {path.name for path in found}:
         raise SystemExit(f"no module of tests/cluster: {', '.join(sorted(unknown))}")
-    return [path for path in found if not names or path.name in names]
+    return grouped([path for path in found if not names or path.name in names])
+
+
+def grouped(paths: Sequence[Path]) -> list[Module]:
+    """Modules in this order, those that share a control plane where the first of them stands."""
+    left = {path.name: path for path in paths}
+    found = []
+    for path in paths:
+        if path.name in left:
+            names = next((names for names in TOGETHER if path.name in names), (path.name,))
+            found.append(Module(tuple(left.pop(name) for name in names if name in left)))
+    return found
 
 
 def main() -> int:
@@ -138,14 +156,14 @@ def main() -> int:
     runner = Runner(options)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        runner.run([path for path in modules if path.name in ALONE], 1)
-        runner.run([path for path in modules if path.name not in ALONE], given.lanes)
+        runner.run([module for module in modules if module.name in ALONE], 1)
+        runner.run([module for module in modules if module.name not in ALONE], given.lanes)
     except KeyboardInterrupt:
         runner.stop()
         return STOPPED
     failed = [module for module in runner.done if module.code]
     for module in sorted(runner.done, key=lambda module: -module.seconds):
-        print(f"  {module.seconds:6.1f} s  {module.path.name}: {module.last}")
+        print(f"  {module.seconds:6.1f} s  {module.name}: {module.last}")
     print(f"{len(runner.done) - len(failed)} of {len(modules)} modules passed in {time.monotonic() - began:.0f} s")
     return 1 if failed or len(runner.done) < len(modules) else 0
 

@@ -48,19 +48,19 @@ class User:
         return answer
 
     def apply(self, name: str, **spec: Any) -> None:
-        spec = {
+        self.kubectl("apply", "-f", "-", input=json.dumps(self.resource(name, **spec)))
+
+    @staticmethod
+    def resource(name: str, **spec: Any) -> dict[str, Any]:
+        """A service on one H100, with parts of its spec as told."""
+        whole = {
             "model": {"uri": "hf://meta-llama/Llama-3.1-8B-Instruct"},
             "accelerators": [{"type": "nvidia-h100-80gb"}],
             "rollout": AT_ONCE,
             **spec,
         }
-        resource = {
-            "apiVersion": "serving.inferops.dev/v1alpha1",
-            "kind": "InferenceService",
-            "metadata": {"name": name},
-            "spec": spec,
-        }
-        self.kubectl("apply", "-f", "-", input=json.dumps(resource))
+        head = {"apiVersion": "serving.inferops.dev/v1alpha1", "kind": "InferenceService"}
+        return {**head, "metadata": {"name": name}, "spec": whole}
 
     def get(self, kind: str, name: str) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.kubectl("get", kind, name, "-o", "json"))
@@ -261,32 +261,46 @@ def test_the_second_choice_is_taken_and_explained(user: User) -> None:
     assert "not on 1x nvidia-b200" in status["explain"][0]
 
 
-@pytest.mark.parametrize(
-    ("spec", "reason", "says"),
-    [
-        ({"runtime": {"name": "nonesuch"}}, "RuntimeNotFound", "there are: bentoml, onnxruntime, sglang"),
-        ({"accelerators": [{"type": "nvidia-x1"}]}, "AcceleratorNotFound", "spec.accelerators[0].type"),
-        ({"accelerators": [], "model": {"uri": "hf://acme/secret"}}, "ModelUnknown", "spec.model.config"),
-        ({"accelerators": [], "slo": {"tpot": "1ms"}}, "NoAcceleratorFits", "relax spec.slo"),
-        (
-            {"accelerators": [], "model": {"uri": "pvc://m"}, "runtime": {"name": "triton"}},
-            "AcceleratorRequired",
-            "name",
-        ),
-        ({"runtime": {"args": ["--port=1"]}}, "ArgumentNotAllowed", "spec.runtime.args[0]"),
-        ({"runtime": {"args": ["--trust-remote-code"]}}, "ArgumentNotAllowed", "userArgs"),
-        ({"runtime": {"name": "triton"}}, "SourceNotSupported", "spec.model.uri"),
-    ],
-    ids=lambda value: value if isinstance(value, str) else "",
-)
-def test_what_cannot_be_served_is_said_and_creates_nothing(
-    user: User, spec: dict[str, Any], reason: str, says: str
-) -> None:
-    user.apply("invalid", **spec)
-    user.wait("invalid", "Stalled", "True", reason)
-    assert says in user.condition("invalid", "Ready")["message"]
-    assert user.condition("invalid", "Ready")["status"] == "False"
-    assert user.list(CHILDREN, "invalid") == []
+# By name: what is asked for, the reason for which it cannot be had, and a part of what is said.
+INVALID: dict[str, tuple[dict[str, Any], str, str]] = {
+    "runtime": ({"runtime": {"name": "nonesuch"}}, "RuntimeNotFound", "there are: bentoml, onnxruntime, sglang"),
+    "accelerator": ({"accelerators": [{"type": "nvidia-x1"}]}, "AcceleratorNotFound", "spec.accelerators[0].type"),
+    "model": ({"accelerators": [], "model": {"uri": "hf://acme/secret"}}, "ModelUnknown", "spec.model.config"),
+    "slo": ({"accelerators": [], "slo": {"tpot": "1ms"}}, "NoAcceleratorFits", "relax spec.slo"),
+    "unsized": (
+        {"accelerators": [], "model": {"uri": "pvc://m"}, "runtime": {"name": "triton"}},
+        "AcceleratorRequired",
+        "name",
+    ),
+    "port": ({"runtime": {"args": ["--port=1"]}}, "ArgumentNotAllowed", "spec.runtime.args[0]"),
+    "remote-code": ({"runtime": {"args": ["--trust-remote-code"]}}, "ArgumentNotAllowed", "userArgs"),
+    "source": ({"runtime": {"name": "triton"}}, "SourceNotSupported", "spec.model.uri"),
+    "schedule": (
+        {"scaling": {"schedule": [{"cron": "99 8 * * 1-5", "duration": "1h", "minReplicas": 1}]}},
+        "InvalidSpec",
+        "spec.scaling.schedule[0].cron: '99 8 * * 1-5' cannot be read: bad minute",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def invalid(cluster: Cluster, operator: OperatorProcess) -> Iterator[User]:
+    """All of them, applied at once."""
+    cluster.kubectl("create", "namespace", "invalid")
+    user = User(cluster, "invalid")
+    items = [user.resource(name, **spec) for name, (spec, _, _) in INVALID.items()]
+    user.kubectl("apply", "-f", "-", input=json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
+    yield user
+    cluster.kubectl("delete", "namespace", "invalid", "--wait=false")
+
+
+@pytest.mark.parametrize("name", INVALID)
+def test_what_cannot_be_served_is_said_and_creates_nothing(invalid: User, name: str) -> None:
+    _, reason, says = INVALID[name]
+    invalid.wait(name, "Stalled", "True", reason)
+    assert says in invalid.condition(name, "Ready")["message"]
+    assert invalid.condition(name, "Ready")["status"] == "False"
+    assert invalid.list(CHILDREN, name) == []
 
 
 def test_an_invalid_update_leaves_what_serves(user: User) -> None:
@@ -360,10 +374,10 @@ def test_deletion_leaves_nothing(user: User) -> None:
 
 
 def test_what_is_not_acted_on_is_said(user: User) -> None:
-    user.apply("later", scaling={"minReplicas": 1, "maxReplicas": 5}, traffic={"hostnames": ["a.example.com"]})
+    user.apply("later", slo={"errorRate": 0.01}, traffic={"hostnames": ["a.example.com"]})
     user.ready("later")
     fields = {part["field"] for part in user.get("infs", "later")["status"]["notActedOn"]}
-    assert fields == {"spec.scaling.maxReplicas", "spec.traffic.hostnames"}
+    assert fields == {"spec.slo.errorRate", "spec.traffic.hostnames"}
     member = {
         "apiVersion": "serving.inferops.dev/v1alpha1",
         "kind": "InferenceCluster",

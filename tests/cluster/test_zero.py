@@ -46,15 +46,20 @@ class Product:
 
     def __init__(self, cluster: Cluster, stack: ExitStack) -> None:
         self.cluster, self._stack = cluster, stack
+        self.gateways = [self._gateway(number) for number in range(2)]
         self.start_operator()
-        self.gateways = [self.start_gateway(number) for number in range(2)]
+        for gateway in self.gateways:
+            stack.enter_context(gateway)
 
     def start_operator(self) -> None:
         self.operator = self._stack.enter_context(OperatorProcess(self.cluster))
         wait_until("the operator leads", self.operator.leads, 30)
 
     def start_gateway(self, number: int) -> GatewayProcess:
-        return self._stack.enter_context(GatewayProcess(self.cluster, number, ("--drain-delay", "0.5")))
+        return self._stack.enter_context(self._gateway(number))
+
+    def _gateway(self, number: int) -> GatewayProcess:
+        return GatewayProcess(self.cluster, number, ("--drain-delay", "0.5"))
 
     def written(self, namespace: str) -> list[tuple[str, str, str]]:
         """What the operator wrote in a namespace: verb, resource and name, in order."""

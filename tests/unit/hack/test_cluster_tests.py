@@ -1,0 +1,28 @@
+"""Which modules of tests/cluster run together, and that none is left out."""
+
+from __future__ import annotations
+
+import pytest
+
+from cluster_tests import ALONE, FOLDER, LONG, TOGETHER, chosen
+
+
+def test_each_module_runs_once_and_the_long_ones_first() -> None:
+    names = [path.name for module in chosen([]) for path in module.paths]
+    assert sorted(names) == sorted(path.name for path in FOLDER.glob("test_*.py"))
+    assert names[: len(LONG) - 2] == list(LONG[:-2]), "the last of them may stand behind those of their group"
+    assert {*ALONE, *LONG, *(name for group in TOGETHER for name in group)} <= set(names)
+    assert not set(ALONE) & {name for group in TOGETHER for name in group}
+
+
+def test_those_that_share_a_control_plane_do_so_in_their_order_as_far_as_they_are_asked_for() -> None:
+    [group, *_] = TOGETHER
+    assert [module.name for module in chosen(list(reversed(group)))] == [", ".join(group)]
+    assert [module.name for module in chosen([group[1], group[0]])] == [f"{group[0]}, {group[1]}"]
+    assert [module.name for module in chosen([group[1]])] == [group[1]]
+    assert {module.name for module in chosen([*group, ALONE[0]])} == {", ".join(group), ALONE[0]}
+
+
+def test_an_unknown_name_is_refused() -> None:
+    with pytest.raises(SystemExit, match=r"test_nothing\.py"):
+        chosen(["test_nothing.py"])

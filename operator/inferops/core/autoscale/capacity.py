@@ -27,6 +27,7 @@ FORGETS_LOADS = 2 * 86400.0
 SOLVE = 60.0  # seconds between two looks for the rate to plan with
 ENOUGH = 200.0  # requests, before the first
 DOWN, UP = 0.8, 1.15  # times, that it changes at most in one look for it
+MARGIN = 1.05  # times what is carried, that is planned with at the most
 LOWEST, HIGHEST = -24, 6  # bins of loads: an eighth of what was planned to 1.7 times it
 MOST_BINS = 64
 MOST_JUDGED = 50_000.0  # requests of one bin; older ones make room, so that a change is seen while it matters
@@ -56,7 +57,8 @@ def begin(before: Capacity, knee: float | None) -> Capacity:
 
 
 def learn(before: Capacity, rate: float, judged: float, missed: float, requests: float, *, clean: bool) -> Capacity:
-    """Take in that replicas got `rate` each. Not `clean`: they were not all there all the time, or of one kind, so
+    """Take in that replicas got `rate` each, `requests` all together, 0 where there were so many for another reason than
+    the plan. Not `clean`: they were not all there all the time, or of one kind, so
     that nothing is learned of what one carries."""
     made = before
     if not before.told and rate > 0 and missed <= 0.01 * judged and BEYOND * rate > (before.knee or 0.0):
@@ -68,6 +70,8 @@ def learn(before: Capacity, rate: float, judged: float, missed: float, requests:
     place = log2(rate) * OCTAVE
     if clean and judged:
         made = replace(made, misses=_bounded(_split(made.misses, place, judged, missed), place))
+    if not requests:
+        return made
     load = max(place - log2(planned) * OCTAVE, LOWEST)
     low = floor(load)
     if low >= HIGHEST:  # a shock: planning with somewhat less would not have helped, and many would follow from it
@@ -90,9 +94,11 @@ def plan(before: Capacity, now: float, attainment: float) -> Capacity:
         return made
     made = replace(made, knee=max(made.knee or before.planned, BEYOND * _proven(made.misses, 1 - attainment)))
     curve = _Curve(made.misses, made.knee or before.planned)
-    factor = _highest(made, curve, before.planned, 1 - attainment) / before.planned
-    planned = before.planned * min(max(factor, DOWN), UP)
-    return replace(made, planned=planned, carries=_carries(curve, before.planned, 1 - attainment))
+    carries = _carries(curve, before.planned, 1 - attainment)
+    # Beyond what is carried, much of the day being quiet would pay for misses at its busiest.
+    found = min(_highest(made, curve, before.planned, 1 - attainment), MARGIN * carries)
+    planned = before.planned * min(max(found / before.planned, DOWN), UP)
+    return replace(made, planned=planned, carries=carries)
 
 
 def _proven(misses: Bins, allowed: float) -> float:

@@ -108,7 +108,8 @@ def _counted(history: History, load: Load, fleet: Fleet, goals: Goals, seed: See
     judged, missed = _judged(load, fleet, goals)
     each = load.arrivals * _work(history) / load.seconds / fleet.ready if fleet.ready else 0.0
     clean = fleet.settled and not fleet.started
-    known = learned.learn(known, each, judged, missed, load.arrivals, clean=clean or known.planned is None)
+    by_plan = load.arrivals if fleet.wanted > goals.lowest else 0
+    known = learned.learn(known, each, judged, missed, by_plan, clean=clean or known.planned is None)
     forgets, recent = 0.5 ** (load.seconds / HOUR), exp(-load.seconds / LATELY)
     tokens, usual = _tokens(history, load)
     return replace(

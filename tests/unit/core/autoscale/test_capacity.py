@@ -12,8 +12,8 @@ from inferops.core.autoscale.capacity import DOWN, MOST_BINS, UP, Capacity, begi
 
 
 def served(carries: float, jumpy: float, attainment: float = 0.99, knee: float = 5.0) -> tuple[Capacity, float]:
-    """After six days in which replicas got what was planned, times a lognormal of that width; and what was missed in its
-    second half."""
+    """After days in which replicas got what was planned, times a lognormal of that width; and what was missed in
+    their second half."""
     random, known, now, bad, all_ = Random(1), begin(Capacity(), knee), 0.0, 0.0, 0.0
     for look in range(9000):
         now += 60.0

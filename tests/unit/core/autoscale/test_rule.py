@@ -124,6 +124,15 @@ def test_capacity_is_learned_where_sizing_was_too_low() -> None:
     assert world.wanted <= 10  # by sizing's word it would be 27
 
 
+def test_a_quiet_service_does_not_plan_beyond_what_it_knows() -> None:
+    world = World(begin=1)
+    world.run(0.5, 800)
+    known = world.history.capacity
+    assert known.planned is not None and known.carries is not None
+    assert known.planned <= 1.06 * known.carries
+    assert max(world.run(20.0, 3)) >= 4
+
+
 def test_another_kind_of_replica_is_learned_anew() -> None:
     world = World(carries=2.0)
     world.run(20.0, 400)

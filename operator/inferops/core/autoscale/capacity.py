@@ -57,9 +57,11 @@ def begin(before: Capacity, knee: float | None) -> Capacity:
 
 
 def learn(before: Capacity, rate: float, judged: float, missed: float, requests: float, *, clean: bool) -> Capacity:
-    """Take in that replicas got `rate` each, `requests` all together, 0 where there were so many for another reason than
-    the plan. Not `clean`: they were not all there all the time, or of one kind, so
-    that nothing is learned of what one carries."""
+    """Take in that replicas got `rate` each.
+
+    `requests`: all together; 0 where there were so many replicas for another reason than the plan. Not `clean`: they
+    were not all there all the time, or of one kind, so that nothing is learned of what one carries.
+    """
     made = before
     if not before.told and rate > 0 and missed <= 0.01 * judged and BEYOND * rate > (before.knee or 0.0):
         knee = BEYOND * rate

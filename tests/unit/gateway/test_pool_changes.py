@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter
 from dataclasses import replace
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from inferops.gateway.balance.lease import Lease
@@ -116,6 +116,13 @@ worlds = st.lists(
 )
 
 
+TWICE_GONE = [
+    *(("ask", None, None), ("table", {"a"}, 0), ("table", set[str](), 0)),
+    *(("ask", None, None), ("table", {"a"}, 0), ("table", set[str](), 0)),
+]
+
+
+@example(TWICE_GONE, None)
 @given(worlds, st.sampled_from([None, 1, 2]))
 def test_whatever_happens_nothing_is_lost(history: list[tuple[str, object, object]], limit: int | None) -> None:
     run(_live(history, limit))

@@ -95,8 +95,10 @@ class Pool:
         self.backend, self._peers = backend, peers
         self._limit = ceil(backend.max_concurrency / peers) if backend.max_concurrency else inf
         self._revisions = {revision.hash: revision for revision in backend.revisions}
-        self._groups = {name: self._groups.get(name) or Group(self._tell) for name in self._revisions}
         now = self.now()
+        for name in self._groups.keys() - self._revisions.keys():
+            self._groups[name].update((), now)  # leases hold on to it, and its members may be another's by then
+        self._groups = {name: self._groups.get(name) or Group(self._tell) for name in self._revisions}
         for name, revision in self._revisions.items():
             members = [known.get((name, each)) or Member(each, name, self._jitter) for each in revision.replicas]
             first = int(self._start * len(members))

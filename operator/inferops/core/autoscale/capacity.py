@@ -56,6 +56,11 @@ def begin(before: Capacity, knee: float | None) -> Capacity:
     return replace(before, knee=knee, told=True, planned=planned, carries=before.carries or knee)
 
 
+def is_shock(known: Capacity, rate: float) -> bool:
+    """Whether a replica's rate is so far above the plan that planning with somewhat less would not have helped."""
+    return known.planned is not None and rate > known.planned * 2 ** (HIGHEST / OCTAVE)
+
+
 def learn(before: Capacity, rate: float, judged: float, missed: float, requests: float, *, clean: bool) -> Capacity:
     """Take in that replicas got `rate` each.
 
@@ -76,7 +81,7 @@ def learn(before: Capacity, rate: float, judged: float, missed: float, requests:
         return made
     load = max(place - log2(planned) * OCTAVE, LOWEST)
     low = floor(load)
-    if low >= HIGHEST:  # a shock: planning with somewhat less would not have helped, and many would follow from it
+    if low >= HIGHEST:  # a shock, of which all plans would become timid
         return made
     loads = dict(made.loads)
     loads[low] = loads.get(low, 0.0) + (1 - load + low) * requests

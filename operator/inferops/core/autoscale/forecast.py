@@ -25,8 +25,9 @@ REALISED = 60.0  # seconds of the mean that a forecast is measured by
 FEWEST, MOST = 0.4, 2.0  # times the mean; nothing less or more is predicted
 DAY, BINS = 86400.0, 96
 LEAST = 1e-3  # requests a second that count as none
+FAR = 9.0  # times the noise's mean square
 NOISE = 900.0  # seconds of the mean by which the noise of a look is known
-SUDDEN, QUIETEST = 3.0, 0.12  # a step: so many times that noise, which is no less than this, in two looks in a row
+SUDDEN, QUIETEST = 4.0, 0.1  # a step: so many times that noise, which is no less than this, in two looks in a row
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,11 @@ def _stepped(before: Outlook, rate: float, seconds: float) -> Outlook:
         return before
     away = log(max(rate, LEAST) / max(before.means[0], LEAST))
     share = 1 - exp(-seconds / NOISE)
-    made = replace(before, noise=before.noise + share * (min(away * away, 1.0) - before.noise))
+    # What stays away from a mean that follows is no noise but a step, and one look far away is no more than one.
+    moved = log(max(rate, LEAST) / max(before.last, LEAST))
+    usual = max(before.noise, QUIETEST * QUIETEST)
+    square = min(away * away, 2 * moved * moved, FAR * usual)
+    made = replace(before, noise=before.noise + share * (square - before.noise))
     level = min(rate, before.last)
     if level <= before.means[0] * exp(SUDDEN * max(sqrt(before.noise), QUIETEST)):
         return made

@@ -26,6 +26,7 @@ class History:
     changes: tuple[tuple[float, int], ...] = ()  # (time, replicas from then on), the oldest first
     tokens: float | None = None  # of work a request, of late
     usual_tokens: float | None = None  # over a day
+    shocked: float | None = None  # since when what a shock left waiting may still be served late
     late: float = 0.0  # share of requests that missed the SLO, of the last minutes
     judged: float = 0.0  # requests judged by the SLO, and missed, forgetting by half in an hour
     missed: float = 0.0

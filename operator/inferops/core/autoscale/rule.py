@@ -28,6 +28,7 @@ PROMPT_TOKEN = 1 / 16  # of a token that is generated: what it costs an engine i
 USUAL = 86400.0  # seconds, of the mean that a request's tokens are compared with
 LATELY = 120.0  # seconds, of the mean of misses
 HOUR = 3600.0
+AFTERMATH = 600.0  # seconds, of a shock at the longest
 ALARM = 0.05  # share of misses of late at which more are had although no more is asked for
 
 WHY: dict[Reason, str] = {
@@ -107,7 +108,8 @@ def _counted(history: History, load: Load, fleet: Fleet, goals: Goals, seed: See
     known = learned.plan(known, now, goals.attainment)
     judged, missed = _judged(load, fleet, goals)
     each = load.arrivals * _work(history) / load.seconds / fleet.ready if fleet.ready else 0.0
-    clean = fleet.settled and not fleet.started
+    shocked = _shocked(history, learned.is_shock(known, each) or not fleet.ready, judged, missed, goals, now)
+    clean = fleet.settled and not fleet.started and shocked is None
     by_plan = load.arrivals if fleet.wanted > goals.lowest else 0
     known = learned.learn(known, each, judged, missed, by_plan, clean=clean or known.planned is None)
     forgets, recent = 0.5 ** (load.seconds / HOUR), exp(-load.seconds / LATELY)
@@ -117,10 +119,20 @@ def _counted(history: History, load: Load, fleet: Fleet, goals: Goals, seed: See
         capacity=known,
         tokens=tokens,
         usual_tokens=usual,
+        shocked=shocked,
         late=recent * history.late + (1 - recent) * (missed / judged if judged else 0.0),
         judged=history.judged * forgets + judged,
         missed=history.missed * forgets + missed,
     )
+
+
+def _shocked(history: History, shock: bool, judged: float, missed: float, goals: Goals, now: float) -> float | None:
+    """Since when a shock is not over: what it left waiting misses the SLO later, when replicas get little, and is no
+    word on what they carry."""
+    if shock:
+        return now if history.shocked is None else history.shocked
+    over = missed <= 2 * (1 - goals.attainment) * judged
+    return None if over or (history.shocked is not None and now - history.shocked > AFTERMATH) else history.shocked
 
 
 def _carried(seed: Seed) -> float:

@@ -63,6 +63,12 @@ def test_a_step_is_believed_in_the_second_look() -> None:
     assert said[-1] == pytest.approx(40.0, rel=0.05)
 
 
+def test_steps_are_seen_after_other_steps() -> None:
+    ups_and_downs = [rate for _ in range(4) for rate in [2.0] * 20 + [20.0] * 20]
+    _, said = watch([*ups_and_downs, *[2.0] * 40, 20.0, 20.0], 180.0)
+    assert said[-1] == pytest.approx(20.0, rel=0.1)
+
+
 def test_a_spike_of_one_look_is_no_step() -> None:
     _, said = watch([4.0] * 100 + [40.0, 4.0], 180.0)
     assert said[-1] < 16.0

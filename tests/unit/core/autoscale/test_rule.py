@@ -133,6 +133,20 @@ def test_a_quiet_service_does_not_plan_beyond_what_it_knows() -> None:
     assert max(world.run(20.0, 3)) >= 4
 
 
+def test_what_a_shock_left_waiting_says_nothing_of_replicas() -> None:
+    """After a step that replicas came late for, all that waited is served late, by replicas that get little by then."""
+    history, now, ready = History(), 1_000_000.0, 1
+    carried = []
+    for look in range(60):
+        now += 15.0
+        rate, late = (1.0, 0.0) if look < 20 else (20.0, 0.9) if look < 24 else (8.0, 0.6) if look < 32 else (8.0, 0.0)
+        ready = 1 if look < 24 else 10
+        found = recommend(history, Signals(load(now, rate, missed=late), Fleet(10, ready, kind="a"), SEED), GOALS, now)
+        history = found.history
+        carried.append(history.capacity.carries or 0.0)
+    assert carried[-1] >= 0.9 * carried[19]
+
+
 def test_another_kind_of_replica_is_learned_anew() -> None:
     world = World(carries=2.0)
     world.run(20.0, 400)

@@ -97,13 +97,13 @@ def erring(share: float, rate: float) -> Act:
 async def slow(scene: Scene) -> None:
     """It answers late and otherwise well: the SLO says so."""
     judged = {**ROLLOUT["analysis"], "metrics": ["errorRate", "ttft"]}
-    await scene.begin(2, {"analysis": judged}, slo={"ttft": "400ms"})
+    await scene.begin(2, {"analysis": judged}, slo={"ttft": "700ms"})
     async with scene.requests(25) as traffic:
-        await scene.apply(bad("slow=50"))
+        await scene.apply(bad("slow=100"))
         await scene.phase("RolledBack")
         canary = scene.canary
         await scene.gone(canary)
-    evidence = await scene.first_of(lambda record: record["revision"] == canary and (record["firstMs"] or 0) > 400)
+    evidence = await scene.first_of(lambda record: record["revision"] == canary and (record["firstMs"] or 0) > 700)
     scene.rejected(canary, "HarmShown")
     [ttft] = [each for each in scene.now.rollout["analysis"]["metrics"] if each["name"] == "ttft"]
     late = {arm: ttft[arm]["bad"] / ttft[arm]["total"] for arm in ("canary", "stable")}

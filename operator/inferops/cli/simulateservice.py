@@ -14,9 +14,10 @@ from inferops.api.resources import InferenceService
 from inferops.cli.render import BadInput, Given, observed, read
 from inferops.core import choices, validity
 from inferops.core.autoscale.terms import Seed
+from inferops.core.fleet import seed
 from inferops.core.observation import Observation
 from inferops.core.replica import Replica
-from inferops.core.sizing import Option, Sizing, times
+from inferops.core.sizing import Option, Sizing
 from inferops.core.told import describe
 from inferops.render.record import Record
 from inferops.render.revision import render_revision
@@ -152,11 +153,9 @@ def _variant(seen: Observation, sizing: Sizing, choice: AcceleratorChoice, given
     block = options.block_size if options is not None else 16
     engine = EngineFigures(deployment.timing(), tokens, batch.sequences, batch.tokens, block)
     option = judged if isinstance(judged, Option) else None
-    seed = None
-    if option is not None:
-        ttft, tpot, output = times(sizing, option, accelerator, option.concurrency)
-        seed = Seed(option.concurrency, ttft, tpot, float(output))
-    return Variant(choice, deployment, engine, startup, _price(accelerator, choice), seed, option, doubt)
+    most = seen.service.spec.traffic.max_concurrency
+    reckoned = seed(sizing, option, accelerator, most) if option is not None else None
+    return Variant(choice, deployment, engine, startup, _price(accelerator, choice), reckoned, option, doubt)
 
 
 def _price(accelerator: AcceleratorSpec, choice: AcceleratorChoice) -> float | None:

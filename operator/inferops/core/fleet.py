@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import cast
 
+from inferops.api.accelerator import AcceleratorSpec
 from inferops.api.formats import seconds
 from inferops.api.inferenceservice import InferenceServiceSpec
 from inferops.api.rolloutstatus import AT_REST
@@ -129,6 +130,11 @@ def _seed(seen: Observation, revisions: list[RevisionView]) -> Seed | None:
     accelerator = seen.accelerators.get(spec.accelerator.type)
     if not isinstance(found, sizing.Option) or accelerator is None:
         return None
-    at_once = min(found.concurrency, seen.service.spec.traffic.max_concurrency or found.concurrency)
-    ttft, tpot, output = sizing.times(seen.sizing, found, accelerator, at_once)
+    return seed(seen.sizing, found, accelerator, seen.service.spec.traffic.max_concurrency)
+
+
+def seed(sized: sizing.Sizing, option: sizing.Option, accelerator: AcceleratorSpec, most: int | None) -> Seed:
+    """What sizing reckons that a replica carries that is sent at most so many requests at once."""
+    at_once = min(option.concurrency, most or option.concurrency)
+    ttft, tpot, output = sizing.times(sized, option, accelerator, at_once)
     return Seed(at_once, ttft, tpot, float(output))

@@ -23,6 +23,11 @@ LATER: tuple[tuple[str, Callable[[InferenceServiceSpec], bool], str], ...] = (
         "nothing goes by it yet: a canary's errors are compared with those of what serves",
     ),
     (
+        "spec.scaling.schedule",
+        lambda spec: bool(spec.scaling.schedule) and spec.scaling.mode in ("fixed", "external"),
+        "windows have no effect in the modes fixed and external; choose another one",
+    ),
+    (
         "spec.placement",
         lambda spec: spec.placement != PlacementSpec(),
         "there are no member clusters yet: everything runs in the operator's own cluster",

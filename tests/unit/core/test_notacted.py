@@ -79,6 +79,16 @@ def test_what_is_told_of_traffic(case: str, traffic: dict[str, Any], there: dict
         ("nothing of a target", {"scaling": {"mode": "queueDepth", "maxReplicas": 3, "queueDepth": 9}}, []),
         ("nothing of what is promised", {"slo": {"ttft": "1s", "tpot": "50ms", "attainment": 0.999}}, []),
         ("nothing of zero and one", {"scaling": {"minReplicas": 0, "maxReplicas": 1, "scaleToZeroAfter": "5m"}}, []),
+        (
+            "windows of a fixed number",
+            {
+                "scaling": {
+                    "mode": "fixed",
+                    "schedule": [{"cron": "0 8 * * *", "duration": "1h", "minReplicas": 2}],
+                }
+            },
+            ["spec.scaling.schedule"],
+        ),
         ("one part of an SLO", {"slo": {"ttft": "1s", "errorRate": 0.1}}, ["spec.slo.errorRate"]),
         ("no steps", {"rollout": {"steps": []}}, []),
         (
@@ -108,4 +118,4 @@ def test_every_field_exists(field: str) -> None:
 def test_each_field_is_told_once_with_what_happens_instead() -> None:
     told = [field for field, _, _ in (*LATER, *TRAFFIC)]
     assert len(told) == len(set(told))
-    assert all("yet" in message and len(message) <= 512 for _, _, message in LATER)
+    assert all(("yet" in message or "choose" in message) and len(message) <= 512 for _, _, message in LATER)

@@ -29,12 +29,12 @@ binaries: $(VENV)/ready
 demo: binaries ## Real control plane, operator, kubectl apply, traffic. KEEP=1 leaves it running.
 	@$(RUN) hack/demo.py $(if $(KEEP),--keep)
 
-test: lint binaries ## Lint and all tests: the unit tests in what time the cluster tests leave.
-	@echo "==> unit tests, at low priority beside the cluster tests"
-	@log=$$(mktemp); nice -n 19 $(BIN)/python -m pytest -q tests/unit tests/simulation > $$log 2>&1 & unit=$$!; \
-	trap 'kill $$unit 2> /dev/null' INT TERM; \
+test: binaries ## Lint and all tests: lint and the unit tests in what time the cluster tests leave.
+	@echo "==> lint and unit tests, at low priority beside the cluster tests"
+	@log=$$(mktemp); nice -n 19 sh -c '$(MAKE) --no-print-directory lint && $(BIN)/python -m pytest -q tests/unit tests/simulation' > $$log 2>&1 & \
+	unit=$$!; trap 'kill $$unit 2> /dev/null' INT TERM; \
 	$(MAKE) --no-print-directory test-cluster; cluster=$$?; \
-	wait $$unit; unit=$$?; echo "==> unit tests"; cat $$log; rm -f $$log; exit $$((unit > cluster ? unit : cluster))
+	wait $$unit; unit=$$?; echo "==> lint and unit tests"; cat $$log; rm -f $$log; exit $$((unit > cluster ? unit : cluster))
 
 test-unit: $(VENV)/ready ## Pure tests, in seconds.
 	@echo "==> unit tests (two processes)"

@@ -1,4 +1,5 @@
-"""`make test-cluster`: the modules of tests/cluster, two at a time, each with a control plane of its own.
+"""`make test-cluster`: the modules of tests/cluster, two at a time and three of the last ones, each with a control plane
+of its own.
 
 Most of their time is spent waiting, so two of them use two cores well. What measures how fast a leader is replaced runs
 alone; some short ones share a control plane, whose start is most of their time. Lines of tests appear as they end;
@@ -31,6 +32,7 @@ LONG = (
 # One after the other on one control plane. The first of them wants one on which nothing was installed.
 TOGETHER = (("test_crds.py", "test_sizing.py", "test_runtimes.py", "test_devices.py"),)
 LANES = 2
+LEFT = 5  # modules; once no more wait one more runs at a time, as these are short and mostly wait themselves
 ENDED = re.compile(r"::.* (PASSED|FAILED|ERROR|SKIPPED|XFAIL|XPASS)")
 # These tests kill processes in mid-sentence: sockets that the garbage collector then closes are shown, not judged.
 PYTEST = ("-m", "pytest", "-v", "--durations=3", "-W", "default::pytest.PytestUnraisableExceptionWarning")
@@ -73,6 +75,8 @@ class Runner:
         for module in modules:
             waiting.put(module)
         threads = [threading.Thread(target=self._lane, args=(waiting,), daemon=True) for _ in range(lanes)]
+        if lanes > 1 and len(modules) > LEFT:
+            threads.append(threading.Thread(target=self._last_lane, args=(waiting,), daemon=True))
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -94,6 +98,11 @@ class Runner:
             except queue.Empty:
                 return
             self._module(module)
+
+    def _last_lane(self, waiting: queue.SimpleQueue[Module]) -> None:
+        while not self._stopped and waiting.qsize() > LEFT:
+            time.sleep(1.0)
+        self._lane(waiting)
 
     def _module(self, module: Module) -> None:
         began = time.monotonic()

@@ -1,4 +1,5 @@
-"""`make test-cluster`: the modules of tests/cluster, two at a time and three of the last, on control planes of their own.
+"""`make test-cluster`: the modules of tests/cluster, two at a time and three of the last, each with a control plane of
+its own.
 
 Most of their time is spent waiting, so two of them use two cores well. What measures how fast a leader is replaced runs
 alone; some short ones share a control plane, whose start is most of their time. Lines of tests appear as they end;

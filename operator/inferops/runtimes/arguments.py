@@ -49,6 +49,8 @@ def flags_of(args: Sequence[str]) -> list[Flag]:
     found: list[Flag] = []
     for index, word in enumerate(args):
         spelled, equals, value = word.partition("=")
+        if value.startswith("--"):  # some parsers take it for a flag that stands alone
+            raise BadArgument(index, f"the value of {spelled} is written as a flag; write one that begins otherwise")
         if FLAG.fullmatch(spelled):
             found.append(Flag(index, _normal(spelled), (value,) if equals else ()))
         elif word.startswith("-") and not NEGATIVE_NUMBER.fullmatch(word):

@@ -62,6 +62,12 @@ def test_what_loads_code_or_files_or_weakens_security_is_closed(engine: str, fla
     assert found is not None and found.reason is Reason.ARGUMENT_NOT_ALLOWED
 
 
+@pytest.mark.parametrize("engine", sorted(ENGINES))
+def test_no_value_passes_that_is_written_as_a_flag(engine: str) -> None:
+    found = judged(engine, ["--anything=--port"])
+    assert found is not None and "the value of --anything is written as a flag" in found.message
+
+
 @st.composite
 def spellings(draw: st.DrawFn) -> tuple[str, str]:
     """A forbidden flag, spelled in one of the many ways that a parser may take."""
@@ -127,6 +133,7 @@ WORDS = st.one_of(
 @pytest.mark.parametrize("engine", sorted(ENGINES))
 @given(args=st.lists(WORDS, min_size=1, max_size=5))
 @example(args=["--timeout-keep-alive"])
+@example(args=["--context_parallel_size=--port"])
 def test_what_passes_holds_no_forbidden_flag_as_the_engine_reads_it(engine: str, args: list[str]) -> None:
     rules = ENGINES[engine].rules
     try:

@@ -86,7 +86,7 @@ def _instead(name: str, settings: Settings, carried: float) -> Parts:
     if name == BLIND:
         return {(rule, "observe"): _as_it_is}
     if name == SURE:
-        return {(capacity, "_highest"): _as_planned}
+        return {(capacity, "_expected"): _as_planned}
     planned = carried * (settings.utilization or 0.6)
 
     def as_told(before: Capacity, now: float, attainment: float) -> Capacity:
@@ -95,7 +95,7 @@ def _instead(name: str, settings: Settings, carried: float) -> Parts:
     return {(capacity, "plan"): as_told, (capacity, "learn"): lambda before, *told, **more: before}
 
 
-_highest = capacity._highest
+_expected = capacity._expected
 
 
 def _as_it_is(before: Outlook, now: float, seconds: float, rate: float, horizon: float) -> tuple[Outlook, float]:
@@ -104,6 +104,6 @@ def _as_it_is(before: Outlook, now: float, seconds: float, rate: float, horizon:
     return made, made.rate
 
 
-def _as_planned(known: Capacity, curve: Any, planned: float, allowed: float) -> float:
+def _as_planned(loads: Mapping[int, float], curve: Any) -> Callable[[float], float]:
     """Every replica gets just the rate that it was planned to."""
-    return _highest(replace(known, loads={0: 1.0}), curve, planned, allowed)
+    return _expected({0: 1.0}, curve)

@@ -6,7 +6,7 @@ from math import log
 
 import pytest
 
-from simulation.servers import erlang_c, md1, mean_wait, mmc, reckoned_wait, requests, served
+from queueing import erlang_c, md1, mean_wait, mmc, reckoned_wait, requests, served
 
 COUNT = 40_000
 

@@ -6,21 +6,18 @@ tells nothing holds: there is no window then, and a sentence why. After a restar
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from inferops.controller.demandline import Counted
-from inferops.controller.following import ORDER, Ask, Asked, follow, target_of
+from inferops.controller.following import ORDER, SOON, Ask, Asked, answers, follow, target_of
 from inferops.controller.store import Key
 from inferops.controller.told import Limits, Told
 from inferops.core.signal import Source, Window
 from inferops.signals.cumulative import METRICS, Sums
 from inferops.signals.reading import Target
-
-log = logging.getLogger(__name__)
 
 UNASKED = timedelta(minutes=15)  # after which nobody is taken to ask for a service any more
 SERVICES = 2000  # in rollouts at a time
@@ -107,13 +104,9 @@ class Counting:
         targets = self._targets(source)
         if not targets:
             return
-        try:
-            answers = await asked.read(targets)
-        except Exception:  # one answer that nobody thought of must not end all counting
-            log.exception("%s cannot be read", source)
-            answers = dict.fromkeys(targets, f"what {source} tells cannot be read")
+        told = await answers(source, asked, targets)
         now = self._now()
-        for key, answer in answers.items():
+        for key, answer in told.items():
             if (service := self._services.get(key)) is not None:
                 service.told[source].take(now, source, answer, service.ask.pods)
 
@@ -178,7 +171,7 @@ class Counting:
         """Why nobody tells."""
         sources = ORDER if service.ask.source == "auto" else (service.ask.source,)
         said = [service.told[source].why for source in sources]
-        return "; ".join(each for each in said if each) or "the first counts are about to come"
+        return "; ".join(each for each in said if each) or SOON
 
     def _expire(self, now: datetime) -> bool:
         """Forget those for whom nobody has asked for long. Whether there is room now."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -15,8 +16,11 @@ from inferops.runtimes.base import Metrics
 from inferops.signals.pods import Pods
 from inferops.signals.reading import Reading, Target
 
+log = logging.getLogger(__name__)
+
 POLL = 5.0  # seconds between two looks at sources that do not tell by themselves
 REST = 1.0  # and at least between the end of one and the next
+SOON = "the first counts are about to come"
 ORDER: tuple[Source, ...] = ("gateway", "prometheus", "pods")
 
 
@@ -56,6 +60,15 @@ async def follow(prometheus: str | None, ask: Callable[[Source, Asked], Awaitabl
         async with asyncio.TaskGroup() as group:
             for each in loops:
                 group.create_task(each)
+
+
+async def answers(source: Source, asked: Asked, targets: Mapping[Key, Target]) -> Mapping[Key, Reading | str]:
+    """What a source tells of services, each of which it has an answer for where it breaks, too."""
+    try:
+        return await asked.read(targets)
+    except Exception:  # one answer that nobody thought of must not end all counting
+        log.exception("%s cannot be read", source)
+        return dict.fromkeys(targets, f"what {source} tells cannot be read")
 
 
 async def _again(source: Source, asked: Asked, ask: Callable[[Source, Asked], Awaitable[None]]) -> None:

@@ -8,7 +8,6 @@ The leader's alone.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,14 +15,12 @@ from typing import Protocol
 
 from inferops.controller.demand import Word
 from inferops.controller.engineload import STALE, EngineLoad
-from inferops.controller.following import POLL, Ask, Asked, follow, target_of
+from inferops.controller.following import POLL, SOON, Ask, Asked, answers, follow, target_of
 from inferops.controller.gatewayload import GatewayLoad
 from inferops.controller.store import Key
 from inferops.core.load import Load
 from inferops.core.signal import Source
 from inferops.signals.reading import Target
-
-log = logging.getLogger(__name__)
 
 SERVICES = 5000  # at a time
 ENGINES: tuple[Source, ...] = ("prometheus", "pods")
@@ -33,7 +30,6 @@ PODS = 300  # that are asked in one go; others are asked in the next one
 BACK = 300.0  # seconds of which it is seen what goes past the gateways
 PAST = 20.0  # times as many requests as came through the gateways: then these are not believed
 AGAIN = 10.0  # and when they are again
-SOON = "the first counts are about to come"
 
 
 class Gateways(Protocol):
@@ -114,13 +110,9 @@ class Loads:
         targets = self._targets(source)
         if not targets:
             return
-        try:
-            answers = await asked.read(targets)
-        except Exception:  # one answer that nobody thought of must not end all counting
-            log.exception("%s cannot be read", source)
-            answers = dict.fromkeys(targets, f"what {source} tells cannot be read")
+        told = await answers(source, asked, targets)
         now = self._now()
-        for key, answer in answers.items():
+        for key, answer in told.items():
             if (service := self._services.get(key)) is not None:
                 service.engines[source].take(answer, service.ask, now)
 

@@ -305,8 +305,12 @@ class TestAblations:
             known = capacity.learn(known, 5.0, 1000, 0, 1000, clean=True)
             known = capacity.learn(known, 9.0, 1000, 0, 1000, clean=True)  # up to 1.5 times what was planned
         curve = capacity._Curve(known.misses, 10.0)
-        whole = capacity._highest(known, curve, known.planned, 0.01)
-        alone = bench_autoscale_ours._as_planned(known, curve, known.planned, 0.01)
+        whole, alone = (
+            capacity._highest(
+                known.planned, 1, lambda place, expected=part(known.loads, curve): expected(place) <= 0.01
+            )
+            for part in (capacity._expected, bench_autoscale_ours._as_planned)
+        )
         assert alone > 1.2 * whole
 
     def test_what_goes_wrong_while_it_looks_leaves_the_rule_whole(self, folder, tmp_path):

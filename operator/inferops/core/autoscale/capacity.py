@@ -12,7 +12,7 @@ taken from sizing's word, or else from the highest rate that was served.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from math import exp, floor, log2
 
@@ -58,7 +58,7 @@ def begin(before: Capacity, knee: float | None) -> Capacity:
 
 def is_shock(known: Capacity, rate: float) -> bool:
     """Whether a replica's rate is so far above the plan that planning with somewhat less would not have helped."""
-    return known.planned is not None and rate > known.planned * 2 ** (HIGHEST / OCTAVE)
+    return known.planned is not None and rate > 0 and _load(known.planned, rate) >= HIGHEST
 
 
 def learn(before: Capacity, rate: float, judged: float, missed: float, requests: float, *, clean: bool) -> Capacity:
@@ -74,15 +74,15 @@ def learn(before: Capacity, rate: float, judged: float, missed: float, requests:
     planned = made.planned
     if rate <= 0 or planned is None:
         return made
-    place = log2(rate) * OCTAVE
     if clean and judged:
+        place = log2(rate) * OCTAVE
         made = replace(made, misses=_bounded(_split(made.misses, place, judged, missed), place))
     if not requests:
         return made
-    load = max(place - log2(planned) * OCTAVE, LOWEST)
-    low = floor(load)
-    if low >= HIGHEST:  # a shock, of which all plans would become timid
+    if is_shock(made, rate):  # of which all plans would become timid
         return made
+    load = max(_load(planned, rate), LOWEST)
+    low = floor(load)
     loads = dict(made.loads)
     loads[low] = loads.get(low, 0.0) + (1 - load + low) * requests
     loads[low + 1] = loads.get(low + 1, 0.0) + (load - low) * requests
@@ -99,13 +99,15 @@ def plan(before: Capacity, now: float, attainment: float) -> Capacity:
     made = _aged(before, now - since, now)
     if sum(made.loads.values()) < ENOUGH:
         return made
-    made = replace(made, knee=max(made.knee or before.planned, BEYOND * _proven(made.misses, 1 - attainment)))
-    curve = _Curve(made.misses, made.knee or before.planned)
-    carries = _carries(curve, before.planned, 1 - attainment)
+    allowed = 1 - attainment
+    knee = max(made.knee or before.planned, BEYOND * _proven(made.misses, allowed))
+    curve = _Curve(made.misses, knee)
+    carries = _highest(before.planned, 4, lambda place: curve.at(place) <= max(allowed, 2 * LEAST_MISSES))
+    expected = _expected(made.loads, curve)
     # Beyond what is carried, much of the day being quiet would pay for misses at its busiest.
-    found = min(_highest(made, curve, before.planned, 1 - attainment), MARGIN * carries)
+    found = min(_highest(before.planned, 1, lambda place: expected(place) <= allowed), MARGIN * carries)
     planned = before.planned * min(max(found / before.planned, DOWN), UP)
-    return replace(made, planned=planned, carries=carries)
+    return replace(made, knee=knee, planned=planned, carries=carries)
 
 
 def _proven(misses: Bins, allowed: float) -> float:
@@ -113,20 +115,33 @@ def _proven(misses: Bins, allowed: float) -> float:
     found = 0.0
     for place in sorted(misses):
         judged, missed = misses[place]
-        if judged >= ENOUGH and missed > allowed * judged:
+        if judged < ENOUGH:
+            continue
+        if missed > allowed * judged:
             break
-        if judged >= ENOUGH:
-            found = 2 ** (place / OCTAVE)
+        found = 2 ** (place / OCTAVE)
     return found
 
 
-def _carries(curve: _Curve, planned: float, allowed: float) -> float:
-    """The highest rate at which no more than `allowed` misses were seen, within some octaves of what is planned."""
-    low, high = log2(planned) - 4, log2(planned) + 4
+def _load(planned: float, rate: float) -> float:
+    """How far a rate is from the planned one, in bins."""
+    return (log2(rate) - log2(planned)) * OCTAVE
+
+
+def _highest(rate: float, octaves: int, holds: Callable[[float], bool]) -> float:
+    """The highest rate, within some octaves of this one, at whose place it holds. It holds below that, too."""
+    low, high = log2(rate) - octaves, log2(rate) + octaves
     for _ in range(10):
         middle = (low + high) / 2
-        low, high = (middle, high) if curve.at(middle * OCTAVE) <= max(allowed, 2 * LEAST_MISSES) else (low, middle)
+        low, high = (middle, high) if holds(middle * OCTAVE) else (low, middle)
     return float(2**low)
+
+
+def _expected(loads: Mapping[int, float], curve: _Curve) -> Callable[[float], float]:
+    """The share of misses to expect, by the place of the rate that is planned with."""
+    total = sum(loads.values())
+    shares = [(place, weight / total) for place, weight in loads.items() if weight > 0]
+    return lambda planned: sum(share * curve.at(planned + place) for place, share in shares)
 
 
 class _Curve:
@@ -160,18 +175,6 @@ class _Curve:
     def _prior(self, place: float) -> float:
         steps = min(max(STEEP * (place / OCTAVE - self._knee), -50.0), 50.0)
         return LEAST_MISSES + (1 - LEAST_MISSES) / (1 + exp(-steps))
-
-
-def _highest(known: Capacity, curve: _Curve, planned: float, allowed: float) -> float:
-    """The highest rate to plan with for which no more than `allowed` misses are to be expected, within an octave."""
-    total = sum(known.loads.values())
-    loads = [(place, weight / total) for place, weight in known.loads.items() if weight > 0]
-    low, high = log2(planned) - 1, log2(planned) + 1
-    for _ in range(10):
-        middle = (low + high) / 2
-        expected = sum(weight * curve.at(middle * OCTAVE + place) for place, weight in loads)
-        low, high = (middle, high) if expected <= allowed else (low, middle)
-    return float(2**low)
 
 
 def _aged(before: Capacity, seconds: float, now: float) -> Capacity:

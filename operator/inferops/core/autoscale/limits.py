@@ -18,7 +18,7 @@ def most(limit: StepLimit | None, changes: Changes, wanted: int, now: float) -> 
     """The highest number that a step up may reach. None: any."""
     if limit is None:
         return None
-    base = lowest_since(changes, wanted, now - limit.period)
+    base = min(_since(changes, wanted, now - limit.period))
     return max(base + _step(limit, base), wanted)
 
 
@@ -26,21 +26,13 @@ def least(limit: StepLimit | None, changes: Changes, wanted: int, now: float) ->
     """The lowest number that a step down may reach."""
     if limit is None:
         return 0
-    base = highest_since(changes, wanted, now - limit.period)
+    base = max(_since(changes, wanted, now - limit.period))
     return min(max(base - _step(limit, base), 0), wanted)
 
 
 def _step(limit: StepLimit, base: int) -> int:
     by_share = max(1, ceil(base * limit.percent / 100)) if limit.percent is not None else 0
     return max(limit.replicas or 0, by_share)
-
-
-def lowest_since(changes: Changes, wanted: int, since: float) -> int:
-    return min(_since(changes, wanted, since))
-
-
-def highest_since(changes: Changes, wanted: int, since: float) -> int:
-    return max(_since(changes, wanted, since))
 
 
 def _since(changes: Changes, wanted: int, since: float) -> list[int]:

@@ -223,7 +223,7 @@ def _bounded(
     else:
         enough = ceil(max(max(each for _, each in needs) + SLACK, _carried_by(history, goals)))
         early = now - (history.begun if history.begun is not None else now) < settle
-        replicas, reason = _fewer(history, wanted if early else min(wanted, enough), wanted, replicas, goals, now)
+        replicas, reason = _fewer(changes, wanted if early else min(wanted, enough), wanted, replicas, goals, now)
     if replicas > goals.highest:
         replicas, reason = goals.highest, "Maximum"
     if replicas <= goals.lowest:
@@ -238,11 +238,13 @@ def _carried_by(history: History, goals: Goals) -> float:
     return history.outlook.rate / carries if goals.mode == "auto" and carries else 0.0
 
 
-def _fewer(history: History, kept: int, wanted: int, would_do: int, goals: Goals, now: float) -> tuple[int, Reason]:
+def _fewer(
+    changes: limits.Changes, kept: int, wanted: int, would_do: int, goals: Goals, now: float
+) -> tuple[int, Reason]:
     """How many are left of those that there are, where `would_do` would do now and `kept` have done for long enough."""
     if kept >= wanted:
         return wanted, "Held" if would_do < wanted else "Steady"
-    least = limits.least(goals.down, history.changes or ((now, wanted),), wanted, now)
+    least = limits.least(goals.down, changes, wanted, now)
     return (least, "StepLimit") if kept < least else (kept, "Idle")
 
 

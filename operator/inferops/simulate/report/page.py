@@ -85,17 +85,7 @@ def _results(report: Report) -> list[Markup]:
 
 def _row(entry: Entry, report: Report) -> Markup:
     result = entry.result
-    cells = [
-        words.spans(result.ttft),
-        words.spans(result.tpot),
-        f"{result.refused:,}",
-        f"{result.unfinished:,}",
-        words.hours(result.replica_hours),
-        words.hours(result.gpu_hours),
-        words.dollars(result.cost, report.priced),
-        f"{result.changes:,}",
-        entry.settings,
-    ]
+    cells = [*words.figures(result, report.priced), entry.settings]
     met = tag("td", words.share(result.attainment), class_="good" if result.attainment >= report.goal else "bad")
     return tag("tr", tag("td", entry.name, class_="ours" if entry.ours else None), met, *(tag("td", x) for x in cells))
 

@@ -64,16 +64,7 @@ def _table(report: Report, cells: Mapping[int, Mapping[str, Text]], columns: Seq
 def _cells(entry: Entry, report: Report) -> dict[str, Text]:
     """What stands in each column."""
     result = entry.result
-    plain = (
-        words.spans(result.ttft),
-        words.spans(result.tpot),
-        f"{result.refused:,}",
-        f"{result.unfinished:,}",
-        words.hours(result.replica_hours),
-        words.hours(result.gpu_hours),
-        words.dollars(result.cost, report.priced),
-        f"{result.changes:,}",
-    )
+    plain = words.figures(result, report.priced)
     met = Text(words.share(result.attainment), "green" if result.attainment >= report.goal else "red")
     settings = Text(words.clean(entry.settings), "dim")
     return dict(zip((*SERVED, *SPENT, "settings"), (met, *map(Text, plain), settings), strict=True))

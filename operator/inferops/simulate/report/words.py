@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from math import floor, isfinite
 
+from inferops.simulate.scaling.scenario import Result
+
 NONE = "-"
 
 
@@ -67,3 +69,17 @@ def clock(seconds: float) -> str:
             rest = left % size // small
             return f"{left // size}{unit}" + (f" {rest}{smaller}" if rest else "")
     return f"{left}s"
+
+
+def figures(result: Result, priced: bool) -> tuple[str, ...]:
+    """What came of a run beside its attainment, as the columns of the table and the page have it."""
+    return (
+        spans(result.ttft),
+        spans(result.tpot),
+        f"{result.refused:,}",
+        f"{result.unfinished:,}",
+        hours(result.replica_hours),
+        hours(result.gpu_hours),
+        dollars(result.cost, priced),
+        f"{result.changes:,}",
+    )

@@ -44,7 +44,7 @@ def mean_wait(asked: list[Request], servers: int) -> float:
 def served(asked: list[Request], servers: int) -> Result:
     return run(
         Scenario(
-            asked, ENGINE, ttft=1.0, tpot=1.0, begin=servers, max_concurrency=1, max_queue=10**6, queue_timeout=1e9
+            asked, ENGINE, ttft=1.0, tpot=1.0, begin=servers, max_concurrency=1, max_queue=len(asked), queue_timeout=1e9
         ),
         Still(),
         step=1e6,

@@ -305,12 +305,10 @@ class TestAblations:
             known = capacity.learn(known, 5.0, 1000, 0, 1000, clean=True)
             known = capacity.learn(known, 9.0, 1000, 0, 1000, clean=True)  # up to 1.5 times what was planned
         curve = capacity._Curve(known.misses, 10.0)
-        whole, alone = (
-            capacity._highest(
-                known.planned, 1, lambda place, expected=part(known.loads, curve): expected(place) <= 0.01
-            )
-            for part in (capacity._expected, bench_autoscale_ours._as_planned)
-        )
+        expected = capacity._expected(known.loads, curve)
+        expected_alone = bench_autoscale_ours._as_planned(known.loads, curve)
+        whole = capacity._highest(known.planned, 1, lambda place: expected(place) <= 0.01)
+        alone = capacity._highest(known.planned, 1, lambda place: expected_alone(place) <= 0.01)
         assert alone > 1.2 * whole
 
     def test_what_goes_wrong_while_it_looks_leaves_the_rule_whole(self, folder, tmp_path):

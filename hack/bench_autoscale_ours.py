@@ -8,9 +8,10 @@ from types import ModuleType
 from typing import Any
 
 from bench_autoscale_cases import Service
-from inferops.core.autoscale import capacity, rule
+from inferops.core.autoscale import capacity, rule, staffing
 from inferops.core.autoscale.capacity import Capacity
 from inferops.core.autoscale.forecast import Outlook, observe
+from inferops.core.autoscale.staffing import Loads
 from inferops.core.autoscale.terms import Goals, Seed
 from inferops.simulate.scaling.ours import Ours
 from inferops.simulate.scaling.policy import Policy, Seen
@@ -18,8 +19,9 @@ from inferops.simulate.scaling.policy import Policy, Seen
 OURS = "inferops"
 BLIND = f"{OURS} without its forecast"
 SURE = f"{OURS} without its own errors"
+EVEN = f"{OURS} without burstiness"
 TOLD = f"{OURS} without what it learns"
-ABLATIONS = (BLIND, SURE, TOLD)
+ABLATIONS = (BLIND, SURE, EVEN, TOLD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,16 +88,22 @@ def _instead(name: str, settings: Settings, carried: float) -> Parts:
     if name == BLIND:
         return {(rule, "observe"): _as_it_is}
     if name == SURE:
-        return {(capacity, "_expected"): _as_planned}
+        return {(staffing, "plans"): _as_planned}
+    if name == EVEN:
+        return {(staffing, "kinds"): lambda burst: ((0, 1.0), (1, 0.0))}
     planned = carried * (settings.utilization or 0.6)
 
     def as_told(before: Capacity, now: float, attainment: float) -> Capacity:
-        return replace(before, planned=planned, carries=carried)
+        return replace(before, plans=(planned,) * staffing.CLASSES, carries=carried)
 
-    return {(capacity, "plan"): as_told, (capacity, "learn"): lambda before, *told, **more: before}
+    return {(capacity, "plan"): as_told, (capacity, "served"): _untaught, (capacity, "met"): _untaught}
 
 
-_expected = capacity._expected
+_plans = staffing.plans
+
+
+def _untaught(before: Capacity, *seen: float) -> Capacity:
+    return before
 
 
 def _as_it_is(before: Outlook, now: float, seconds: float, rate: float, horizon: float) -> tuple[Outlook, float]:
@@ -104,6 +112,6 @@ def _as_it_is(before: Outlook, now: float, seconds: float, rate: float, horizon:
     return made, made.rate
 
 
-def _as_planned(loads: Mapping[int, float], curve: Any) -> Callable[[float], float]:
+def _as_planned(loads: Loads, misses: Callable[[float], float], top: float, allowed: float) -> list[float]:
     """Every replica gets just the rate that it was planned to."""
-    return _expected({0: 1.0}, curve)
+    return _plans({kind: {0: sum(bins.values())} for kind, bins in loads.items()}, misses, top, allowed)

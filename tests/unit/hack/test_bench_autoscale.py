@@ -15,13 +15,14 @@ import bench_autoscale_tables as tables
 import flow_curves
 from bench_autoscale_cases import Cell, Traffic
 from bench_autoscale_confirm import Ask, both
-from bench_autoscale_ours import ABLATIONS, BLIND, OURS, TOLD, Settings
+from bench_autoscale_ours import ABLATIONS, BLIND, EVEN, OURS, TOLD, Settings
 from bench_autoscale_play import Outcome, Span, done, tasks
 from bench_autoscale_plot import svg
 from bench_autoscale_results import Result, best_peer, by_entry, chosen, judge, point, reaching, sifted
 from bench_autoscale_rules import BOUND, DEFAULTS, STATIC, Entry, averaged, bounds, defaults, grids
 from flow_curves import MOST, Curves
-from inferops.core.autoscale import capacity
+from inferops.core.autoscale import capacity, staffing
+from inferops.core.autoscale.misses import Curve, place_of, rate_of
 from inferops.simulate.scaling.peers import PeerGoals, hpa, static
 from inferops.simulate.scaling.policy import Seen
 from inferops.simulate.traces.lines import BadTrace
@@ -301,15 +302,19 @@ class TestAblations:
 
     def test_without_its_own_errors_it_plans_with_all_that_a_replica_carries(self):
         known = capacity.begin(capacity.Capacity(), 10.0)
-        for _ in range(50):
-            known = capacity.learn(known, 5.0, 1000, 0, 1000, clean=True)
-            known = capacity.learn(known, 9.0, 1000, 0, 1000, clean=True)  # up to 1.5 times what was planned
-        curve = capacity._Curve(known.misses, 10.0)
-        expected = capacity._expected(known.loads, curve)
-        expected_alone = bench_autoscale_ours._as_planned(known.loads, curve)
-        whole = capacity._highest(known.planned, 1, lambda place: expected(place) <= 0.01)
-        alone = capacity._highest(known.planned, 1, lambda place: expected_alone(place) <= 0.01)
-        assert alone > 1.2 * whole
+        for rate in (5.0, 9.0) * 50:  # up to 1.5 times what was planned
+            known = capacity.met(capacity.served(known, rate, 1000, 0), 0.1, rate, 1000)
+        misses = Curve(known.misses, 10.0).at
+        whole = staffing.plans(known.loads, misses, place_of(10.0), 0.01)
+        alone = bench_autoscale_ours._as_planned(known.loads, misses, place_of(10.0), 0.01)
+        assert rate_of(alone[2]) > 1.2 * rate_of(whole[2])
+
+    def test_without_burstiness_there_is_one_plan(self, folder, tmp_path):
+        rule = bench_autoscale_ours.made(EVEN, Settings(), cases.service(folder, tmp_path, CELL, 16.0))
+        for look in range(1, 200):
+            told = seen(15.0 * look, arrivals=100 if look % 7 else 400)
+            rule.look(replace(told, wanted=2, ready=2))
+        assert list(rule._whole.history.capacity.loads) == [0]
 
     def test_what_goes_wrong_while_it_looks_leaves_the_rule_whole(self, folder, tmp_path):
         def broken(*told: object) -> None:

@@ -50,6 +50,11 @@ class Outlook:
         return self.means[min(self.believed, FORECASTS - 2) // 2] if self.means else 0.0
 
     @property
+    def burst(self) -> float:
+        """Burstiness: root mean square of the log of a look's rate beside the mean before it."""
+        return sqrt(self.noise)
+
+    @property
     def error(self) -> float:
         """Root mean square of the log error of the one that is believed."""
         return sqrt(self.errors[self.believed])

@@ -26,7 +26,8 @@ class History:
     changes: tuple[tuple[float, int], ...] = ()  # (time, replicas from then on), the oldest first
     tokens: float | None = None  # of work a request, of late
     usual_tokens: float | None = None  # over a day
-    shocked: float | None = None  # since when what a shock left waiting may still be served late
+    strained: float | None = None  # since when more miss the SLO than usual
+    peak: float = 0.0  # requests a second of one replica: the highest of late, to which misses are put down
     late: float = 0.0  # share of requests that missed the SLO, of the last minutes
     judged: float = 0.0  # requests judged by the SLO, and missed, forgetting by half in an hour
     missed: float = 0.0

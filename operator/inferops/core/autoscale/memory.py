@@ -6,36 +6,42 @@ Written anew only once it has changed by much: a service whose load stays the sa
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from math import isfinite
+from collections.abc import Iterable, Mapping
+from math import isfinite, log2
 from typing import Any
 
-from inferops.core.autoscale.capacity import HIGHEST, LOWEST, MOST_BINS, Capacity
+from inferops.core.autoscale.capacity import Capacity
 from inferops.core.autoscale.forecast import BINS, FORECASTS, Outlook
 from inferops.core.autoscale.history import LONGEST, STARTS, History
+from inferops.core.autoscale.misses import MOST_BINS
+from inferops.core.autoscale.staffing import CLASSES, HIGHEST, LOWEST, Loads
 
 LONGEST_TEXT = 2048  # characters
 MUCH = 0.1  # share
 GROWN = 2.0  # times the requests that it was learned from
 RATE = 1e9  # requests a second; nobody has more
+MOST_REQUESTS = 1e15
+NOISIEST = 10.0  # mean square of logarithms
 UNKNOWN = "-"
+SHARES = 4.0  # letters by which the logarithm of a bin's share falls with each octave
 
 
 def written(history: History, before: str = "") -> str:
     """What is worth keeping over a restart of the operator: at most 2048 characters; `before`, as long as nothing in it
     has changed much."""
     known, outlook = history.capacity, history.outlook
-    if known.planned is None and not history.starts:
+    if not known.plans and not history.starts:
         return before
     found: dict[str, Any] = {
         "kind": history.kind,
         "starts": [round(each) for each in history.starts],
-        "planned": _short(known.planned),
+        "plans": [_short(plan) for plan in known.plans],
         "carries": _short(known.carries),
         "knee": _short(known.knee),
         "told": int(known.told),
         "misses": _flat(known.misses.items()),
-        "loads": [each for at, weight in sorted(known.loads.items()) for each in (at, round(weight))],
+        "loads": {str(kind): _shape(bins) for kind, bins in sorted(known.loads.items())},
+        "noise": _short(outlook.noise, 2),
         "errors": [_short(error, 2) for error in outlook.errors],
         "believed": outlook.believed,
         "usual": _short(history.usual_tokens),
@@ -56,7 +62,8 @@ def read(text: str) -> History:
         found = json.loads(text)
         errors = tuple(_number(each, 100.0) for each in found["errors"])
         day = _days(found["day"])
-        outlook = Outlook(errors=errors, believed=int(found["believed"]), day=day)
+        noise = min(_number(found["noise"]), NOISIEST)
+        outlook = Outlook(errors=errors, believed=int(found["believed"]), day=day, noise=noise)
         if len(errors) != FORECASTS or not 0 <= outlook.believed < FORECASTS:
             return History()
         return History(
@@ -72,37 +79,47 @@ def read(text: str) -> History:
 
 def _capacity(found: dict[str, Any]) -> Capacity:
     """Raises ValueError, TypeError and KeyError."""
-    flat, loads = found["misses"], found["loads"]
-    if len(flat) % 3 or len(loads) % 2 or len(flat) > 3 * MOST_BINS or len(loads) > 2 * (HIGHEST - LOWEST + 1):
+    flat, plans = found["misses"], tuple(_rate(each) for each in found["plans"])
+    if len(flat) % 3 or len(flat) > 3 * MOST_BINS or len(plans) not in (0, CLASSES):
         raise ValueError("bins that are none of ours")
     misses = {int(at): (_number(n), _number(bad)) for at, n, bad in zip(*[iter(flat)] * 3, strict=True)}
     if any(abs(at) > 512 or bad > n for at, (n, bad) in misses.items()):
         raise ValueError("bins that cannot be")
-    planned, knee = _optional(found["planned"]), _optional(found["knee"])
-    if planned is not None and knee is None:
+    knee = _optional(found["knee"])
+    if plans and knee is None:
         raise ValueError("a plan for nothing known")
     return Capacity(
         knee=knee,
         told=bool(found["told"]),
-        planned=planned,
+        plans=plans,
         carries=_optional(found["carries"]),
         misses=misses,
-        loads={min(max(int(at), LOWEST), HIGHEST): _number(n) for at, n in zip(*[iter(loads)] * 2, strict=True)},
+        loads=_loads(found["loads"]),
     )
+
+
+def _loads(found: dict[str, Any]) -> Loads:
+    """Raises ValueError, TypeError and AttributeError."""
+    loads = {int(kind): _bins(shape) for kind, shape in found.items()}
+    if any(not 0 <= kind < CLASSES for kind in loads):
+        raise ValueError("classes that are none of ours")
+    return {kind: bins for kind, bins in loads.items() if bins}
 
 
 def _news(found: dict[str, Any], before: str) -> bool:
     """Whether it is much different from what is written."""
     try:
         known = json.loads(before)
-        for name in ("planned", "carries", "usual"):
+        for name in ("carries", "usual"):
             if _far(known[name], found[name]):
                 return True
+        if any(_far(*plans) for plans in zip(known["plans"], found["plans"], strict=True)):
+            return True
         if known["kind"] != found["kind"] or _far(_mean(known["starts"]), _mean(found["starts"])):
             return True
         if len(found["day"].replace(UNKNOWN, "")) >= len(known["day"].replace(UNKNOWN, "")) + 12:
             return True
-        return bool(sum(found["loads"][1::2]) > GROWN * sum(known["loads"][1::2]) + 100)
+        return _requests(found["loads"]) > GROWN * _requests(known["loads"]) + 100
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         return True
 
@@ -151,9 +168,46 @@ def _days(text: str) -> tuple[float, ...]:
     return tuple(-1.0 if letter == UNKNOWN else scale * _LETTERS.index(letter) for letter in letters)
 
 
+def _shape(bins: Mapping[int, float]) -> str:
+    """How many requests there are, and each bin's share of the fullest as a letter, by its logarithm."""
+    fullest, last = max(bins.values()), len(_LETTERS) - 1
+    letters = (
+        _LETTERS[max(0, last + round(SHARES * log2(bins[at] / fullest)))] if bins.get(at) else UNKNOWN
+        for at in range(LOWEST, HIGHEST + 1)
+    )
+    return f"{sum(bins.values()):.4g} {''.join(letters)}"
+
+
+def _bins(text: str) -> dict[int, float]:
+    """Raises ValueError and AttributeError."""
+    _, _, letters = text.partition(" ")
+    if len(letters) != HIGHEST + 1 - LOWEST:
+        raise ValueError("a shape of another length")
+    last = len(_LETTERS) - 1
+    shares = {
+        at: 2 ** ((_LETTERS.index(letter) - last) / SHARES)
+        for at, letter in enumerate(letters, LOWEST)
+        if letter != UNKNOWN
+    }
+    whole = sum(shares.values())
+    return {at: _count(text) * share / whole for at, share in shares.items()}
+
+
+def _count(text: str) -> float:
+    """Raises ValueError."""
+    return _number(float(text.partition(" ")[0]), MOST_REQUESTS)
+
+
+def _requests(loads: dict[str, str]) -> float:
+    return sum(_count(text) for text in loads.values())
+
+
 def _optional(value: object) -> float | None:
-    if value is None:
-        return None
+    return None if value is None else _rate(value)
+
+
+def _rate(value: object) -> float:
+    """Raises ValueError."""
     found = _number(value)
     if not found:
         raise ValueError("a rate of nothing")

@@ -28,7 +28,9 @@ PROMPT_TOKEN = 1 / 16  # of a token that is generated: what it costs an engine i
 USUAL = 86400.0  # seconds, of the mean that a request's tokens are compared with
 LATELY = 120.0  # seconds, of the mean of misses
 HOUR = 3600.0
-AFTERMATH = 600.0  # seconds, of a shock at the longest
+OVER = 5.0  # times the misses that are allowed, from which on they are the work of a peak
+PEAK = 60.0  # seconds in which one is forgotten by half where nothing is missed
+AFTERMATH = 600.0  # seconds for which misses are put down to one at the longest
 ALARM = 0.05  # share of misses of late at which more are had although no more is asked for
 
 WHY: dict[Reason, str] = {
@@ -90,7 +92,7 @@ def _started(history: History, fleet: Fleet, now: float) -> History:
     fresh = history.looked is None or now - history.looked > GAP
     known = history.capacity
     if fleet.kind != history.kind and history.kind:
-        known = learned.Capacity(loads=known.loads)
+        known = learned.Capacity(loads=known.loads)  # plans are missed by as much as before
     return replace(
         history,
         starts=starts,
@@ -108,10 +110,15 @@ def _counted(history: History, load: Load, fleet: Fleet, goals: Goals, seed: See
     known = learned.plan(known, now, goals.attainment)
     judged, missed = _judged(load, fleet, goals)
     each = load.arrivals * _work(history) / load.seconds / fleet.ready if fleet.ready else 0.0
-    shocked = _shocked(history, learned.is_shock(known, each) or not fleet.ready, judged, missed, goals, now)
-    clean = fleet.settled and not fleet.started and shocked is None
-    by_plan = load.arrivals if fleet.wanted > goals.lowest else 0
-    known = learned.learn(known, each, judged, missed, by_plan, clean=clean or known.planned is None)
+    known = learned.proven(known, each, judged, missed)
+    burst = history.outlook.burst
+    planned = known.planned(burst)
+    shock = learned.shock(planned or 0.0, burst)
+    calm = fleet.ready > 0 and missed <= OVER * (1 - goals.attainment) * judged
+    strained, peak = _strained(history, calm, each if fleet.ready else shock, load.seconds, now)
+    if fleet.settled and not fleet.started and (calm or peak < shock):
+        known = learned.served(known, each if calm else peak, judged, missed)
+    known = learned.met(known, burst, each, load.arrivals if fleet.wanted > goals.lowest else 0)
     forgets, recent = 0.5 ** (load.seconds / HOUR), exp(-load.seconds / LATELY)
     tokens, usual = _tokens(history, load)
     return replace(
@@ -119,20 +126,21 @@ def _counted(history: History, load: Load, fleet: Fleet, goals: Goals, seed: See
         capacity=known,
         tokens=tokens,
         usual_tokens=usual,
-        shocked=shocked,
+        strained=strained,
+        peak=peak,
         late=recent * history.late + (1 - recent) * (missed / judged if judged else 0.0),
         judged=history.judged * forgets + judged,
         missed=history.missed * forgets + missed,
     )
 
 
-def _shocked(history: History, shock: bool, judged: float, missed: float, goals: Goals, now: float) -> float | None:
-    """Since when a shock is not over: what it left waiting misses the SLO later, when replicas get little, and is no
-    word on what they carry."""
-    if shock:
-        return now if history.shocked is None else history.shocked
-    over = missed <= 2 * (1 - goals.attainment) * judged
-    return None if over or (history.shocked is not None and now - history.shocked > AFTERMATH) else history.shocked
+def _strained(history: History, calm: bool, rate: float, seconds: float, now: float) -> tuple[float | None, float]:
+    """Since when more miss the SLO than usual, and the highest rate a replica that this may be due to: what a peak has
+    left waiting misses it later, when replicas get little, and is no word on what they carry."""
+    if calm:
+        return None, max(rate, rate + (history.peak - rate) * 0.5 ** (seconds / PEAK))
+    since = now if history.strained is None else history.strained
+    return since, max(rate, history.peak) if now - since <= AFTERMATH else rate
 
 
 def _carried(seed: Seed) -> float:
@@ -180,7 +188,7 @@ def _need(
     if goals.mode == "latency":
         need = targets.by_latency(load, fleet, goals)
         return need, "Latency" if need > fleet.ready else "Steady", forecast, history
-    planned = history.capacity.planned
+    planned = history.capacity.planned(outlook.burst)
     if planned is None:  # nobody has asked for anything yet
         return 0.0 if not (load.arrivals or load.in_flight or load.waiting) else 1.0, "Steady", forecast, history
     waits = max(0.0, load.waiting - goals.queue_depth * max(fleet.ready, 1))
@@ -251,11 +259,12 @@ def _fewer(
 def _numbers(history: History, goals: Goals, forecast: float | None, load: Load | None) -> Numbers:
     known = history.capacity
     carries = known.carries if goals.mode == "auto" else None
+    planned = known.planned(history.outlook.burst)
     return Numbers(
         arrivals=load.arrivals / load.seconds if load is not None and load.seconds > 0 else None,
         forecast=forecast,
         capacity=carries,
-        utilization=known.planned / carries if carries and known.planned is not None else None,
+        utilization=planned / carries if carries and planned is not None else None,
         cold_start=history.cold_start if history.starts else None,
         attainment=1 - history.missed / history.judged if history.judged >= 1 else None,
         waiting=load.waiting if load is not None else 0,

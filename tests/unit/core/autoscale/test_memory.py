@@ -9,21 +9,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inferops.core.autoscale.capacity import Capacity, learn, plan
+from inferops.core.autoscale.capacity import Capacity, met, plan, served
 from inferops.core.autoscale.forecast import Outlook, observe
 from inferops.core.autoscale.history import History
 from inferops.core.autoscale.memory import LONGEST_TEXT, read, written
+from inferops.core.autoscale.staffing import CLASSES, HIGHEST, LOWEST, total
 
 
 def lived(rates: list[float], days: int = 1) -> History:
     """A history after those days, with an hour at each of the rates in turn."""
-    outlook, capacity, now = Outlook(), Capacity(knee=4.0, told=True, planned=2.4, carries=4.0), 0.0
+    outlook, capacity, now = Outlook(), Capacity(knee=4.0, told=True, plans=(2.4,) * CLASSES, carries=4.0), 0.0
     for hour in range(24 * days):
         rate = rates[hour % len(rates)]
         for _ in range(4):
             now += 900.0
             outlook, _ = observe(outlook, now, 900.0, rate, 100.0)
-            capacity = plan(learn(capacity, rate / 8, rate * 900, rate, rate * 900, clean=True), now, 0.99)
+            capacity = met(served(capacity, rate / 8, rate * 900, rate), outlook.burst, rate / 8, rate * 900)
+            capacity = plan(capacity, now, 0.99)
     return History(looked=now, outlook=outlook, capacity=capacity, kind="a", starts=(90.0, 110.0), usual_tokens=260.0)
 
 
@@ -33,7 +35,12 @@ def test_what_is_written_is_read_as_it_was() -> None:
     after = read(text)
     assert len(text) <= LONGEST_TEXT
     assert after.kind == "a" and after.starts == before.starts and after.usual_tokens == 260.0
-    assert after.capacity.planned == pytest.approx(before.capacity.planned, rel=1e-3)
+    assert after.capacity.plans == pytest.approx(before.capacity.plans, rel=1e-3)
+    assert after.outlook.noise == pytest.approx(before.outlook.noise, rel=0.05)
+    assert total(after.capacity.loads) == pytest.approx(total(before.capacity.loads), rel=1e-3)
+    for kind, bins in before.capacity.loads.items():
+        fullest = max(bins, key=lambda at: bins[at])
+        assert after.capacity.loads[kind][fullest] == pytest.approx(bins[fullest], rel=0.15)
     assert after.capacity.carries == pytest.approx(before.capacity.carries, rel=1e-3)
     for place, (judged, missed) in before.capacity.misses.items():
         known = after.capacity.misses.get(place, (0.0, 0.0))
@@ -47,7 +54,7 @@ def test_nothing_is_written_for_little() -> None:
     text = written(before)
     assert written(lived([8.0, 16.0, 24.0], days=5), text) == text
     assert written(replace(before, kind="b"), text) != text
-    assert written(replace(before, capacity=replace(before.capacity, planned=1.0)), text) != text
+    assert written(replace(before, capacity=replace(before.capacity, plans=(1.0,) * CLASSES)), text) != text
     assert written(replace(before, starts=(300.0,)), text) != text
 
 
@@ -58,11 +65,11 @@ def test_a_service_that_learned_nothing_writes_nothing() -> None:
 
 def test_the_longest_fits() -> None:
     misses = {place: (123456.0, 12345.6) for place in range(-32, 32)}
-    loads = {place: 123456.0 for place in range(-24, 7)}
-    capacity = Capacity(knee=12.34, told=True, planned=12.34, carries=12.34, misses=misses, loads=loads)
+    loads = {kind: dict.fromkeys(range(LOWEST, HIGHEST + 1), 123456.0) for kind in range(CLASSES)}
+    capacity = Capacity(knee=12.34, told=True, plans=(12.34,) * CLASSES, carries=12.34, misses=misses, loads=loads)
     text = written(replace(lived([8.0, 16.0]), capacity=capacity, kind="a" * 64))
     assert 0 < len(text) <= LONGEST_TEXT
-    assert read(text).capacity.planned == 12.34
+    assert read(text).capacity.plans == (12.34,) * CLASSES
 
 
 @settings(max_examples=100, deadline=None)
@@ -77,7 +84,7 @@ def test_nonsense_reads_as_empty_or_as_something_that_works(data: st.DataObject)
     found[data.draw(st.sampled_from(sorted(found)))] = data.draw(nonsense)
     history = read(json.dumps(found))
     observe(history.outlook, 1.0, 15.0, 3.0, 100.0)
-    plan(learn(history.capacity, 1.0, 10, 1, 10, clean=True), 1e6, 0.99)
+    plan(met(served(history.capacity, 1.0, 10, 1), history.outlook.burst, 1.0, 10), 1e6, 0.99)
     assert len(written(history)) <= LONGEST_TEXT
 
 

@@ -40,7 +40,8 @@ class Outlook:
     last: float = 0.0  # the rate of the last look
     noise: float = 0.04  # mean square of log(rate of a look / mean before it)
     errors: tuple[float, ...] = (0.0,) * FORECASTS  # mean squares of log(came / forecast)
-    believed: int = 0
+    believed: int = 0  # at this look
+    best: int = 0  # to be believed from the next look on
     pending: tuple[tuple[float, tuple[float, ...]], ...] = ()  # (when they come true, forecasts)
     day: tuple[float, ...] = field(default=(-1.0,) * BINS)  # mean rate by time of day; -1: not known
 
@@ -54,11 +55,6 @@ class Outlook:
         """Burstiness: root mean square of the log of a look's rate beside the mean before it."""
         return sqrt(self.noise)
 
-    @property
-    def error(self) -> float:
-        """Root mean square of the log error of the one that is believed."""
-        return sqrt(self.errors[self.believed])
-
 
 def observe(before: Outlook, now: float, seconds: float, rate: float, horizon: float) -> tuple[Outlook, float]:
     """Take in that `rate` came over the last `seconds`; returns the forecast for `horizon` seconds from now too."""
@@ -67,10 +63,11 @@ def observe(before: Outlook, now: float, seconds: float, rate: float, horizon: f
     means = _follow(before.means, rate, seconds, 1.0) if not fresh else (rate,) * len(LENGTHS)
     slow = _follow(before.slow, rate, seconds, TREND) if not fresh else (rate,) * len(LENGTHS)
     minute = rate if fresh else before.minute + (1 - exp(-2 * seconds / REALISED)) * (rate - before.minute)
-    made = replace(before, means=means, slow=slow, minute=minute, last=rate, day=_day(before.day, now, seconds, rate))
-    # By what was believed and known of the day before now: else more load could mean less of a forecast.
+    day = _day(before.day, now, seconds, rate)
+    # By what was best and known of the day before now: else more load could mean less of a forecast.
+    made = replace(before, means=means, slow=slow, minute=minute, last=rate, day=day, believed=before.best)
     forecasts = _forecasts(made, before.day, now, horizon)
-    return _measured(made, now, forecasts, horizon), forecasts[before.believed]
+    return _measured(made, now, forecasts, horizon), forecasts[made.believed]
 
 
 def _stepped(before: Outlook, rate: float, seconds: float) -> Outlook:
@@ -131,8 +128,8 @@ def _measured(made: Outlook, now: float, forecasts: tuple[float, ...], horizon: 
         pending = (*pending[-REMEMBERED + 1 :], (now + horizon, forecasts))
     judged = [error * counts for error, counts in zip(errors, COUNTS, strict=True)]
     best = min(range(FORECASTS), key=judged.__getitem__)
-    believed = best if judged[best] < BETTER * judged[made.believed] else made.believed
-    return replace(made, errors=errors, pending=pending, believed=believed)
+    best = best if judged[best] < BETTER * judged[made.believed] else made.believed
+    return replace(made, errors=errors, pending=pending, best=best)
 
 
 def _day(day: tuple[float, ...], now: float, seconds: float, rate: float) -> tuple[float, ...]:

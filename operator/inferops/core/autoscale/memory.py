@@ -43,7 +43,7 @@ def written(history: History, before: str = "") -> str:
         "loads": {str(kind): _shape(bins) for kind, bins in sorted(known.loads.items())},
         "noise": _short(outlook.noise, 2),
         "errors": [_short(error, 2) for error in outlook.errors],
-        "believed": outlook.believed,
+        "believed": outlook.best,
         "usual": _short(history.usual_tokens),
         "day": _day(outlook.day),
     }
@@ -63,7 +63,8 @@ def read(text: str) -> History:
         errors = tuple(_number(each, 100.0) for each in found["errors"])
         day = _days(found["day"])
         noise = min(_number(found["noise"]), NOISIEST)
-        outlook = Outlook(errors=errors, believed=int(found["believed"]), day=day, noise=noise)
+        best = int(found["believed"])
+        outlook = Outlook(errors=errors, believed=best, best=best, day=day, noise=noise)
         if len(errors) != FORECASTS or not 0 <= outlook.believed < FORECASTS:
             return History()
         return History(

@@ -180,6 +180,8 @@ def _need(
     """Replicas needed, not whole; for what; the forecast in requests a second."""
     horizon = history.cold_start + LOOK
     rate = load.arrivals * _work(history) / load.seconds
+    # By the burstiness known before now: else less load, coming as a surprise, could mean more replicas.
+    planned = history.capacity.planned(history.outlook.burst)
     outlook, forecast = observe(history.outlook, now, load.seconds, rate, horizon)
     history = replace(history, outlook=outlook)
     if goals.mode == "queueDepth":
@@ -188,7 +190,6 @@ def _need(
     if goals.mode == "latency":
         need = targets.by_latency(load, fleet, goals)
         return need, "Latency" if need > fleet.ready else "Steady", forecast, history
-    planned = history.capacity.planned(outlook.burst)
     if planned is None:  # nobody has asked for anything yet
         return 0.0 if not (load.arrivals or load.in_flight or load.waiting) else 1.0, "Steady", forecast, history
     waits = max(0.0, load.waiting - goals.queue_depth * max(fleet.ready, 1))

@@ -46,7 +46,7 @@ def test_what_is_written_is_read_as_it_was() -> None:
         known = after.capacity.misses.get(place, (0.0, 0.0))
         assert known == (pytest.approx(judged, abs=1), pytest.approx(missed, abs=0.1))
     assert after.outlook.day == pytest.approx(before.outlook.day, abs=0.02 * max(before.outlook.day))
-    assert after.outlook.believed == before.outlook.believed
+    assert after.outlook.best == before.outlook.best
 
 
 def test_nothing_is_written_for_little() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import pairwise
+from random import Random
 
 import pytest
 from hypothesis import Phase, given, settings
@@ -265,6 +266,20 @@ def test_more_load_is_never_fewer_replicas(before: list[float], rate: float, tim
 
     assert needs(rate * times, waiting) >= needs(rate, waiting)
     assert needs(rate, waiting + 100) >= needs(rate, waiting)
+
+
+def test_more_load_is_never_fewer_replicas_whatever_was_learned() -> None:
+    """Calm hours and wild ones, so that plans by burstiness differ and forecasts take turns."""
+    random, world = Random(5), World()
+    for look in range(1500):
+        world.look(20.0 * random.lognormvariate(0.0, 0.6 if look // 60 % 2 else 0.05))
+        now, fleet = world.now + 15.0, Fleet(world.wanted, world.ready, len(world.births), kind="a")
+        rate = random.uniform(0.1, 90.0)
+        said = [
+            recommend(world.history, Signals(load(now, each), fleet, SEED), GOALS, now).replicas
+            for each in (rate, rate * random.uniform(1.0, 4.0))
+        ]
+        assert said == sorted(said)
 
 
 @settings(max_examples=8, deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate))

@@ -5,8 +5,8 @@ defaults, on the second week with at least ten seeds, which all rules share. A r
 against missed requests; rules are compared where their curves reach 99, 99.5 and 99.9 %. On traces of an hour they are
 played as tuned on two weeks of another. Beside them stand a fleet that never changes and a bound that knows the demand.
 
-Prints tables; writes them with all points and a plot into --out. Judges nothing. Some hours on two cores; --quick gives
-a first idea of one case in minutes.
+Prints tables; writes them with all points and a plot into --out. Judges nothing. Some hours on two cores; it goes on
+where it was interrupted. --quick gives a first idea of one case in minutes.
 """
 
 from __future__ import annotations
@@ -36,8 +36,9 @@ from bench_autoscale_cases import (
     service,
 )
 from bench_autoscale_confirm import Ask, both
+from bench_autoscale_kept import Kept, played
 from bench_autoscale_ours import ABLATIONS, OURS
-from bench_autoscale_play import Outcome, Span, Task, played, sifting, tasks, testing, tuning
+from bench_autoscale_play import Outcome, Span, Task, sifting, tasks, testing, tuning
 from bench_autoscale_plot import svg
 from bench_autoscale_results import LEVELS, Result, by_entry, chosen, judge, point, reaching, sifted
 from bench_autoscale_rules import BOUND, STATIC, Entry, bounds, defaults, fleets, grids
@@ -80,10 +81,10 @@ def compare(arguments: argparse.Namespace, cells: Sequence[Cell]) -> tuple[list[
     grid = {cell: grids(_service(arguments, cell).goals, arguments.rules, arguments.thin) for cell in long}
     if arguments.days is None:
         work = [task for cell in long for task in _tasks(arguments, cell, sifting(), grid[cell], TUNING_SEEDS)]
-        few = _run("sifting", work, arguments.jobs)
+        few = _run("sifting", work, arguments)
         grid = {cell: sifted(grid[cell], few[cell]) for cell in long}
     work = [task for cell in long for task in _tasks(arguments, cell, tuning(arguments.days), grid[cell], TUNING_SEEDS)]
-    tuned = _run("tuning", work, arguments.jobs)
+    tuned = _run("tuning", work, arguments)
     picked = {cell: chosen(grid[cell], tuned[cell]) for cell in long}
     entries = {cell: _tested(arguments, cell, picked[_tuned_on(cell)]) for cell in cells}
     work = [
@@ -91,7 +92,7 @@ def compare(arguments: argparse.Namespace, cells: Sequence[Cell]) -> tuple[list[
         for cell in cells
         for task in _tasks(arguments, cell, _span(arguments, cell), entries[cell], range(arguments.seeds))
     ]
-    tested = _run("testing", work, arguments.jobs)
+    tested = _run("testing", work, arguments)
     results = [_result(arguments, cell, entries[cell], tested[cell], grid, tuned) for cell in cells]
     return results, {cell: reaching(grid[cell], tuned[cell], LEVELS[0]) for cell in long}
 
@@ -135,17 +136,18 @@ def _tasks(arguments: argparse.Namespace, cell: Cell, span: Span, entries: Seque
     return tasks(arguments.traces_in, arguments.cache, cell, replicas, span, entries, seeds)
 
 
-def _run(what: str, work: Sequence[Task], jobs: int) -> dict[Cell, list[Outcome]]:
-    """The outcomes of each cell. Long tasks first, so that no process is alone at the end."""
+def _run(what: str, work: Sequence[Task], arguments: argparse.Namespace) -> dict[Cell, list[Outcome]]:
+    """The outcomes of each cell."""
     found: dict[Cell, list[Outcome]] = {task.cell: [] for task in work}
     began = time.monotonic()
-    ordered = sorted(work, key=lambda task: -(task.span.end - task.span.begin) * len(task.entries))
-    for count, (task, outcomes) in enumerate(played(ordered, jobs), 1):
-        found[task.cell] += outcomes
+    for cell, outcomes, count, whole in played(work, arguments.jobs, Kept(arguments.cache, afresh=arguments.afresh)):
+        found[cell] += outcomes
+        if not count:
+            continue
         passed = time.monotonic() - began
-        left = passed / count * (len(work) - count)
-        line = f"==> {what}: {count} of {len(work)} batches, {passed / 60:.0f} min, about {left / 60:.0f} min more"
-        end = "\n" if count == len(work) or not sys.stderr.isatty() else ""
+        left = passed / count * (whole - count)
+        line = f"==> {what}: {count} of {whole} batches, {passed / 60:.0f} min, about {left / 60:.0f} min more"
+        end = "\n" if count == whole or not sys.stderr.isatty() else ""
         print(f"\r{line}" if sys.stderr.isatty() else line, end=end, file=sys.stderr, flush=True)
     return found
 
@@ -201,7 +203,7 @@ def _arguments() -> argparse.Namespace:
     add = parser.add_argument
     add("--traces", dest="traces_in", type=Path, default=Path(given) if given else None, help="folder of the traces")
     add("--out", type=Path, default=Path("build/autoscaling"), help="folder for tables, points and plots")
-    add("--cache", type=Path, default=DEFAULT_CACHE, help="folder for what was measured of a replica")
+    add("--cache", type=Path, default=DEFAULT_CACHE, help="folder for what was measured and played")
     add("--models", default=",".join(MODELS), help="of %(default)s")
     add("--cases", dest="traces", default=",".join((*RATES, *HOURS)), help="traces, of %(default)s")
     add("--colds", default=",".join(f"{cold:.0f}" for cold in COLDS), help="cold starts in seconds")
@@ -213,6 +215,7 @@ def _arguments() -> argparse.Namespace:
     add("--scale", type=float, default=SMALL_FLEET, help="and of an hour")
     add("--ablate", action="store_true", help="play ours with parts left out, too")
     add("--confirm", type=float, default=24.0, metavar="HOURS", help="hours played request by request; 0: none")
+    add("--afresh", action="store_true", help="play also what was played before, as it is kept in --cache")
     add("--jobs", type=int, default=1, help="processes")
     add("--quick", action="store_true", help="one case, one day, three seeds, a thin grid")
     arguments = parser.parse_args()

@@ -107,7 +107,9 @@ def both(asks: Sequence[Ask], jobs: int) -> list[tuple[Confirmed, Outcome]]:
     begin = first.day * DAY
     span = Span(begin, begin + first.seconds)
     entries = tuple(ask.entry for ask in asks)
-    flowed = done(Task(first.folder, first.cache, first.cell, first.replicas, span, entries, range(1), 0))
+    flowed = done(
+        Task(first.folder, first.cache, first.cell, first.replicas, span, entries, range(1), tuple(range(len(entries))))
+    )
     with ExitStack() as stack:
         pool = stack.enter_context(get_context("spawn").Pool(jobs)) if jobs > 1 else None
         single = list(pool.imap(confirmed, asks) if pool is not None else map(confirmed, asks))

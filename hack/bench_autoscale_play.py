@@ -37,7 +37,7 @@ class Task:
     span: Span
     entries: tuple[Entry, ...]
     seeds: range
-    first: int  # place of the first entry among those of the cell
+    places: tuple[int, ...]  # of the entries among those of the cell
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +73,9 @@ def tasks(
     """The work of one cell, in pieces of about the same number of runs."""
     each = max(1, CHUNK // len(seeds))
     pieces = max(1, ceil(len(entries) / each))
-    size = ceil(len(entries) / pieces)
+    size, places = ceil(len(entries) / pieces), range(len(entries))
     return [
-        Task(folder, cache, cell, replicas, span, tuple(entries[at : at + size]), seeds, at)
+        Task(folder, cache, cell, replicas, span, tuple(entries[at : at + size]), seeds, tuple(places[at : at + size]))
         for at in range(0, len(entries), size)
     ]
 
@@ -87,7 +87,7 @@ def done(task: Task) -> list[Outcome]:
     arrivals = found.arrivals(span.begin - span.warm, span.end, len(seeds), seeds.start)
     runs = [
         (place, Run(made(entry, found, arrivals[seed]), seed))
-        for place, entry in enumerate(task.entries, task.first)
+        for place, entry in zip(task.places, task.entries, strict=True)
         for seed in range(len(seeds))
     ]
     run_many(found.case(arrivals, span.begin - span.warm, span.warm), [run for _, run in runs])

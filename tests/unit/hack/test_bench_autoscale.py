@@ -10,11 +10,13 @@ import pytest
 
 import bench_autoscale
 import bench_autoscale_cases as cases
+import bench_autoscale_kept
 import bench_autoscale_ours
 import bench_autoscale_tables as tables
 import flow_curves
 from bench_autoscale_cases import Cell, Traffic
 from bench_autoscale_confirm import Ask, both
+from bench_autoscale_kept import Kept, played
 from bench_autoscale_ours import ABLATIONS, BLIND, EVEN, OURS, TOLD, Settings
 from bench_autoscale_play import Outcome, Span, done, tasks
 from bench_autoscale_plot import svg
@@ -255,7 +257,7 @@ class TestPlaying:
     def test_tasks_are_of_about_the_same_size_and_none_is_lost(self, folder, tmp_path):
         entries = [self.ENTRIES[0]] * 90
         work = tasks(folder, tmp_path, CELL, 16.0, Span(0, 60), entries, range(10))
-        assert [(task.first, len(task.entries)) for task in work] == [(0, 30), (30, 30), (60, 30)]
+        assert [(task.places[0], len(task.entries)) for task in work] == [(0, 30), (30, 30), (60, 30)]
 
     def test_each_entry_meets_the_same_arrivals(self, folder, tmp_path):
         (task,) = tasks(folder, tmp_path, CELL, 16.0, Span(600, 1500, warm=300), self.ENTRIES, range(3, 5))
@@ -272,6 +274,51 @@ class TestPlaying:
         (cold,) = tasks(folder, tmp_path, CELL, 16.0, Span(600, 900), self.ENTRIES[:1], range(1))
         (warm,) = tasks(folder, tmp_path, CELL, 16.0, Span(600, 900, warm=300), self.ENTRIES[:1], range(1))
         assert done(warm)[0].requests == pytest.approx(done(cold)[0].requests, rel=0.1)
+
+
+class TestKeeping:
+    ENTRIES = TestPlaying.ENTRIES
+
+    def task(self, folder, cache, entries):
+        (task,) = tasks(folder, cache, CELL, 16.0, Span(600, 900), entries, range(2))
+        return task
+
+    def test_an_interrupted_comparison_plays_the_rest(self, folder, tmp_path):
+        some, all_ = (self.task(folder, tmp_path, entries) for entries in (self.ENTRIES[1:3], self.ENTRIES))
+        first = [each for part in played([some], 1, Kept(tmp_path)) for each in part.outcomes]
+        found, rest = Kept(tmp_path).rest(all_)
+        assert [replace(each, place=each.place - 1) for each in found] == first
+        assert rest.places == (0, 3, 4) and rest.entries == (self.ENTRIES[0], *self.ENTRIES[3:])
+        whole = [each for part in played([all_], 1, Kept(tmp_path)) for each in part.outcomes]
+        assert by_entry(whole) == by_entry(done(all_))
+        assert Kept(tmp_path).rest(all_)[1] is None
+        assert Kept(tmp_path, afresh=True).rest(all_) == ([], all_)
+
+    def test_a_changed_rule_is_played_again_and_others_are_not(self, folder, tmp_path, monkeypatch):
+        task = self.task(folder, tmp_path, self.ENTRIES)
+        Kept(tmp_path).keep(task, done(task))
+        own = tmp_path / "rule.py"
+        own.write_text("changed")
+        monkeypatch.setattr(bench_autoscale_kept, "OUR_OWN", (own,))
+        assert Kept(tmp_path).rest(task)[1].entries == self.ENTRIES[4:]
+
+    def test_other_traffic_other_days_and_other_seeds_are_played(self, folder, tmp_path):
+        task = self.task(folder, tmp_path, self.ENTRIES[:1])
+        Kept(tmp_path).keep(task, done(task))
+        for other in (
+            replace(task, span=Span(600, 1200)),
+            replace(task, seeds=range(1, 3)),
+            replace(task, cell=CELL._replace(cold=60.0)),
+            replace(task, replicas=8.0),
+        ):
+            assert Kept(tmp_path).rest(other) == ([], other)
+
+    def test_a_line_that_was_cut_off_is_played_again(self, folder, tmp_path):
+        task = self.task(folder, tmp_path, self.ENTRIES[1:3])
+        Kept(tmp_path).keep(task, done(task))
+        (kept,) = tmp_path.glob("*.jsonl")
+        kept.write_text(kept.read_text()[:-20])
+        assert Kept(tmp_path).rest(task)[1].places == (1,)
 
 
 class TestConfirming:

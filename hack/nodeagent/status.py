@@ -154,7 +154,8 @@ def _phase(facts: PodFacts, init: Sequence[Container], main: Sequence[Container]
     if facts.reason:
         return "Failed"
     codes = [container.exit_code for container in main]
-    if facts.restart_policy != "Always" and all(code is not None for code in codes):
+    over = all(code is not None for code in codes) and not any(each.is_running for each in _sidecars(init))
+    if facts.restart_policy != "Always" and over:
         if not any(codes):
             return "Succeeded"
         return "Failed" if facts.restart_policy == "Never" else "Running"

@@ -46,6 +46,13 @@ def test_phase(case, policy, state, phase):
     assert status["phase"] == phase
 
 
+@pytest.mark.parametrize(("beside", "phase"), [(UP, "Running"), (GOOD, "Succeeded")], ids=["runs", "ended"])
+def test_a_pod_is_not_over_while_a_sidecar_runs(beside, phase):
+    proxy = Container("proxy", "proxy:1", sidecar=True, state=beside)
+    status = pod_status(facts(restart_policy="Never"), [proxy], [container(GOOD)], [], NOW)
+    assert status["phase"] == phase
+
+
 def test_a_crash_loop_is_still_running():
     looping = container(waiting("CrashLoopBackOff"), last_state=BAD, restarts=4)
     status = pod_status(facts(), [], [looping], [], NOW)

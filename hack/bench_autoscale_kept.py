@@ -80,7 +80,7 @@ class Kept:
 def _mark(task: Task, entry: Entry) -> str:
     told = task.cell, task.replicas, task.span, entry.rule, entry.settings, task.seeds
     by = _source((*PLAYED_BY, *OUR_OWN) if entry.rule.startswith(OURS) else PLAYED_BY)
-    return sha256(repr((told, by, _world(replace(task, entries=(), places=())))).encode()).hexdigest()[:24]
+    return sha256(repr((told, by, _world(task.folder, task.cache, task.cell, task.replicas))).encode()).hexdigest()[:24]
 
 
 @lru_cache
@@ -90,9 +90,9 @@ def _source(paths: tuple[Path, ...]) -> str:
 
 
 @lru_cache
-def _world(task: Task) -> str:
+def _world(folder: Path, cache: Path, cell: Cell, replicas: float) -> str:
     """The cell's traffic and replicas. Raises BadTrace."""
-    found = service(task.folder, task.cache, task.cell, task.replicas)
+    found = service(folder, cache, cell, replicas)
     curves = found.curves
     parts = (found.traffic.rates, found.traffic.dispersions, curves.throughput, curves.missed, curves.ttft, curves.tpot)
     return sha256(b"".join(part.tobytes() for part in parts)).hexdigest()

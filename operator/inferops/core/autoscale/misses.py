@@ -32,12 +32,17 @@ def rate_of(place: float) -> float:
     return float(2 ** (place / OCTAVE))
 
 
+def around(place: float) -> tuple[tuple[int, float], tuple[int, float]]:
+    """The two bins around a place, and how much of what is there is each one's."""
+    low = floor(place)
+    return (low, 1 - place + low), (low + 1, place - low)
+
+
 def booked(bins: Bins, rate: float, judged: float, missed: float) -> Bins:
     """With requests that came at this rate. Of too many bins those far from it go first."""
     place = place_of(rate)
-    low = floor(place)
     made = dict(bins)
-    for at, share in ((low, 1 - place + low), (low + 1, place - low)):
+    for at, share in around(place):
         known = made.get(at, (0.0, 0.0))
         room = min(1.0, MOST_JUDGED / max(known[0] + share * judged, 1.0))
         made[at] = room * (known[0] + share * judged), room * (known[1] + share * missed)

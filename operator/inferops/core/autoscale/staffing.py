@@ -14,10 +14,10 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
-from math import floor, log2
+from math import log2
 from operator import mul
 
-from inferops.core.autoscale.misses import OCTAVE
+from inferops.core.autoscale.misses import OCTAVE, around
 
 CLASSES = 6  # of burstiness, an octave each
 CALMEST = 1 / 32  # burstiness of the first
@@ -39,14 +39,13 @@ def kinds(burst: float) -> tuple[tuple[int, float], tuple[int, float]]:
 
 def counted(loads: Loads, burst: float, load: float, requests: float) -> Loads:
     """With requests that came at a rate so many bins from what was planned, below HIGHEST."""
-    load = max(load, float(LOWEST))
-    low = floor(load)
+    places = around(max(load, float(LOWEST)))
     made = dict(loads)
     for kind, part in kinds(burst):
         if part <= 0:
             continue
         bins = dict(made.get(kind, ()))
-        for at, share in ((low, 1 - load + low), (low + 1, load - low)):
+        for at, share in places:
             bins[at] = bins.get(at, 0.0) + part * share * requests
         made[kind] = bins
     return made

@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import Any
 
 from bench_autoscale_cases import Service
-from inferops.core.autoscale import capacity, rule, staffing
+from inferops.core.autoscale import capacity, holding, rule, staffing
 from inferops.core.autoscale.capacity import Capacity
 from inferops.core.autoscale.forecast import Outlook, observe
 from inferops.core.autoscale.staffing import Loads
@@ -20,8 +20,9 @@ OURS = "inferops"
 BLIND = f"{OURS} without its forecast"
 SURE = f"{OURS} without its own errors"
 EVEN = f"{OURS} without burstiness"
+BRIEF = f"{OURS} without keeping for bursts"
 TOLD = f"{OURS} without what it learns"
-ABLATIONS = (BLIND, SURE, EVEN, TOLD)
+ABLATIONS = (BLIND, SURE, EVEN, BRIEF, TOLD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,8 @@ def _instead(name: str, settings: Settings, carried: float) -> Parts:
         return {(staffing, "plans"): _as_planned}
     if name == EVEN:
         return {(staffing, "kinds"): lambda burst: ((0, 1.0), (1, 0.0))}
+    if name == BRIEF:
+        return {(holding, "chosen"): lambda holdings, allowed, price, kept: 0}
     planned = carried * (settings.utilization or 0.6)
 
     def as_told(before: Capacity, now: float, attainment: float) -> Capacity:

@@ -62,7 +62,7 @@ class ScaleDownSpec(Model):
     after: Duration | None = Field(
         default=None,
         description="For how long fewer replicas must have been enough; left out: auto goes by the time that a replica "
-        "needs to start, the other modes wait for 5m.",
+        "needs to start, longer where bursts come again, the other modes wait for 5m.",
     )
 
 

@@ -11,8 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from math import exp
 
+from inferops.core.autoscale import holding, staffing
 from inferops.core.autoscale import misses as missing
-from inferops.core.autoscale import staffing
+from inferops.core.autoscale.holding import Asked, Holding
 from inferops.core.autoscale.misses import Bins, Curve, place_of, rate_of
 from inferops.core.autoscale.staffing import CLASSES, HIGHEST, Loads
 
@@ -25,6 +26,7 @@ ENOUGH = 200.0  # requests, before the first
 SHOCK = 12  # bins above the plan that no calm load goes
 FAR = 4.0  # times its burstiness that a bursty one goes at the most
 DOWN, UP = 0.8, 1.15  # times, that one changes at most in one look for it
+LOST = 0.8  # share of misses at which no more is ended
 MARGIN = 1.1  # times what is carried, that is planned with at the most
 
 
@@ -36,9 +38,13 @@ class Capacity:
     told: bool = False  # by sizing
     plans: tuple[float, ...] = ()  # what is planned with, by class of burstiness; empty: nothing is known yet
     carries: float | None = None  # beyond which more miss the SLO than are allowed to
+    ends: float = 0.0  # at the most; at that hardly any request meets the SLO
     misses: Bins = field(default_factory=dict[int, tuple[float, float]])
     loads: Loads = field(default_factory=dict)
     solved: float | None = None  # when plans were last looked for, in Unix seconds
+    curve: Curve | None = None  # of misses, as of then
+    holdings: tuple[Holding, ...] = (Holding(),) * len(holding.TIMES)
+    kept: int = 0  # which of those times replicas are kept for
 
     def planned(self, burst: float) -> float | None:
         """What is planned with where the load is so bursty; None: nothing is known yet."""
@@ -105,11 +111,28 @@ def plan(before: Capacity, now: float, attainment: float) -> Capacity:
     # Beyond what is carried, much of the day being quiet would pay for misses at its busiest.
     found = staffing.plans(made.loads, curve.at, place_of(MARGIN * carries), allowed)
     plans = (kept * min(max(rate_of(place) / kept, DOWN), UP) for kept, place in zip(before.plans, found, strict=True))
-    return replace(made, knee=knee, plans=tuple(plans), carries=carries)
+    price = staffing.DEAREST / max(allowed, 1e-9) / carries
+    kept = holding.chosen(made.holdings, allowed * staffing.total(made.loads), price, made.kept)
+    return replace(
+        made, knee=knee, plans=tuple(plans), carries=carries, ends=curve.highest(LOST, carries), curve=curve, kept=kept
+    )
+
+
+def kept(before: Capacity, asked: Asked, shortest: float, cold: float, now: float) -> Capacity:
+    """Take in what keeping replicas for other times would have cost and missed."""
+    curve = before.curve
+    if curve is None:
+        return before
+
+    def misses(rate: float) -> float:
+        return curve.at(place_of(rate))
+
+    return replace(before, holdings=holding.counted(before.holdings, asked, misses, shortest, cold, now))
 
 
 def _aged(before: Capacity, seconds: float, now: float) -> Capacity:
     by = 0.5 ** (seconds / FORGETS_MISSES)
     misses = {place: (judged * by, missed * by) for place, (judged, missed) in before.misses.items()}
     loads = staffing.aged(before.loads, 0.5 ** (seconds / FORGETS_LOADS))
-    return replace(before, misses=misses, loads=loads, solved=now)
+    holdings = holding.aged(before.holdings, 0.5 ** (seconds / FORGETS_LOADS))
+    return replace(before, misses=misses, loads=loads, holdings=holdings, solved=now)

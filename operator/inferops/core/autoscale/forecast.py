@@ -38,6 +38,7 @@ class Outlook:
     slow: tuple[float, ...] = ()  # TREND times longer ones
     minute: float = 0.0  # mean of some REALISED seconds
     last: float = 0.0  # the rate of the last look
+    level: float = 0.0  # what the last two looks had at least
     noise: float = 0.04  # mean square of log(rate of a look / mean before it)
     errors: tuple[float, ...] = (0.0,) * FORECASTS  # mean squares of log(came / forecast)
     believed: int = 0  # at this look
@@ -49,6 +50,11 @@ class Outlook:
     def rate(self) -> float:
         """What comes now, smoothed as the forecast that is believed."""
         return self.means[min(self.believed, FORECASTS - 2) // 2] if self.means else 0.0
+
+    @property
+    def height(self) -> float:
+        """What comes now, and all of a burst that lasts for two looks."""
+        return max(self.means[0], self.level) if self.means else 0.0
 
     @property
     def burst(self) -> float:
@@ -65,7 +71,8 @@ def observe(before: Outlook, now: float, seconds: float, rate: float, horizon: f
     minute = rate if fresh else before.minute + (1 - exp(-2 * seconds / REALISED)) * (rate - before.minute)
     day = _day(before.day, now, seconds, rate)
     # By what was best and known of the day before now: else more load could mean less of a forecast.
-    made = replace(before, means=means, slow=slow, minute=minute, last=rate, day=day, believed=before.best)
+    made = replace(before, means=means, slow=slow, minute=minute, day=day, believed=before.best)
+    made = replace(made, last=rate, level=min(rate, before.last))
     forecasts = _forecasts(made, before.day, now, horizon)
     return _measured(made, now, forecasts, horizon), forecasts[made.believed]
 

@@ -13,6 +13,7 @@ from typing import Any
 from inferops.core.autoscale.capacity import Capacity
 from inferops.core.autoscale.forecast import BINS, FORECASTS, Outlook
 from inferops.core.autoscale.history import LONGEST, STARTS, History
+from inferops.core.autoscale.holding import TIMES, Holding
 from inferops.core.autoscale.misses import MOST_BINS
 from inferops.core.autoscale.staffing import CLASSES, HIGHEST, LOWEST, Loads
 
@@ -21,6 +22,7 @@ MUCH = 0.1  # share
 GROWN = 2.0  # times the requests that it was learned from
 RATE = 1e9  # requests a second; nobody has more
 MOST_REQUESTS = 1e15
+MOST_HELD = 1e12  # replica seconds
 NOISIEST = 10.0  # mean square of logarithms
 UNKNOWN = "-"
 SHARES = 4.0  # letters by which the logarithm of a bin's share falls with each octave
@@ -41,6 +43,8 @@ def written(history: History, before: str = "") -> str:
         "told": int(known.told),
         "misses": _flat(known.misses.items()),
         "loads": {str(kind): _shape(bins) for kind, bins in sorted(known.loads.items())},
+        "held": [[_short(each.cost), _short(each.missed)] for each in known.holdings],
+        "kept": known.kept,
         "noise": _short(outlook.noise, 2),
         "errors": [_short(error, 2) for error in outlook.errors],
         "believed": outlook.best,
@@ -86,6 +90,9 @@ def _capacity(found: dict[str, Any]) -> Capacity:
     misses = {int(at): (_number(n), _number(bad)) for at, n, bad in zip(*[iter(flat)] * 3, strict=True)}
     if any(abs(at) > 512 or bad > n for at, (n, bad) in misses.items()):
         raise ValueError("bins that cannot be")
+    held, kept = found["held"], int(found["kept"])
+    if len(held) != len(TIMES) or not 0 <= kept < len(TIMES):
+        raise ValueError("times that are none of ours")
     knee = _optional(found["knee"])
     if plans and knee is None:
         raise ValueError("a plan for nothing known")
@@ -96,6 +103,10 @@ def _capacity(found: dict[str, Any]) -> Capacity:
         carries=_optional(found["carries"]),
         misses=misses,
         loads=_loads(found["loads"]),
+        holdings=tuple(
+            Holding(cost=_number(cost, MOST_HELD), missed=_number(bad, MOST_REQUESTS)) for cost, bad in held
+        ),
+        kept=kept,
     )
 
 
@@ -116,7 +127,11 @@ def _news(found: dict[str, Any], before: str) -> bool:
                 return True
         if any(_far(*plans) for plans in zip(known["plans"], found["plans"], strict=True)):
             return True
-        if known["kind"] != found["kind"] or _far(_mean(known["starts"]), _mean(found["starts"])):
+        if (
+            known["kept"] != found["kept"]
+            or known["kind"] != found["kind"]
+            or _far(_mean(known["starts"]), _mean(found["starts"]))
+        ):
             return True
         if len(found["day"].replace(UNKNOWN, "")) >= len(known["day"].replace(UNKNOWN, "")) + 12:
             return True

@@ -2,8 +2,8 @@
 
 Told in the order in which it happens: who tells nothing changes nothing; what was counted is learned from; what is
 needed follows, now and when a replica that is begun now would be ready; more is had at once, fewer once they have been
-enough for as long as a replica takes to come back. Replicas that start already are supply like any other, so a slow
-start multiplies nothing.
+enough for as long as a replica takes to come back, or bursts do. Replicas that start already are supply like any other,
+so a slow start multiplies nothing.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from math import ceil, exp
 
 from inferops.core.autoscale import capacity as learned
-from inferops.core.autoscale import limits, targets
+from inferops.core.autoscale import holding, limits, targets
 from inferops.core.autoscale.forecast import observe
 from inferops.core.autoscale.history import LONGEST, STARTS, History
+from inferops.core.autoscale.holding import Asked
 from inferops.core.autoscale.terms import Fleet, Goals, Numbers, Reason, Seed, Signals
 from inferops.core.load import Load
 
@@ -40,12 +41,13 @@ WHY: dict[Reason, str] = {
     "Forecast": "as many as are needed once a replica that is begun now is ready",
     "Queue": "more, since requests wait",
     "Latency": "more, since requests miss the SLO although no more is asked for",
-    "Idle": "fewer: what is asked for has needed fewer for as long as a replica takes to start",
+    "Idle": "fewer: what is asked for has needed fewer for long enough",
     "Held": "fewer would do now, and are kept until that has been so for as long as a replica takes to start",
     "Minimum": "the minimum: what is asked for needs no more",
     "Maximum": "the maximum, though more are needed: raise spec.scaling.maxReplicas",
     "StepLimit": "as far as spec.scaling.scaleUp and scaleDown let it go at once",
 }
+BURSTS = "fewer would do now, and are kept since bursts come again before a replica could"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,8 @@ def recommend(history: History, signals: Signals, goals: Goals, now: float) -> R
     need, reason, forecast, history = _need(history, load, signals.fleet, goals, now)
     replicas, reason, history = _bounded(history, need, reason, signals.fleet, goals, now)
     numbers = _numbers(history, goals, forecast, load)
-    return Recommendation(replicas, reason, WHY[reason], numbers, replace(history, looked=now), _again(history))
+    why = BURSTS if reason == "Held" and _keeps(history, goals) else WHY[reason]
+    return Recommendation(replicas, reason, why, numbers, replace(history, looked=now), _again(history))
 
 
 def _again(history: History) -> float:
@@ -92,7 +95,8 @@ def _started(history: History, fleet: Fleet, now: float) -> History:
     fresh = history.looked is None or now - history.looked > GAP
     known = history.capacity
     if fleet.kind != history.kind and history.kind:
-        known = learned.Capacity(loads=known.loads)  # plans are missed by as much as before
+        # Plans are missed by as much as before, and bursts come again as they did.
+        known = learned.Capacity(loads=known.loads, holdings=known.holdings, kept=known.kept)
     return replace(
         history,
         starts=starts,
@@ -194,14 +198,33 @@ def _need(
         return 0.0 if not (load.arrivals or load.in_flight or load.waiting) else 1.0, "Steady", forecast, history
     waits = max(0.0, load.waiting - goals.queue_depth * max(fleet.ready, 1))
     drain = min(max(history.cold_start, DRAIN[0]), DRAIN[1])
+    history = _kept(history, load, goals, planned, forecast, now)
     parts: list[tuple[float, Reason]] = [
-        (outlook.rate / planned, "Demand"),
+        (max(outlook.rate, outlook.height if _keeps(history, goals) else 0.0) / planned, "Demand"),
         (forecast / planned, "Forecast"),
         ((max(outlook.rate, forecast) + waits / drain) / planned if waits else 0.0, "Queue"),
         (_alarm(history, load, fleet, goals, rate / planned), "Latency"),
     ]
     need, reason = max(parts, key=lambda part: part[0])
     return need, reason, forecast, history
+
+
+def _keeps(history: History, goals: Goals) -> bool:
+    """Whether replicas are kept for bursts that come again."""
+    return goals.mode == "auto" and goals.settle is None and history.capacity.kept > 0
+
+
+def _kept(history: History, load: Load, goals: Goals, planned: float, forecast: float, now: float) -> History:
+    """With what keeping replicas for other times would have led to."""
+    outlook, known = history.outlook, history.capacity
+    mean = max(outlook.rate, forecast)
+    need, height = (
+        min(max(ceil(rate / planned - SLACK), goals.lowest), goals.highest)
+        for rate in (mean, max(mean, outlook.height))
+    )
+    shock = learned.shock(planned, outlook.burst)
+    asked = Asked(load.seconds, load.arrivals / load.seconds, need, height, known.ends, shock)
+    return replace(history, capacity=learned.kept(known, asked, _shortest(history), history.cold_start, now))
 
 
 def _alarm(history: History, load: Load, fleet: Fleet, goals: Goals, need: float) -> float:
@@ -218,9 +241,7 @@ def _bounded(
 ) -> tuple[int, Reason, History]:
     """Whole replicas within the bounds, as far as they may change now."""
     wanted = fleet.wanted
-    settle = goals.settle
-    if settle is None:
-        settle = min(max(history.cold_start, SETTLE[0]), SETTLE[1]) if goals.mode == "auto" else targets.SETTLE
+    settle = _settle(history, goals)
     needs = limits.needed(history.needs, need, now, settle)
     changes = history.changes or ((now, wanted),)
     history = replace(history, needs=needs)
@@ -238,6 +259,17 @@ def _bounded(
     if replicas <= goals.lowest:
         replicas, reason = goals.lowest, "Minimum" if need <= goals.lowest else reason
     return replicas, reason, replace(history, changes=limits.changed(changes, replicas, now))
+
+
+def _settle(history: History, goals: Goals) -> float:
+    """Seconds for which fewer must have been enough."""
+    if goals.settle is not None:
+        return goals.settle
+    return holding.seconds(history.capacity.kept, _shortest(history)) if goals.mode == "auto" else targets.SETTLE
+
+
+def _shortest(history: History) -> float:
+    return min(max(history.cold_start, SETTLE[0]), SETTLE[1])
 
 
 def _carried_by(history: History, goals: Goals) -> float:

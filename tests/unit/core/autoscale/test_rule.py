@@ -11,7 +11,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from inferops.core.autoscale.history import History
-from inferops.core.autoscale.rule import recommend
+from inferops.core.autoscale.rule import BURSTS, Recommendation, recommend
 from inferops.core.autoscale.terms import Fleet, Goals, Seed, Signals, StepLimit
 from inferops.core.load import Load
 
@@ -166,6 +166,37 @@ def after_peaks(rounds: int, *, late: int) -> list[float]:
 def test_what_a_peak_left_waiting_is_put_down_to_the_peak() -> None:
     carried = after_peaks(16, late=6)
     assert carried[-1] > 3.1
+
+
+def bursty(settle: float | None) -> tuple[World, list[int]]:
+    """A minute of 40 requests a second every ten, and else one; and the replicas at each burst's beginning."""
+    world, found = World(goals=replace(GOALS, down=None, settle=settle), cold=120.0), []
+    for _ in range(14):
+        found.append(world.ready)
+        world.run(40.0, 4)
+        world.run(1.0, 36)
+    return world, found
+
+
+def test_bursts_that_come_again_find_their_replicas() -> None:
+    """A cold start is longer than a burst, so whoever lets replicas go after each meets the next with none."""
+    world, found = bursty(None)
+    assert max(found[:3]) < 3 and min(found[4:]) >= 9
+    found_now = recommend_now(world)
+    assert (found_now.reason, found_now.why) == ("Held", BURSTS)
+    world.run(1.0, 80)  # at last they have not come again
+    assert world.wanted < 3
+
+
+def test_who_says_how_long_fewer_must_be_enough_is_obeyed() -> None:
+    _, found = bursty(120.0)
+    assert max(found) < 3
+
+
+def recommend_now(world: World) -> Recommendation:
+    world.now += 15.0
+    fleet = Fleet(world.wanted, world.ready, kind="a")
+    return recommend(world.history, Signals(load(world.now, 1.0), fleet, SEED), world.goals, world.now)
 
 
 def test_replicas_that_became_slower_are_seen_as_slower() -> None:

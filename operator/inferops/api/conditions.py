@@ -22,6 +22,10 @@ class ConditionType(StrEnum):
     SCHEDULED = "Scheduled"
     ROLLED_OUT = "RolledOut"
     ROUTED = "Routed"
+    # ... of a member cluster
+    CONTROL_PLANE_HEALTHY = "ControlPlaneHealthy"
+    DATA_PLANE_HEALTHY = "DataPlaneHealthy"
+    CAPACITY_FRESH = "CapacityFresh"
 
 
 class Reason(StrEnum):
@@ -114,6 +118,27 @@ class Reason(StrEnum):
     INVALID_KIND = "InvalidKind"
     INVALID_EXTENSION_REF = "InvalidExtensionRef"
     BACKEND_NOT_FOUND = "BackendNotFound"
+    # ControlPlaneHealthy of a member cluster
+    ANSWERS = "Answers"
+    PROBING = "Probing"
+    SUSPECT = "Suspect"
+    LOST = "Lost"
+    RETURNING = "Returning"
+    UNAUTHORIZED = "Unauthorized"
+    HUB_CUT_OFF = "HubCutOff"
+    # ... why it is not asked at all
+    KUBECONFIG_NOT_FOUND = "KubeconfigNotFound"
+    KUBECONFIG_REFUSED = "KubeconfigRefused"
+    SAME_CLUSTER = "SameCluster"
+    # ... DataPlaneHealthy
+    NODES_READY = "NodesReady"
+    NODES_NOT_READY = "NodesNotReady"
+    GATEWAY_ANSWERS = "GatewayAnswers"
+    GATEWAY_SILENT = "GatewaySilent"
+    NOT_SEEN = "NotSeen"
+    # ... CapacityFresh
+    COUNTED = "Counted"
+    STALE = "Stale"
     # Reconciling, and resources whose behaviour comes later
     PROGRESSING = "Progressing"
     TERMINATING = "Terminating"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from inferops.api.base import Model, SecretKey, Toleration
-from inferops.api.checks import Rule, Unique
+from inferops.api.checks import Matching, Rule, Unique
 from inferops.api.conditions import Conditions
 from inferops.api.formats import LabelValue, Name, ObjectName
 
@@ -31,6 +31,39 @@ class ClusterAccess(Model):
         default=None, description="A ClusterProfile (multicluster.x-k8s.io) in the operator's namespace."
     )
     hub: bool = Field(default=False, description="Whether it is the operator's own cluster.")
+    allow: Annotated[list[Literal["Exec", "Files", "InsecureTLS"]], Field(max_length=3), Unique()] = Field(
+        default_factory=list,
+        description="What a kubeconfig may hold although it is dangerous: commands that the operator runs (Exec), paths "
+        "of its file system (Files), servers whose certificates nobody checks (InsecureTLS). Left out: none of it.",
+    )
+
+
+class ClusterGateway(Model):
+    """Where the cluster's gateways answer."""
+
+    url: Annotated[
+        str, Field(max_length=512), Matching("^https?://[^/?#@]+$", "must be http(s)://HOST or HOST:PORT")
+    ] = Field(description="As the operator reaches them. Any answer over HTTP shows that the cluster serves.")
+
+
+class Room(Model):
+    """How many replicas of one size find a place now."""
+
+    accelerators: int = Field(ge=1, description="Accelerators of a replica, all on one node.")
+    replicas: int = Field(ge=0, description="Replicas for which there is room.")
+
+
+class Offer(Model):
+    """What the cluster can hold of one accelerator, now."""
+
+    accelerator: ObjectName = Field(description="The Accelerator's name.")
+    spot: bool = Field(default=False, description="Whether it is of spot nodes.")
+    nodes: int = Field(ge=0, description="Nodes that have it and can be scheduled to.")
+    total: int = Field(ge=0, description="Accelerators on these.")
+    free: int = Field(ge=0, description="Those of them that no pod has.")
+    room: list[Room] = Field(
+        default_factory=list, max_length=16, description="Replicas that fit, node by node, by their accelerators."
+    )
 
 
 class ClusterPrice(Model):
@@ -55,6 +88,10 @@ class InferenceClusterSpec(Model):
     namespaces: Annotated[list[Name], Field(max_length=256), Unique()] = Field(
         default_factory=list, description="Namespaces whose services may be placed here; left out: all."
     )
+    gateway: ClusterGateway | None = Field(
+        default=None,
+        description="The cluster's gateways, by which is told whether it serves while its API server does not answer.",
+    )
     tolerations: list[Toleration] = Field(
         default_factory=list, max_length=16, description="Further taints of its nodes that pods tolerate."
     )
@@ -65,3 +102,13 @@ class InferenceClusterStatus(Model):
 
     observed_generation: int = Field(default=0, ge=0, description="The generation of the spec that was last judged.")
     conditions: Conditions = Field(default_factory=list, description="The cluster's conditions.")
+    cluster_uid: str = Field(
+        default="",
+        alias="clusterUID",
+        max_length=64,
+        description="UID of its namespace kube-system: which cluster it is.",
+    )
+    version: str = Field(default="", max_length=64, description="Version of its API server.")
+    offers: list[Offer] = Field(
+        default_factory=list, max_length=128, description="What it can hold now, by accelerator."
+    )

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from inferops.controller.shapes import mapping, text
 from inferops.core.observation import DeviceView
 
 MOST = 128  # devices of a slice, as the API has it
@@ -27,15 +28,16 @@ class SliceView:
 
 def slice_view(raw: Mapping[str, Any]) -> SliceView:
     """What matters of a ResourceSlice."""
-    spec = _mapping(raw.get("spec"))
-    pool, driver = _mapping(spec.get("pool")), str(spec.get("driver") or "")
+    spec = mapping(raw.get("spec"))
+    pool, driver = mapping(spec.get("pool")), str(spec.get("driver") or "")
+    name = text(pool.get("name"))
     generation = pool.get("generation")
     listed = spec.get("devices")
     return SliceView(
         node=str(spec.get("nodeName") or ""),
-        pool=(driver, str(pool.get("name") or "")),
+        pool=(driver, name),
         generation=generation if isinstance(generation, int) else 0,
-        devices=tuple(_device(driver, device) for device in (listed if isinstance(listed, list) else ())[:MOST]),
+        devices=tuple(_device(driver, name, device) for device in (listed if isinstance(listed, list) else ())[:MOST]),
     )
 
 
@@ -52,15 +54,12 @@ def by_node(slices: Iterable[SliceView]) -> dict[str, tuple[DeviceView, ...]]:
     return found
 
 
-def _device(driver: str, raw: Any) -> DeviceView:
-    attributes = _mapping(_mapping(raw).get("attributes"))
+def _device(driver: str, pool: str, raw: Any) -> DeviceView:
+    device = mapping(raw)
     texts = {
         str(name).removeprefix(f"{driver}/"): value["string"]
-        for name, value in attributes.items()
+        for name, value in mapping(device.get("attributes")).items()
         if isinstance(value, dict) and isinstance(value.get("string"), str)
     }
-    return DeviceView(driver, texts)
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
+    name = text(device.get("name"))
+    return DeviceView(driver, texts, f"{pool}/{name}" if pool and name else "")

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from inferops.core.observation import NodeView, PodView, WorkloadView
+from inferops.controller.shapes import extended, listed, mapping, text
+from inferops.core.observation import NodeView, PodView, Taint, WorkloadView
 from inferops.render.labels import ROLE, WORKER
 from inferops.render.pod import CONTAINER
 
@@ -18,6 +19,7 @@ REVISION_LABEL = "inferops.dev/revision"
 GROUP_LABEL = "leaderworkerset.sigs.k8s.io/group-index"
 MESSAGE_LIMIT = 512
 ADDRESS_LIMIT = 64
+KEEP_OFF = ("NoSchedule", "NoExecute")  # the effects of taints; PreferNoSchedule is a wish
 LOOP = "CrashLoopBackOff"
 QUICK = 600.0  # seconds; after a longer run kubelet's back-off begins anew
 
@@ -116,17 +118,18 @@ def workload_view(raw: Raw) -> WorkloadView:
 
 
 def node_view(raw: Raw) -> NodeView:
-    """What matters of a node: its labels and its extended resources."""
-    meta, spec, status = raw["metadata"], raw.get("spec") or {}, raw.get("status") or {}
-    extended = {
-        name: int(amount)
-        for name, amount in (status.get("allocatable") or {}).items()
-        if "/" in name and str(amount).isdigit()
-    }
+    """What matters of a node: its labels, its extended resources, its taints."""
+    meta, spec, status = raw["metadata"], mapping(raw.get("spec")), mapping(raw.get("status"))
+    taints = (
+        Taint(text(taint.get("key")), text(taint.get("value")), text(taint.get("effect")))
+        for taint in listed(spec.get("taints"))
+    )
     return NodeView(
         name=meta["name"],
         labels=dict(meta.get("labels") or {}),
-        allocatable=extended,
+        allocatable=extended(status.get("allocatable")),
         ready=_condition(raw, "Ready").get("status") == "True",
         cordoned=bool(spec.get("unschedulable")),
+        # In one order, or a node would be news when only that changes.
+        taints=tuple(sorted({taint for taint in taints if taint.key and taint.effect in KEEP_OFF})),
     )

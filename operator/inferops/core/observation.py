@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, Self
+from typing import Any, Literal, NamedTuple, Self
 
 from inferops.api.accelerator import AcceleratorSpec
 from inferops.api.resources import InferenceService
@@ -60,6 +60,15 @@ class DeviceView:
 
     driver: str
     attributes: Mapping[str, str]  # texts alone, by their names in the driver's own domain
+    name: str = ""  # "<pool>/<device>", of the driver's; by it claims say what they hold
+
+
+class Taint(NamedTuple):
+    """A taint that keeps pods off a node unless they tolerate it."""
+
+    key: str
+    value: str
+    effect: str  # NoSchedule or NoExecute
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +81,7 @@ class NodeView:
     ready: bool = True
     cordoned: bool = False
     devices: tuple[DeviceView, ...] = ()
+    taints: tuple[Taint, ...] = ()
 
 
 class Nodes(tuple[NodeView, ...]):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -33,7 +34,19 @@ def listed(
 
 
 def test_texts_are_kept_of_a_device() -> None:
-    assert slice_view(listed("a")).devices == (DeviceView(DRIVER, {"productName": "H100", "type": "gpu"}),)
+    found = DeviceView(DRIVER, {"productName": "H100", "type": "gpu"}, "node-1/gpu-0")
+    assert slice_view(listed("a")).devices == (found,)
+
+
+def test_devices_are_named_as_claims_name_them() -> None:
+    """By pool and device: names are one's own only within a pool, and a pool's may have parts."""
+    assert [device.name for device in slice_view(listed("a", pool="rack-1/node-1")).devices] == ["rack-1/node-1/gpu-0"]
+
+
+@pytest.mark.parametrize("odd", [{"name": None}, {"name": 7}, {}, "gpu-0"])
+def test_a_device_without_a_name_is_no_claims(odd: Any) -> None:
+    spec = {"driver": DRIVER, "nodeName": "node-1", "pool": {"name": "node-1"}, "devices": [odd]}
+    assert [device.name for device in slice_view({"spec": spec}).devices] == [""]
 
 
 def test_only_the_newest_generation_of_a_pool_counts() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inferops.controller.views import MESSAGE_LIMIT, node_view, pod_view, workload_view
-from inferops.core.observation import PodView
+from inferops.core.observation import PodView, Taint
 from inferops.kube.kinds import DEPLOYMENT, NODE
 from unit.controller.building import node, pod, raw
 
@@ -139,6 +139,45 @@ def test_nodes_that_hold_nothing() -> None:
     assert node_view(raw(NODE, "n", status={"allocatable": {"example.com/odd": "1500m"}})).allocatable == {}
 
 
+GPU_TAINT = {"key": "nvidia.com/gpu", "value": "present", "effect": "NoSchedule"}
+
+
+@pytest.mark.parametrize(
+    ("case", "taints", "kept"),
+    [
+        ("none", None, ()),
+        ("as clouds set it", [GPU_TAINT], (Taint("nvidia.com/gpu", "present", "NoSchedule"),)),
+        ("with a time, without a value", [{"key": "node.kubernetes.io/unreachable", "effect": "NoExecute",
+                                           "timeAdded": "2025-11-03T12:00:00Z"}],
+         (Taint("node.kubernetes.io/unreachable", "", "NoExecute"),)),
+        ("a wish", [{**GPU_TAINT, "effect": "PreferNoSchedule"}], ()),
+        ("without a key", [{"effect": "NoSchedule"}, {**GPU_TAINT, "key": 5}], ()),
+        ("of an effect that is none", [{**GPU_TAINT, "effect": ["NoSchedule"]}, {"key": "a"}], ()),
+        ("with a value that is none", [{**GPU_TAINT, "value": 1}], (Taint("nvidia.com/gpu", "", "NoSchedule"),)),
+        ("no list", {"key": "a", "effect": "NoSchedule"}, ()),
+        ("no objects", ["NoSchedule", None, 3], ()),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)  # fmt: skip
+def test_taints_that_keep_pods_off(case: str, taints: Any, kept: tuple[Taint, ...]) -> None:
+    assert node_view(raw(NODE, "n", spec={"taints": taints})).taints == kept
+
+
+def test_the_order_of_taints_is_no_news() -> None:
+    taints = [GPU_TAINT, {"key": "dedicated", "value": "a", "effect": "NoExecute"}]
+    assert node_view(node("n", taints=taints)) == node_view(node("n", 2, taints=taints[::-1]))
+
+
+@pytest.mark.parametrize(
+    ("amount", "units"),
+    [("8", 8), (8, 8), ("0", 0), ("1k", 1000), ("1500m", None), ("-1", None), ("\u00b2", None), ("9" * 5000, None),
+     (None, None), (True, None), ({}, None), ("", None)],
+)  # fmt: skip
+def test_amounts_of_extended_resources(amount: Any, units: int | None) -> None:
+    found = node_view(raw(NODE, "n", status={"allocatable": {"nvidia.com/gpu": amount, "cpu": "8"}})).allocatable
+    assert found == ({} if units is None else {"nvidia.com/gpu": units})
+
+
 words = st.none() | st.text(max_size=5) | st.integers(0, 2) | st.sampled_from(["Ready", "True", "engine"])
 conditions = st.lists(
     st.dictionaries(st.sampled_from(["type", "status", "reason", "message", "lastTransitionTime"]), words), max_size=2
@@ -163,7 +202,7 @@ statuses = st.none() | st.fixed_dictionaries(
         "initContainerStatuses": st.none() | containers,
         "phase": words,
         "podIP": words,
-        "allocatable": st.none() | st.dictionaries(st.sampled_from(["a/b", "cpu"]), words),
+        "allocatable": words | st.dictionaries(st.sampled_from(["a/b", "cpu"]), words),
     },
 )
 

@@ -110,6 +110,8 @@ class Client:
         self._host = str(configuration.host).rstrip("/")
         self._session = new_session(configuration, {"User-Agent": agent or user_agent()})
         self._observer = observer or (lambda verb, kind, code: None)
+        # who answers for a member may be anybody: no answer sends us elsewhere
+        self._way: dict[str, Any] = {"server_hostname": configuration.tls_server_name, "allow_redirects": False}
         self._timeout = timeout
         self.may_write = may_write
 
@@ -218,8 +220,8 @@ class Client:
         url = self._host + kind.path(namespace)
         try:
             headers = await bearer(self._configuration)
-            async with self._session.get(url, params=query, headers=headers, timeout=limit) as response:
-                if response.status >= 400:
+            async with self._session.get(url, params=query, headers=headers, timeout=limit, **self._way) as response:
+                if response.status >= 300:
                     raise _refusal(doing, response, await response.read())
                 async for line in response.content:
                     event = json.loads(line)
@@ -259,11 +261,11 @@ class Client:
         data = _Fenced(json.dumps(body).encode(), self.may_write) if body is not None else None
         try:
             async with self._session.request(
-                method, self._host + path, params=params, data=data, headers=all_headers, timeout=limit
+                method, self._host + path, params=params, data=data, headers=all_headers, timeout=limit, **self._way
             ) as response:
                 content = await response.read()
                 self._observer(verb, kind, str(response.status))
-                if response.status >= 400:
+                if response.status >= 300:
                     raise _refusal(doing, response, content)
                 parsed = json.loads(content)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:

@@ -14,6 +14,14 @@ from kubernetes.aio.client import Configuration
 IN_CLUSTER = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 
 
+class WithTLS(Configuration):
+    """A configuration that has its TLS made already, so that no file needs to hold its keys."""
+
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        super().__init__()
+        self.tls = tls  # None: made of the other fields, as with any configuration
+
+
 async def load_configuration(kubeconfig: str | None = None, context: str | None = None) -> Configuration:
     """Where the cluster is and how to log in: a kubeconfig, else the pod's own ServiceAccount.
 
@@ -44,12 +52,8 @@ def user_agent(identity: str = "") -> str:
     return f"inferops/{release}" + (f" ({identity})" if identity else "")
 
 
-def new_session(
-    configuration: Configuration,
-    headers: Mapping[str, str] | None = None,
-    trace_configs: list[aiohttp.TraceConfig] | None = None,
-) -> aiohttp.ClientSession:
-    """An HTTP session with the cluster's TLS. Call inside a running event loop; close it when done."""
+def tls_context(configuration: Configuration) -> ssl.SSLContext:
+    """TLS as the configuration says. Raises OSError and ValueError where its files or certificates are none."""
     context = ssl.create_default_context(cafile=configuration.ssl_ca_cert, cadata=configuration.ca_cert_data)
     if configuration.cert_file:
         context.load_cert_chain(configuration.cert_file, keyfile=configuration.key_file)
@@ -58,9 +62,20 @@ def new_session(
         context.verify_mode = ssl.CERT_NONE
     if configuration.disable_strict_ssl_verification:
         context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    return context
+
+
+def new_session(
+    configuration: Configuration,
+    headers: Mapping[str, str] | None = None,
+    trace_configs: list[aiohttp.TraceConfig] | None = None,
+) -> aiohttp.ClientSession:
+    """An HTTP session with the cluster's TLS and proxy. Call inside a running event loop; close it when done."""
+    tls = configuration.tls if isinstance(configuration, WithTLS) else None
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, ssl=context),
+        connector=aiohttp.TCPConnector(limit=0, ssl=tls or tls_context(configuration)),
         headers=headers,
+        proxy=configuration.proxy,
         trace_configs=trace_configs,
         read_bufsize=2**21,  # an event of a watch is one line
     )

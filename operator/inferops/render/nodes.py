@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from inferops.api.accelerator import AcceleratorSpec
+from inferops.core import taints
 from inferops.core.scheduling import NOT_WHOLE, SPOT_LABELS, ZONE
 from inferops.render import labels
 from inferops.runtimes.base import Launch
@@ -57,10 +58,9 @@ def constraints(accelerator: AcceleratorSpec, spot: bool, claimed: bool = False)
     }
     # The API server drops an empty value, and nobody else may own a part of the list.
     tolerations = [
-        {field: value for field, value in toleration.dump().items() if value} for toleration in accelerator.tolerations
+        {field: value for field, value in toleration.dump().items() if value}
+        for toleration in taints.tolerations(accelerator, spot)
     ]
-    if spot:
-        tolerations += [{"key": key, "operator": "Equal", "value": value} for key, value in SPOT_LABELS]
     if tolerations:
         spec["tolerations"] = tolerations
     return spec

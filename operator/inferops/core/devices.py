@@ -6,21 +6,52 @@ claim that is rendered asks for the very devices that are counted here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from inferops.api.accelerator import AcceleratorSpec, DeviceSpec
 from inferops.core.observation import DeviceView, NodeView
 
+Device = tuple[str, str]  # driver and "<pool>/<device>"
+Held = Collection[Device]
+
+# Attributes of NVIDIA's driver, and the standard one of a device's place on the PCI bus. A slice (MIG) carries the name
+# of its GPU's product; one without a UUID of its own could be cut, and is none yet.
+UUID, PARENT, BUS = "uuid", "parentUUID", "resource.kubernetes.io/pciBusID"
+TYPE, PASSED_THROUGH = "type", "vfio"  # the same GPU again, for virtual machines
+
 
 def offers(device: DeviceView, wanted: DeviceSpec) -> bool:
     """Whether `device` is one of those that `wanted` means."""
-    attributes = ((device.attributes.get(attribute.name), attribute.values) for attribute in wanted.attributes)
-    return device.driver == wanted.driver and all(found in values for found, values in attributes)
+    if device.driver != wanted.driver:
+        return False
+    return all(device.attributes.get(attribute.name) in attribute.values for attribute in wanted.attributes)
 
 
 def count(node: NodeView, wanted: DeviceSpec | None) -> int:
     """How many devices of this kind a node has."""
     return sum(offers(device, wanted) for device in node.devices) if wanted is not None else 0
+
+
+def stock(node: NodeView, accelerator: AcceleratorSpec, taken: Held) -> dict[Device, bool]:
+    """The devices that a node has of an accelerator, and whether each is free where claims hold those in `taken`.
+
+    The same GPU is there once: whole, or by its slices where it is cut. A whole one is free while nobody has it, a
+    slice of it, or it in another form.
+    """
+    if accelerator.device is None:
+        return {}
+    busy = {body for device in node.devices if (device.driver, device.name) in taken for body in _bodies(device)}
+    cut = {device.attributes[PARENT] for device in node.devices if PARENT in device.attributes and _exists(device)}
+    found: dict[Device, bool] = {}
+    for device in node.devices:
+        if not device.name or not offers(device, accelerator.device) or not _exists(device):
+            continue
+        held = (device.driver, device.name) in taken
+        if PARENT not in device.attributes and device.attributes.get(UUID) not in cut:
+            found[device.driver, device.name] = not held and busy.isdisjoint(_bodies(device))
+        elif PARENT in device.attributes and accelerator.slice:
+            found[device.driver, device.name] = not held
+    return found
 
 
 def claimed(accelerator: AcceleratorSpec, nodes: Sequence[NodeView]) -> bool:
@@ -39,5 +70,18 @@ def labelled(node: NodeView, accelerator: AcceleratorSpec) -> bool:
 
 def _plugged(node: NodeView, accelerator: AcceleratorSpec) -> bool:
     """Whether a device plugin offers this accelerator on the node."""
-    its_own = labelled(node, accelerator) or count(node, accelerator.device) > 0
-    return its_own and node.allocatable.get(accelerator.resource_name, 0) > 0
+    if node.allocatable.get(accelerator.resource_name, 0) <= 0:
+        return False
+    return labelled(node, accelerator) or count(node, accelerator.device) > 0
+
+
+def _exists(device: DeviceView) -> bool:
+    """Whether it is there as it is listed: not a slice that could be cut, nor a GPU that is listed in another form."""
+    if device.attributes.get(TYPE) == PASSED_THROUGH:
+        return False
+    return PARENT not in device.attributes or UUID in device.attributes
+
+
+def _bodies(device: DeviceView) -> set[str]:
+    """The GPU that a device is of, by all that it tells of it."""
+    return {device.attributes[name] for name in (UUID, PARENT, BUS) if name in device.attributes}

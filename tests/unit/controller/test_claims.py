@@ -54,7 +54,7 @@ def test_pods(case: str, containers: list[Any], init: list[Any], used: dict[str,
 
 
 def test_a_runtimes_overhead_is_used_as_well() -> None:
-    assert using(container("1"), overhead={"podFixed": "x", SLICE: "1"}) == PodUse("n", {GPU: 1, SLICE: 1})
+    assert using(container("1"), overhead={"cpu": "250m", SLICE: "1"}) == PodUse("n", {GPU: 1, SLICE: 1})
 
 
 def test_only_pods_with_a_node_that_have_not_ended_use_something() -> None:

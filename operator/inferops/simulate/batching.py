@@ -7,10 +7,12 @@ apart, and only who has finished.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from collections.abc import Sequence as Keys
 from math import ceil, inf, sqrt
+from typing import Any
 
+from inferops.simulate.kv import BlockCache, KvCache
 from inferops.simulate.scheduler import ABORTED, DECODE, PREFILL, WAITING, Part, Scheduler
 from inferops.simulate.sequence import Sequence, Step, TooLarge
 from inferops.simulate.timing import Chunk, IterationTime
@@ -29,9 +31,13 @@ class Batch(Scheduler):
         max_num_seqs: int = 256,
         token_budget: int = 8192,
         block_size: int = 16,
+        cache: Callable[[int], KvCache[Any]] = BlockCache,
     ) -> None:
-        """Raises `ValueError` when `token_budget` is below `max_num_seqs`: some decodes would never be served."""
-        super().__init__(kv_tokens, max_num_seqs, token_budget, block_size)
+        """`cache` makes the KV cache, given its blocks: a `RunCache` where all prefixes are runs.
+
+        Raises `ValueError` when `token_budget` is below `max_num_seqs`: some decodes would never be served.
+        """
+        super().__init__(cache(kv_tokens // block_size), max_num_seqs, token_budget, block_size)
         self.due = inf  # when `advance` is to be called next; inf: when something was put
         self._timing = timing
         self._linear = timing.linear()

@@ -37,8 +37,7 @@ class Decodes:
         self.number += 1
         self.tokens += computed
         self._phase[(computed - tick) % self.block] += 1
-        if seq._shared:
-            self.shared += len(seq._shared)
+        self.shared += seq._shared
         heappush(self.ends, (tick + seq.output - seq._produced, seq.order, seq))
 
     def leave(self, seq: Sequence) -> None:
@@ -48,8 +47,7 @@ class Decodes:
         self.number -= 1
         self.tokens -= seq._computed + grown
         seq._produced += grown
-        if seq._shared:
-            self.shared -= len(seq._shared)
+        self.shared -= seq._shared
 
     def run(self, iterations: int) -> None:
         """So many iterations are over. None may end before the last of them."""
@@ -84,8 +82,8 @@ class Decodes:
         return (self.tokens + empty) // self.block - self.shared
 
     def most(self, iterations: int) -> int:
-        """Blocks that they hold at most after so many iterations, and quickly told."""
-        return (self.tokens + self.number * (iterations + self.block)) // self.block
+        """Blocks that they hold at most after so many iterations, but for shared ones, and quickly told."""
+        return self.number + (self.tokens + self.number * iterations) // self.block - self.shared
 
     def iterations_in(self, free: int) -> int:
         """Iterations that they can run on `free` blocks: each takes one every `block` iterations."""

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from collections.abc import Sequence as Keys
 from itertools import count
 from math import inf
+from typing import Any
 
 from inferops.simulate.decodes import Decodes
 from inferops.simulate.kv import KvCache
@@ -37,11 +38,11 @@ class Scheduler:
         "now",
     )
 
-    def __init__(self, kv_tokens: int, max_num_seqs: int, token_budget: int, block_size: int) -> None:
+    def __init__(self, kv: KvCache[Any], max_num_seqs: int, token_budget: int, block_size: int) -> None:
         """Raises `ValueError` when `token_budget` is below `max_num_seqs`: some decodes would never be served."""
         if token_budget < max_num_seqs:
             raise ValueError(f"token_budget ({token_budget}) must be at least max_num_seqs ({max_num_seqs})")
-        self.kv = KvCache(kv_tokens // block_size)
+        self.kv = kv
         self.now = -inf  # the end of the last iteration
         self._most = max_num_seqs
         self._budget = token_budget
@@ -74,7 +75,8 @@ class Scheduler:
         if seq.state is not PREFILL:
             return 0
         self.kv.used += blocks
-        self._make_way()
+        if self.kv.idle:
+            self._make_way()
         seq._computed = before + chunk
         chunks.append((seq, chunk, before))
         return chunk
@@ -86,20 +88,22 @@ class Scheduler:
         while waiting and budget > 0 and len(running) < self._most:
             seq = waiting[0]
             total = seq.prompt + seq._produced
-            before = self._cached(seq, total) if seq.prefix else 0
-            found = seq.prefix[: before // block] if before else ()
+            found = before = 0
+            if seq.prefix:  # the last token is always computed: the result is the first token of the answer
+                found = min(kv.cached(seq.prefix), (total - 1) // block)
+                before = found * block
             chunk = total - before if total - before <= budget else budget
             # It takes blocks as it computes, but comes in only when there are enough for all of it: else it would
             # be preempted half-way, again and again.
-            if not self._room_for(-(-(total - before) // block), found):
+            if not self._room_for(-(-(total - before) // block), seq.prefix, found):
                 break
             waiting.popleft()
             self._queued += now
-            if found:
-                seq._shared = list(found)
-                kv.hold(found)
+            if seq.prefix:
+                seq._held = kv.hold(seq.prefix, found) if found else []
+                seq._shared = found
             kv.used += -(-chunk // block)
-            if kv.idle:
+            if kv.idle and waiting:  # without a next one, it is soon enough at the end of the iteration
                 self._make_way()
             seq.state, seq.order, seq._computed = PREFILL, next(self._orders), before + chunk
             running[seq] = None
@@ -127,12 +131,12 @@ class Scheduler:
             if self._prefilling and seq in self._prefilling:
                 self._prefilling.remove(seq)
             if seq.prefix:
-                seq._shared = seq._shared + self.kv.publish(seq.prefix[len(seq._shared) :])
+                seq._shared += self.kv.publish(seq.prefix, seq._shared, seq._held)
             seq._produced += 1
             if seq.first_token is None:
                 seq.first_token = now
             if seq._produced < seq.output:
-                self.kv.used -= -(-seq._computed // decodes.block) - len(seq._shared)
+                self.kv.used -= -(-seq._computed // decodes.block) - seq._shared
                 decodes.join(seq)
             else:
                 self._leave(seq)
@@ -155,33 +159,29 @@ class Scheduler:
         del self._running[seq]
         if seq.state is DECODE:
             self._decodes.leave(seq)
-            if seq._shared:
-                self.kv.give_back(0, seq._shared)
         else:
             if self._prefilling and seq in self._prefilling:
                 self._prefilling.remove(seq)
-            self.kv.give_back(self._blocks(seq._computed) - len(seq._shared), seq._shared)
-        seq._shared, seq._computed = NONE, 0
-
-    def _cached(self, seq: Sequence, total: int) -> int:
-        """Tokens of `seq` that are in the prefix cache.
-
-        Its last token is always computed: the result is the first token of the answer.
-        """
-        return min(self.kv.cached(seq.prefix), (total - 1) // self._decodes.block) * self._decodes.block
+            self.kv.used -= self._blocks(seq._computed) - seq._shared
+        if seq._shared:
+            self.kv.give_back(seq.prefix, seq._held)
+            seq._shared, seq._held = 0, NONE
+        seq._computed = 0
 
     def _make_way(self) -> None:
         """Forget prefixes that nobody holds as far as others need their blocks."""
-        kv = self.kv
-        if kv.idle and kv.used + len(kv.idle) + self._decodes.most(0) > kv.blocks:
-            kv.evict(self._free())
+        kv, decodes = self.kv, self._decodes
+        if kv.used + kv.idle + decodes.most(0) > kv.blocks:
+            free = kv.blocks - kv.used - decodes.blocks()
+            if free < kv.idle:
+                kv.evict(free)
 
-    def _room_for(self, blocks: int, prefix: Keys[int] = ()) -> bool:
+    def _room_for(self, blocks: int, prefix: Keys[int] = (), found: int = 0) -> bool:
         """Whether there are so many blocks, beside those that decodes need next; cached ones are not used up for it."""
         kv, decodes = self.kv, self._decodes
-        if kv.used + blocks + len(prefix) + decodes.most(1) <= kv.blocks:
+        if kv.used + blocks + found + decodes.most(1) <= kv.blocks:
             return True
-        return blocks + kv.idle_of(prefix) + decodes.needed() <= self._free()
+        return blocks + kv.idle_of(prefix, found) + decodes.needed() <= self._free()
 
     def _crowded(self) -> bool:
         """Whether the decodes find no room for their next tokens."""

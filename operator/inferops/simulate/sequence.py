@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence as Keys
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 
 class TooLarge(ValueError):
@@ -28,7 +29,7 @@ class Sequence:
     """One request and what became of it. Times are seconds of the caller's clock, None until they come."""
 
     __slots__ = (
-        "_computed", "_produced", "_shared", "_since", "arrived", "cached", "finished", "first_token", "order",
+        "_computed", "_held", "_produced", "_shared", "_since", "arrived", "cached", "finished", "first_token", "order",
         "output", "preemptions", "prefix", "prompt", "scheduled", "state",
     )  # fmt: skip
 
@@ -48,10 +49,11 @@ class Sequence:
         self._produced = 0  # tokens produced until `_since`
         self._since = 0  # iteration at which it joined the decodes
         self._computed = 0  # tokens in the KV cache when it joined them, or so far in prefill
-        self._shared: list[int] = NONE  # keys of shared blocks that it holds
+        self._shared = 0  # shared blocks that it holds
+        self._held: list[Any] = NONE  # which those are, as the cache tells it
 
 
-NONE: list[int] = []  # never changed: most requests share nothing
+NONE: list[Any] = []  # never changed: most requests share nothing
 
 
 @dataclass(frozen=True, slots=True)

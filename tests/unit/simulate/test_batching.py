@@ -211,7 +211,7 @@ def checked(engine: Batch, seqs: int, step: Step) -> Step:
     assert step.end > step.start, "time moves forward"
     assert step.running <= seqs and engine.running <= seqs
     assert 0 <= engine._used() <= engine.kv.blocks and step.kv_blocks <= engine.kv.blocks
-    assert len(engine.kv.idle) <= engine._free()
+    assert engine.kv.idle == len(engine.kv._idle) <= engine._free()
     return step
 
 
@@ -237,7 +237,7 @@ def test_whatever_arrives_is_served_whole_within_the_limits(load):
         assert engine.produced(seq) == seq.output
         assert seq.arrived <= seq.scheduled < seq.first_token <= seq.finished
     assert (engine._used(), engine.running, engine.waiting) == (0, 0, 0)
-    assert engine.kv._holders == dict.fromkeys(engine.kv.idle, 0)
+    assert engine.kv._holders == dict.fromkeys(engine.kv._idle, 0)
     assert engine._decodes._phase == [0] * BLOCK and engine._decodes.tokens == 0
 
 
@@ -261,7 +261,7 @@ def test_going_from_change_to_change_is_the_same_as_one_iteration_at_a_time(load
         slow.append(engine.add(arrival.prompt, arrival.output, arrival.at, arrival.prefix))
     run(engine, now)
     assert [times(seq) for seq in fast] == [pytest.approx(times(seq), rel=1e-9, abs=1e-9) for seq in slow]
-    assert (quick._used(), list(quick.kv.idle)) == (0, list(engine.kv.idle))
+    assert (quick._used(), list(quick.kv._idle)) == (0, list(engine.kv._idle))
 
 
 def times(seq: Sequence) -> tuple[float, ...]:

@@ -6,8 +6,9 @@ than 5/4 of its fair share (consistent hashing with bounded loads; Mirrokni, Tho
 
 from __future__ import annotations
 
-from bisect import bisect
+from bisect import bisect_left
 from collections.abc import Iterator
+from functools import lru_cache
 from hashlib import blake2b
 from struct import unpack
 
@@ -27,7 +28,7 @@ class Balance:
         self.total = 0  # requests in flight
         self.least = 0  # of any replica
         self._levels: list[dict[Replica, None]] = [{}, {}]
-        self._ring: list[tuple[int, int, Replica]] | None = None
+        self._ring: tuple[list[int], list[Replica]] | None = None  # places in order, and who is there
 
     def add(self, replica: Replica) -> None:
         """It takes requests from now on; it has none."""
@@ -51,8 +52,15 @@ class Balance:
 
     def pick_for(self, session: int, limit: float) -> Replica:
         """The replica of a session as far as its load allows, below `limit`; there has to be one below that."""
-        bound = min(-(-SLACK[0] * (self.total + 1) // (SLACK[1] * self.size)), limit)
-        return next((replica for replica in self._walk(session) if replica.in_flight < bound), self.pick())
+        places, owners = self._ring or self._drawn()
+        bound: float = -(-SLACK[0] * (self.total + 1) // (SLACK[1] * self.size))
+        if limit < bound:
+            bound = limit
+        start = bisect_left(places, _place(session))
+        for at in range(start - len(owners), start):  # once around: below 0 it counts from the end
+            if owners[at].in_flight < bound:
+                return owners[at]
+        return self.pick()
 
     def load(self, replica: Replica) -> None:
         """One request more."""
@@ -77,17 +85,15 @@ class Balance:
         if count < self.least:
             self.least = count
 
-    def _walk(self, session: int) -> Iterator[Replica]:
-        """The replicas from the session's place on the ring on; one comes as often as it has points."""
-        if self._ring is None:
-            replicas = [replica for level in self._levels for replica in level]
-            self._ring = sorted((at, replica.number, replica) for replica in replicas for at in _places(replica.number))
-        ring = self._ring
-        start = bisect(ring, (_place(session), -1))
-        for at in range(start, start + len(ring)):
-            yield ring[at % len(ring)][2]
+    def _drawn(self) -> tuple[list[int], list[Replica]]:
+        """The ring, of those there are now; each comes as often as it has points."""
+        replicas = [replica for level in self._levels for replica in level]
+        ring = sorted((at, replica.number, replica) for replica in replicas for at in _places(replica.number))
+        self._ring = [at for at, _, _ in ring], [replica for _, _, replica in ring]
+        return self._ring
 
 
+@lru_cache(2**16)
 def _place(session: int) -> int:
     """Where a session is on the ring: 64 bits."""
     return int.from_bytes(blake2b(b"%d" % session, digest_size=8).digest(), "big")

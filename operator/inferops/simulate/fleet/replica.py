@@ -6,6 +6,7 @@ from enum import Enum
 
 from inferops.simulate.batching import Batch
 from inferops.simulate.fleet.places import Node
+from inferops.simulate.runs import RunCache
 from inferops.simulate.scaling.scenario import EngineFigures
 
 
@@ -38,4 +39,5 @@ class Replica:
             max_num_seqs=figures.max_num_seqs,
             token_budget=figures.token_budget,
             block_size=figures.block_size,
+            cache=RunCache,
         )

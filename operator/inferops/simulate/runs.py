@@ -104,7 +104,13 @@ class RunCache(KvCache[range]):
 
     def give_back(self, prefix: range, held: Held) -> None:
         run = self._runs[prefix.start]
-        at = len(run)
+        at, stretch = len(run), run[0]
+        if at == stretch.holders == len(held) and held[0] == (0, stretch.end):  # the usual case: all, and alone
+            self.used -= stretch.end
+            self.idle += stretch.end
+            stretch.holders = 0
+            self._idle[stretch] = None
+            return
         for first, end in reversed(held):
             begin = end
             while begin > first:

@@ -171,7 +171,8 @@ class Scheduler:
     def _make_way(self) -> None:
         """Forget prefixes that nobody holds as far as others need their blocks."""
         kv, decodes = self.kv, self._decodes
-        if kv.used + kv.idle + decodes.most(0) > kv.blocks:
+        most = decodes.number + decodes.tokens // decodes.block - decodes.shared  # that is `most(0)`, without the call
+        if kv.used + kv.idle + most > kv.blocks:
             free = kv.blocks - kv.used - decodes.blocks()
             if free < kv.idle:
                 kv.evict(free)

@@ -64,8 +64,9 @@ class Gateway:
         now, prompt, output, session, shared = request
         self._counters.arrivals += 1
         if session and shared:
-            blocks = min(shared, prompt) // self._block
-            seq = Sequence(prompt, output, now, range(session * KEYS, session * KEYS + blocks))
+            first = session * KEYS
+            blocks = (shared if shared < prompt else prompt) // self._block
+            seq = Sequence(prompt, output, now, range(first, first + blocks))
         else:
             seq = Sequence(prompt, output, now, NO_KEYS)
         if prompt + output - 1 > self._largest:
@@ -129,8 +130,8 @@ class Gateway:
 
     def _send(self, seq: Sequence, now: float) -> None:
         """To a replica; there has to be one with room."""
-        balance = self.balance
-        replica = balance.pick_for(seq.prefix[0] // KEYS, self._limit) if seq.prefix else balance.pick()
+        balance, prefix = self.balance, seq.prefix
+        replica = balance.pick_for(prefix[0] // KEYS, self._limit) if prefix else balance.pick()
         balance.load(replica)
         self._at_replicas += 1
         self._busy -= now

@@ -12,6 +12,7 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from heapq import heappop, heappush
 from pathlib import Path
 from random import Random
 
@@ -33,11 +34,13 @@ from inferops.simulate.scaling.scenario import EngineFigures, Request, Scenario
 
 PROMPT, OUTPUT = 1155, 211  # mean tokens of the chat service of the Azure trace of 2023
 CONTEXT = 16_384
-SERVICES = (  # model, accelerators of a replica, replicas, requests a second of each
-    ("meta-llama/Llama-3.1-8B-Instruct", 1, 8, 16.0),
-    ("meta-llama/Llama-3.1-8B-Instruct", 1, 16, 12.0),
-    ("meta-llama/Llama-3.3-70B-Instruct", 4, 8, 6.0),
-    ("meta-llama/Llama-3.3-70B-Instruct", 4, 16, 6.0),
+TURNS, FIRST, LAST = 10, 500, 4000  # of a session; tokens that its first and its last turn share with the others
+SERVICES = (  # traffic, model, accelerators of a replica, replicas, requests a second of each, rules
+    ("chat", "meta-llama/Llama-3.1-8B-Instruct", 1, 8, 16.0, ("still", "inferops")),
+    ("chat", "meta-llama/Llama-3.1-8B-Instruct", 1, 16, 12.0, ("still", "inferops")),
+    ("chat", "meta-llama/Llama-3.3-70B-Instruct", 4, 8, 6.0, ("still", "inferops")),
+    ("chat", "meta-llama/Llama-3.3-70B-Instruct", 4, 16, 6.0, ("still", "inferops")),
+    ("sessions", "meta-llama/Llama-3.1-8B-Instruct", 1, 8, 12.0, ("still",)),
 )
 console = Console(highlight=False, soft_wrap=True, width=118)
 
@@ -46,6 +49,7 @@ console = Console(highlight=False, soft_wrap=True, width=118)
 class Speed:
     """How fast one service was simulated."""
 
+    traffic: str
     model: str
     replicas: int
     rate: float  # requests a second of each
@@ -90,24 +94,27 @@ def main() -> None:
 
 def show_speeds(count: int) -> list[Speed]:
     """The table of speeds, row by row."""
-    table = Table("model", "replicas", "req/s each", "rule", "SLO met", "simulated req/s of CPU", box=None)
+    table = Table("traffic", "model", "replicas", "req/s each", "rule", "SLO met", "simulated req/s of CPU", box=None)
     found = []
-    for model, accelerator_count, replicas, rate in SERVICES:
-        for rule in ("still", "inferops"):
-            speed = measured(model, accelerator_count, replicas, rate, rule, count)
+    for traffic, model, accelerator_count, replicas, rate, rules in SERVICES:
+        for rule in rules:
+            asked = [*(chat if traffic == "chat" else sessions)(rate * replicas, count)]
+            speed = measured(traffic, model, accelerator_count, replicas, rate, rule, asked)
             found.append(speed)
             name = model.rpartition("/")[2]
             share, fast = f"{100 * speed.attainment:.2f} %", f"{speed.per_second:,.0f}"
-            table.add_row(name, str(replicas), f"{rate:g}", rule, share, fast)
-    console.print(f"\nSpeed: {count:,} requests of {PROMPT} tokens in and {OUTPUT} out in the mean, one core")
+            table.add_row(traffic, name, str(replicas), f"{rate:g}", rule, share, fast)
+    console.print(f"\nSpeed: {count:,} requests, in chat of {PROMPT} tokens in and {OUTPUT} out in the mean, one core")
+    console.print(f"Sessions: {TURNS} turns that share {FIRST} to {LAST} tokens, more than the KV cache keeps")
     console.print(table)
     return found
 
 
-def measured(model: str, count: int, replicas: int, rate: float, rule: str, requests: int) -> Speed:
+def measured(
+    traffic: str, model: str, count: int, replicas: int, rate: float, rule: str, asked: list[Request]
+) -> Speed:
     """One run. What draws the requests is not counted in: that depends on where they come from."""
     replica = Replica(models()[model], accelerators()["nvidia-h100-80gb"], count)
-    asked = list(chat(rate * replicas, requests))
     scenario = Scenario(asked, figures(replica), ttft=1.0, tpot=0.05, begin=replicas, highest=4 * replicas, gpus=count)
     policy: Policy = Still()
     if rule == "inferops":
@@ -115,7 +122,7 @@ def measured(model: str, count: int, replicas: int, rate: float, rule: str, requ
     begin = time.process_time()
     result = run(scenario, policy)
     spent = time.process_time() - begin
-    return Speed(model, replicas, rate, rule, len(asked), len(asked) / spent, result.attainment)
+    return Speed(traffic, model, replicas, rate, rule, len(asked), len(asked) / spent, result.attainment)
 
 
 def figures(replica: Replica) -> EngineFigures:
@@ -137,6 +144,22 @@ def chat(rate: float, count: int) -> Iterator[Request]:
     for _ in range(count):
         now += random.expovariate(rate)
         yield Request(now, _length(PROMPT, 1.0, random), _length(OUTPUT, 0.8, random))
+
+
+def sessions(rate: float, count: int) -> Iterator[Request]:
+    """Conversations that begin at random. Each turn comes some 25 s after the one before, and begins as that did."""
+    random, begin, number = Random(1), 0.0, 0
+    turns: list[tuple[float, int, int]] = []  # heap of the next of each session: when, which session, which turn
+    for _ in range(count):
+        while not turns or begin <= turns[0][0]:
+            number += 1
+            heappush(turns, (begin, number, 0))
+            begin += random.expovariate(rate / TURNS)
+        now, session, turn = heappop(turns)
+        shared = FIRST + (LAST - FIRST) * turn // (TURNS - 1)
+        yield Request(now, shared + random.randint(1, 100), _length(OUTPUT, 0.8, random), session, shared)
+        if turn + 1 < TURNS:
+            heappush(turns, (now + 5 + random.expovariate(1 / 20), session, turn + 1))
 
 
 def _length(mean: float, sigma: float, random: Random) -> int:

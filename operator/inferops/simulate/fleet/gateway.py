@@ -18,7 +18,7 @@ from inferops.simulate.fleet.replica import Replica, Stage
 from inferops.simulate.scaling.scenario import Request, Scenario
 from inferops.simulate.sequence import Sequence
 
-KEYS = 2**32 + 1  # of blocks that one session can have; odd, else all sessions would collide in a dict
+KEYS = 2**29 + 1  # of blocks that one session can have; odd, else all sessions would collide in a dict
 NO_KEYS: range = range(0)
 
 

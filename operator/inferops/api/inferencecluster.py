@@ -33,8 +33,8 @@ class ClusterAccess(Model):
     hub: bool = Field(default=False, description="Whether it is the operator's own cluster.")
     allow: Annotated[list[Literal["Exec", "Files", "InsecureTLS"]], Field(max_length=3), Unique()] = Field(
         default_factory=list,
-        description="What a kubeconfig may hold although it is dangerous: commands that the operator runs (Exec), paths "
-        "of its file system (Files), servers whose certificates nobody checks (InsecureTLS). Left out: none of it.",
+        description="What a kubeconfig may hold although it is dangerous: commands that the operator runs (Exec), "
+        "paths of its file system (Files), servers whose certificates nobody checks (InsecureTLS). Left out: none.",
     )
 
 
@@ -108,7 +108,6 @@ class InferenceClusterStatus(Model):
         max_length=64,
         description="UID of its namespace kube-system: which cluster it is.",
     )
-    version: str = Field(default="", max_length=64, description="Version of its API server.")
     offers: list[Offer] = Field(
         default_factory=list, max_length=128, description="What it can hold now, by accelerator."
     )

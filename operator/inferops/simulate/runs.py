@@ -105,7 +105,7 @@ class RunCache(KvCache[range]):
     def give_back(self, prefix: range, held: Held) -> None:
         run = self._runs[prefix.start]
         at, stretch = len(run), run[0]
-        if at == stretch.holders == len(held) and held[0] == (0, stretch.end):  # the usual case: all, and alone
+        if 1 == at == stretch.holders == len(held) and held[0] == (0, stretch.end):  # the usual case: all, and alone
             self.used -= stretch.end
             self.idle += stretch.end
             stretch.holders = 0

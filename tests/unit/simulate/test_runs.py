@@ -105,6 +105,9 @@ OPERATION = st.one_of(
         ("admit", 1, 9, 9),
     ]
 )
+@example(  # a request holds two parts of a run, between which is its own copy of a block
+    [("admit", 1, 2, 0), ("publish", 0), ("admit", 1, 3, 1), ("publish", 1)]
+)
 def test_it_finds_holds_and_forgets_what_a_block_by_block_cache_does(operations):
     pair = Pair()
     for name, *given_ in operations:

@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import Any
 
 from bench_autoscale_cases import Service
-from inferops.core.autoscale import capacity, holding, rule, staffing
+from inferops.core.autoscale import capacity, rule, staffing
 from inferops.core.autoscale.capacity import Capacity
 from inferops.core.autoscale.forecast import Outlook, observe
 from inferops.core.autoscale.staffing import Loads
@@ -93,7 +93,7 @@ def _instead(name: str, settings: Settings, carried: float) -> Parts:
     if name == EVEN:
         return {(staffing, "kinds"): lambda burst: ((0, 1.0), (1, 0.0))}
     if name == BRIEF:
-        return {(holding, "chosen"): lambda holdings, allowed, price, kept: 0}
+        return {(capacity, "kept"): lambda before, *seen: before}
     planned = carried * (settings.utilization or 0.6)
 
     def as_told(before: Capacity, now: float, attainment: float) -> Capacity:
@@ -115,6 +115,8 @@ def _as_it_is(before: Outlook, now: float, seconds: float, rate: float, horizon:
     return made, made.rate
 
 
-def _as_planned(loads: Loads, misses: Callable[[float], float], top: float, allowed: float) -> list[float]:
+def _as_planned(
+    loads: Loads, misses: Callable[[float], float], top: float, allowed: float, beside: Callable[[float], float]
+) -> tuple[list[float], float]:
     """Every replica gets just the rate that it was planned to."""
-    return _plans({kind: {0: sum(bins.values())} for kind, bins in loads.items()}, misses, top, allowed)
+    return _plans({kind: {0: sum(bins.values())} for kind, bins in loads.items()}, misses, top, allowed, beside)

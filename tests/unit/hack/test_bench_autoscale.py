@@ -352,8 +352,8 @@ class TestAblations:
         for rate in (5.0, 9.0) * 50:  # up to 1.5 times what was planned
             known = capacity.met(capacity.served(known, rate, 1000, 0), 0.1, rate, 1000)
         misses = Curve(known.misses, 10.0).at
-        whole = staffing.plans(known.loads, misses, place_of(10.0), 0.01)
-        alone = bench_autoscale_ours._as_planned(known.loads, misses, place_of(10.0), 0.01)
+        whole, _ = staffing.plans(known.loads, misses, place_of(10.0), 0.01)
+        alone, _ = bench_autoscale_ours._as_planned(known.loads, misses, place_of(10.0), 0.01, lambda price: 0.0)
         assert rate_of(alone[2]) > 1.2 * rate_of(whole[2])
 
     def test_without_burstiness_there_is_one_plan(self, folder, tmp_path):

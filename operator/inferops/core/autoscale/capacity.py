@@ -13,7 +13,7 @@ from math import exp
 
 from inferops.core.autoscale import holding, staffing
 from inferops.core.autoscale import misses as missing
-from inferops.core.autoscale.holding import Asked, Holding
+from inferops.core.autoscale.holding import Asked, Choice, Keeping
 from inferops.core.autoscale.misses import Bins, Curve, place_of, rate_of
 from inferops.core.autoscale.staffing import CLASSES, HIGHEST, Loads
 
@@ -43,8 +43,7 @@ class Capacity:
     loads: Loads = field(default_factory=dict)
     solved: float | None = None  # when plans were last looked for, in Unix seconds
     curve: Curve | None = None  # of misses, as of then
-    holdings: tuple[Holding, ...] = (Holding(),) * len(holding.TIMES)
-    kept: int = 0  # which of those times replicas are kept for
+    keeping: Keeping = field(default_factory=Keeping)  # for how long replicas are kept
 
     def planned(self, burst: float) -> float | None:
         """What is planned with where the load is so bursty; None: nothing is known yet."""
@@ -109,12 +108,18 @@ def plan(before: Capacity, now: float, attainment: float) -> Capacity:
     curve = Curve(made.misses, knee)
     carries = curve.highest(max(allowed, 2 * missing.LEAST), known)
     # Beyond what is carried, much of the day being quiet would pay for misses at its busiest.
-    found = staffing.plans(made.loads, curve.at, place_of(MARGIN * carries), allowed)
-    plans = (kept * min(max(rate_of(place) / kept, DOWN), UP) for kept, place in zip(before.plans, found, strict=True))
-    price = staffing.DEAREST / max(allowed, 1e-9) / carries
-    kept = holding.chosen(made.holdings, allowed * staffing.total(made.loads), price, made.kept)
+    top = MARGIN * carries
+    choice = Choice(made.keeping, top)
+    found, price = staffing.plans(made.loads, curve.at, place_of(top), allowed, choice.spared)
+    plans = (was * min(max(rate_of(place) / was, DOWN), UP) for was, place in zip(before.plans, found, strict=True))
     return replace(
-        made, knee=knee, plans=tuple(plans), carries=carries, ends=curve.highest(LOST, carries), curve=curve, kept=kept
+        made,
+        knee=knee,
+        plans=tuple(plans),
+        carries=carries,
+        ends=curve.highest(LOST, carries),
+        curve=curve,
+        keeping=replace(made.keeping, at=choice.best(price)),
     )
 
 
@@ -127,12 +132,18 @@ def kept(before: Capacity, asked: Asked, shortest: float, cold: float, now: floa
     def misses(rate: float) -> float:
         return curve.at(place_of(rate))
 
-    return replace(before, holdings=holding.counted(before.holdings, asked, misses, shortest, cold, now))
+    return replace(before, keeping=holding.counted(before.keeping, asked, misses, shortest, cold, now))
+
+
+def shocked(before: Capacity, missed: float) -> Capacity:
+    """Take in how many missed the SLO by a shock."""
+    if before.curve is None:
+        return before
+    return replace(before, keeping=replace(before.keeping, missed=before.keeping.missed + missed))
 
 
 def _aged(before: Capacity, seconds: float, now: float) -> Capacity:
     by = 0.5 ** (seconds / FORGETS_MISSES)
     misses = {place: (judged * by, missed * by) for place, (judged, missed) in before.misses.items()}
     loads = staffing.aged(before.loads, 0.5 ** (seconds / FORGETS_LOADS))
-    holdings = holding.aged(before.holdings, 0.5 ** (seconds / FORGETS_LOADS))
-    return replace(before, misses=misses, loads=loads, holdings=holdings, solved=now)
+    return replace(before, misses=misses, loads=loads, keeping=holding.aged(before.keeping, seconds), solved=now)

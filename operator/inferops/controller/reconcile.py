@@ -12,19 +12,22 @@ from datetime import datetime
 
 from pydantic import ValidationError
 
-from inferops.api.inferencecluster import InferenceClusterStatus
+from inferops.api.conditions import Reason as ConditionReason
+from inferops.api.inferencecluster import InferenceClusterSpec, InferenceClusterStatus
 from inferops.api.traffic import GatewayRef
 from inferops.controller.apply import Applier, Refused, Unroutable
 from inferops.controller.autoscaling import Autoscaling
 from inferops.controller.events import Recorder
+from inferops.controller.members import Members
 from inferops.controller.notify import Notifier
 from inferops.controller.observe import Told, Unreadable, content, observe
 from inferops.controller.rollouts import Rollouts
 from inferops.controller.sizer import Sizer
-from inferops.controller.store import Key, Store
+from inferops.controller.store import Key, Raw, Store
 from inferops.core import choices
-from inferops.core.clusterstatus import cluster_status
+from inferops.core.clusterstatus import NOT_ACTED_ON, Member, cluster_status
 from inferops.core.decide import Decision, decide
+from inferops.core.engine import Obstacle
 from inferops.core.observation import Observation
 from inferops.core.status import invalid
 from inferops.kube.kinds import INFERENCE_CLUSTER
@@ -47,6 +50,7 @@ class Reconciler:
     later: Callable[[Key, float], None] = lambda key, seconds: None  # asks for another run in so many seconds
     rollouts: Rollouts | None = None  # what was counted for them, and their gates; without it nothing is judged
     notifier: Notifier | None = None  # without it nobody is told but by Events
+    members: Members | None = None  # other clusters; without it they are stored and not acted on
     autoscaling: Autoscaling | None = None  # what is asked of them; without it none is scaled by load
 
     async def reconcile(self, key: Key) -> bool:
@@ -125,12 +129,29 @@ class Reconciler:
     async def _tell_cluster(self, key: Key) -> bool:
         raw = content(self.store, key)
         if raw is None:
+            if self.members is not None:
+                self.members.forget(key)
             return False
         meta = raw["metadata"]
         try:
             before = InferenceClusterStatus.model_validate(raw.get("status") or {})
         except ValidationError:  # somebody made it unreadable: it counts as none, and is written anew
             before = InferenceClusterStatus()
-        after = cluster_status(before, int(meta.get("generation") or 0), self.now())
+        seen = self._member(key, raw, before)
+        if seen is None:
+            return True
+        after = cluster_status(before, int(meta.get("generation") or 0), self.now(), seen)
         await self.applier.write_status(key, str(meta.get("uid", "")), before, after)
         return True
+
+    def _member(self, key: Key, raw: Raw, before: InferenceClusterStatus) -> Member | Obstacle | None:
+        if self.members is None:
+            return NOT_ACTED_ON
+        try:
+            spec = InferenceClusterSpec.model_validate(raw.get("spec") or {})
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in ("spec", *first["loc"]))
+            return Obstacle(ConditionReason.INVALID_SPEC, f"{where}: {first['msg']}")
+        meta = raw["metadata"]
+        return self.members.seen(key, str(meta.get("uid", "")), str(meta.get("creationTimestamp", "")), spec, before)

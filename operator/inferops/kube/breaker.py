@@ -12,7 +12,7 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Protocol, TypeVar
 
-from inferops.kube.client import KubeError
+from inferops.kube.client import CIRCUIT_OPEN, KubeError
 from inferops.kube.kinds import Kind
 from inferops.kube.mirror import Following
 from inferops.kube.owned import Object
@@ -21,7 +21,7 @@ FAILURES = 3  # in a row
 PAUSE = 1.0  # seconds, the first one; each further one is twice as long
 PAUSE_MAX = 30.0
 WAIT_MAX = 60.0  # seconds for which a member that asks for it is left alone
-OPEN = "CircuitOpen"  # the reason of a request that was not sent
+OPEN = CIRCUIT_OPEN
 
 T = TypeVar("T")
 

@@ -28,6 +28,8 @@ PAGE_OF_METADATA = 500
 APPLY_TYPE = "application/apply-patch+yaml"
 METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
+CIRCUIT_OPEN = "CircuitOpen"  # the reason of a request that was not sent, since nobody has answered of late
+
 Observer = Callable[[str, Kind, str], None]  # verb, kind, status code
 
 

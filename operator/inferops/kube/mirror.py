@@ -10,7 +10,7 @@ import logging
 from collections.abc import AsyncIterator, Iterable
 from typing import Protocol
 
-from inferops.kube.client import KubeError
+from inferops.kube.client import CIRCUIT_OPEN, KubeError
 from inferops.kube.kinds import Kind
 from inferops.kube.owned import Object
 
@@ -102,7 +102,8 @@ class Mirror:
                 pause = LEAST_PAUSE
                 await self._follow(version)
             except KubeError as error:
-                if error.status != 410:  # too old a version to follow from is nobody's fault
+                # Too old a version to follow from is nobody's fault, and who asks nobody has said why before.
+                if error.status != 410 and error.reason != CIRCUIT_OPEN:
                     log.warning("%s stay as they were: %s", self._kind.plural, error)
                 await asyncio.sleep(error.retry_after or pause)
                 pause = min(2 * pause, LONGEST_PAUSE)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from inferops.api.conditions import Condition, Reason
 from inferops.api.inferencecluster import InferenceClusterStatus
 from inferops.api.inferenceservicestatus import InferenceServiceStatus
-from inferops.core.clusterstatus import cluster_status
+from inferops.core.clusterstatus import NOT_ACTED_ON, cluster_status
 from inferops.core.decide import decide
 from inferops.core.engine import Obstacle
 from inferops.core.observation import LEADER_WORKER_SET, Observation, PodView, RevisionView
@@ -274,10 +274,10 @@ def test_an_unreadable_spec_is_told_once(world: Observation, generation: int) ->
 
 
 def test_a_member_cluster_is_told_not_to_be_acted_on_yet() -> None:
-    once = cluster_status(InferenceClusterStatus(), 3, NOW)
+    once = cluster_status(InferenceClusterStatus(), 3, NOW, NOT_ACTED_ON)
     assert told(once.conditions) == {"Ready": ("False", "NotActedOn"), "Stalled": ("True", "NotActedOn")}
     assert once.observed_generation == 3
-    assert cluster_status(once, 3, NOW + timedelta(hours=1)) == once
+    assert cluster_status(once, 3, NOW + timedelta(hours=1), NOT_ACTED_ON) == once
 
 
 @given(st.sampled_from([row[1] for row in [*PROGRESS, *STUCK, *WELL]]))

@@ -1,0 +1,240 @@
+"""One member cluster: reached with its credentials, asked whether it answers, its capacity copied.
+
+It has a client, watches and a pace of its own, so that one that is slow or gone delays no other. Credentials are read
+again once a minute, and at once when they are refused: who renews them restarts nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from base64 import b64decode
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from hashlib import sha256
+from random import uniform
+from typing import Protocol
+
+import aiohttp
+from kubernetes.aio.client import Configuration
+
+from inferops.api.conditions import Reason
+from inferops.api.inferencecluster import InferenceClusterSpec, Offer
+from inferops.controller.membercapacity import ALWAYS, OPTIONAL, Capacity
+from inferops.core.engine import Obstacle
+from inferops.core.membership import EVERY, Health, Probe, probed
+from inferops.kube.access import AccessRefused, member_configuration
+from inferops.kube.breaker import Breaker, Guarded, Reading, judge
+from inferops.kube.client import Client, KubeError
+from inferops.kube.kinds import NAMESPACE, SECRET, Kind
+from inferops.kube.mirror import Mirror
+from inferops.kube.owned import Object
+
+log = logging.getLogger(__name__)
+
+HUB = "hub"
+SYSTEM = "kube-system"  # the namespace whose UID tells a cluster from all others
+RENEWED = 60.0  # seconds after which credentials are read again
+TOGETHER = 1.0  # seconds for which news of capacity is gathered
+GATEWAY_TIMEOUT = 5.0
+
+
+class Reader(Protocol):
+    """The part of the hub's `Kube` that is needed."""
+
+    async def get(self, kind: Kind, namespace: str, name: str) -> Object | None: ...
+
+
+class Asked(Reading, Protocol):
+    """The part of a member's `Client` that is needed."""
+
+    async def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all members share."""
+
+    kube: Reader  # of the hub, where the Secrets are
+    hub: Configuration
+    namespace: str  # of the operator
+    now: Callable[[], float]  # Unix seconds
+    offers: Callable[[Capacity, InferenceClusterSpec], tuple[Offer, ...]]
+    cut_off: Callable[[], bool]
+    answers: Callable[[str], Awaitable[bool]]  # whether somebody answers at a URL
+    connect: Callable[[Configuration], Asked] = Client
+
+
+@dataclass(slots=True)
+class _Connection:
+    """A client with what runs on it."""
+
+    mark: str  # of the credentials
+    client: Asked
+    breaker: Breaker
+    tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    mirrors: list[Mirror] = field(default_factory=list)
+
+    async def close(self) -> None:
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+        await self.client.close()
+
+
+class MemberCluster:
+    """What is known of one member, and the task that keeps it true."""
+
+    def __init__(
+        self, name: str, spec: InferenceClusterSpec, health: Health, around: Surroundings, news: Callable[[], None]
+    ) -> None:
+        self.spec, self.health = spec, health
+        self.uid = ""
+        self.obstacle: Obstacle | None = None
+        self.offers: tuple[Offer, ...] | None = None
+        self.nodes = (0, 0)
+        self.probed = False
+        self._name, self._around, self._news = name, around, news
+        self._capacity = Capacity()
+        self._connection: _Connection | None = None
+        self._read_at = float("-inf")
+        self._task = asyncio.create_task(self._run(), name=f"member {name}")
+
+    @property
+    def settled(self) -> bool:
+        """Whether more is known of it than its status had when this operator began."""
+        state = self.health.state
+        return self.obstacle is not None or (
+            self.probed and state != "Probing" and (state != "Healthy" or self.offers is not None)
+        )
+
+    async def close(self) -> None:
+        """Stop and hang up."""
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        try:
+            while True:
+                began = self._around.now()
+                await self._round()
+                await asyncio.sleep(max(0.0, began + EVERY * uniform(0.9, 1.1) - self._around.now()))
+        finally:
+            if self._connection is not None:
+                await self._connection.close()
+
+    async def _round(self) -> None:
+        """One probe, with what it needs and what follows from it. Whatever goes wrong is told, and tried again."""
+        before = self.obstacle, self.health, self.uid, self.settled
+        try:
+            await self._connect()
+            probe = await self._probe()
+            if probe is not None:
+                self.health = probed(self.health, probe, self._around.now(), self._around.cut_off())
+                self.probed = True
+            if probe is not None and probe.answered and not probe.denied:
+                await self._follow()
+        except KubeError as error:  # of the hub, or of a member that fell silent just now
+            log.warning("member cluster %s: %s", self._name, error)
+        if (self.obstacle, self.health, self.uid, self.settled) != before or self._around.cut_off():
+            self._news()
+
+    async def _connect(self) -> None:
+        """Have a client with the credentials of now. Raises KubeError where the hub does not tell them."""
+        now = self._around.now()
+        if self._connection is not None and now < self._read_at + RENEWED and self.health.state != "Unauthorized":
+            return
+        try:
+            mark, configuration = await self._configuration()
+        except AccessRefused as refused:
+            await self._hang_up()
+            self.obstacle = Obstacle(Reason.KUBECONFIG_REFUSED, str(refused))
+            return
+        self._read_at = now
+        if configuration is None or (mark == HUB and self._connection is not None):
+            return
+        await self._hang_up()
+        self.obstacle = None
+        self._connection = _Connection(mark, self._around.connect(configuration), Breaker())
+
+    async def _configuration(self) -> tuple[str, Configuration | None]:
+        """With a mark by which another one is known. None: `obstacle` says why there is none. Raises AccessRefused and
+        KubeError."""
+        access = self.spec.access
+        if access.hub:
+            return HUB, self._around.hub
+        ref = access.kubeconfig_secret
+        assert ref is not None, "the API has one of the ways"
+        secret = await self._around.kube.get(SECRET, self._around.namespace, ref.name)
+        text = ((secret or {}).get("data") or {}).get(ref.key)
+        if text is None:
+            await self._hang_up()
+            where = f"Secret {self._around.namespace}/{ref.name}"
+            what = f"{where} has no key {ref.key}" if secret is not None else f"there is no {where}"
+            why = f"spec.access.kubeconfigSecret: {what}; create it with a kubeconfig, or name another"
+            self.obstacle = Obstacle(Reason.KUBECONFIG_NOT_FOUND, why)
+            return "", None
+        content = b64decode(text)
+        mark = sha256(content).hexdigest()
+        same = self._connection is not None and self._connection.mark == mark
+        if same and not (access.allow and self.health.state == "Unauthorized"):  # what it names may have changed
+            return mark, None
+        return mark, await member_configuration(content, access.allow)
+
+    async def _hang_up(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
+
+    async def _probe(self) -> Probe | None:
+        """Ask it which cluster it is. None: it cannot be asked."""
+        if self._connection is None:
+            return None
+        url = self.spec.gateway.url if self.spec.gateway is not None else None
+        asked = asyncio.ensure_future(self._around.answers(url)) if url is not None else None
+        answered, denied, why = await self._asked(self._connection)
+        return Probe(answered, denied, await asked if asked is not None else None, why)
+
+    async def _asked(self, connection: _Connection) -> tuple[bool, bool, str]:
+        """Whether it answered, and did so without us; why not."""
+        try:
+            found = await connection.client.get(NAMESPACE, "", SYSTEM)
+        except KubeError as error:
+            judge(connection.breaker, error, asyncio.get_running_loop().time())
+            return 0 < error.status < 500, error.status in (401, 403), str(error)
+        connection.breaker.succeeded()
+        self.uid = str(((found or {}).get("metadata") or {}).get("uid") or "")
+        return True, False, ""
+
+    async def _follow(self) -> None:
+        """Copy its capacity from now on. Raises KubeError."""
+        connection = self._connection
+        if connection is None or connection.mirrors:
+            return
+        guarded = Guarded(connection.client, connection.breaker)
+        kinds = [*ALWAYS, *[kind for kind in OPTIONAL if await guarded.offers(kind)]]
+        connection.mirrors = [Mirror(guarded, kind, self._capacity.copies[kind]) for kind in kinds]
+        connection.tasks = [asyncio.create_task(mirror.run()) for mirror in connection.mirrors]
+        connection.tasks.append(asyncio.create_task(self._count(connection)))
+
+    async def _count(self, connection: _Connection) -> None:
+        """Tell what is offered, whenever that changes."""
+        for mirror in connection.mirrors:
+            await mirror.filled.wait()
+        while True:
+            self._capacity.news.clear()
+            found = self._around.offers(self._capacity, self.spec), self._capacity.nodes
+            if found != (self.offers, self.nodes):
+                self.offers, self.nodes = found
+                self._news()
+            await self._capacity.news.wait()
+            await asyncio.sleep(TOGETHER)
+
+
+async def answers(session: aiohttp.ClientSession, url: str) -> bool:
+    """Whether somebody answers there over HTTP, whatever he says."""
+    try:
+        async with session.get(url, timeout=aiohttp.ClientTimeout(total=GATEWAY_TIMEOUT), ssl=False):
+            return True
+    except (aiohttp.ClientError, TimeoutError, OSError):
+        return False

@@ -1,0 +1,141 @@
+"""A hub and a member, both real: the member is reached by a kubeconfig, told of, cut off and back; nothing is written
+into it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cluster.faultproxy import Fault, FaultProxy
+from cluster.services import denied, gpu_nodes
+from controlplane import Cluster
+from harness import NAMESPACE, ROOT, OperatorProcess, install, wait_until
+from inferops.core.membership import EVERY, SUSPECT
+
+HUB_ACCOUNT = "inferops-hub"
+SOON = 3 * EVERY
+
+
+class Hub:
+    """The hub with the operator in it, and the member behind a proxy."""
+
+    def __init__(self, cluster: Cluster, member: Cluster, proxy: FaultProxy, operator: OperatorProcess) -> None:
+        self.cluster, self.member, self.proxy, self.operator = cluster, member, proxy, operator
+        self.direct = member.kubeconfig_for(NAMESPACE, HUB_ACCOUNT)
+
+    def secret(self, name: str, kubeconfig: Path) -> None:
+        """As the docs have users do it."""
+        made = self.cluster.kubectl(
+            "create", "secret", "generic", name, "-n", NAMESPACE, f"--from-file=kubeconfig={kubeconfig}",
+            "--dry-run=client", "-o", "json",
+        )  # fmt: skip
+        self.cluster.kubectl("apply", "-f", "-", input=made)
+
+    def register(self, name: str, **access: Any) -> None:
+        found = access or {"kubeconfigSecret": {"name": name, "key": "kubeconfig"}}
+        meta = {"name": name, "namespace": NAMESPACE}
+        raw = {"apiVersion": "serving.inferops.dev/v1alpha1", "kind": "InferenceCluster", "metadata": meta,
+               "spec": {"access": found}}  # fmt: skip
+        self.cluster.kubectl("apply", "-f", "-", input=json.dumps(raw))
+
+    def status(self, name: str) -> dict[str, Any]:
+        raw = json.loads(self.cluster.kubectl("get", "inferencecluster", name, "-n", NAMESPACE, "-o", "json"))
+        found: dict[str, Any] = raw.get("status") or {}
+        return found
+
+    def why(self, name: str, kind: str = "Ready") -> str:
+        conditions = self.status(name).get("conditions") or ()
+        return next((each["reason"] for each in conditions if each["type"] == kind), "")
+
+    def until(self, name: str, reason: str, timeout: float, kind: str = "Ready") -> float:
+        return wait_until(f"{name} {kind} {reason}", lambda: self.why(name, kind) == reason, timeout, 0.2)
+
+    def free(self, name: str) -> int:
+        return sum(offer["free"] for offer in self.status(name).get("offers") or ())
+
+
+@pytest.fixture(scope="module")
+def hub(cluster: Cluster, member: Cluster) -> Iterator[Hub]:
+    install(cluster)
+    member.kubectl("apply", "--server-side", "-f", str(ROOT / "manifests" / "member" / "rbac.yaml"))
+    with (
+        gpu_nodes(member, "2x8xnvidia-h100-80gb", "east-"),
+        FaultProxy(member.server, member.ca) as proxy,
+        OperatorProcess(cluster) as operator,
+    ):
+        wait_until("the operator leads", operator.leads, 30)
+        yield Hub(cluster, member, proxy, operator)
+
+
+def test_a_member_is_reached_and_counted_node_by_node(hub: Hub) -> None:
+    hub.secret("east", hub.direct)
+    hub.register("east")
+    hub.until("east", "Ready", SOON)
+    [offer] = hub.status("east")["offers"]
+    assert (offer["accelerator"], offer["nodes"], offer["total"], offer["free"]) == ("nvidia-h100-80gb", 2, 16, 16)
+    assert {each["accelerators"]: each["replicas"] for each in offer["room"]} == {1: 16, 2: 8, 4: 4, 8: 2}
+    limits = {"limits": {"nvidia.com/gpu": "5"}}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "tenant"},
+           "spec": {"containers": [{"name": "x", "image": "example.com/x", "resources": limits}],
+                    "tolerations": [{"operator": "Exists"}]}}  # fmt: skip
+    hub.member.kubectl("wait", "--for=create", "serviceaccount/default", "-n", "default", "--timeout=30s")
+    hub.member.kubectl("apply", "-n", "default", "-f", "-", input=json.dumps(pod))
+    wait_until("the pod counts", lambda: hub.free("east") == 11, SOON, 0.2)
+    [offer] = hub.status("east")["offers"]
+    assert {each["accelerators"]: each["replicas"] for each in offer["room"]}[8] == 1
+    hub.member.kubectl("cordon", "-l", "nvidia.com/gpu.product")
+    wait_until("no node is left", lambda: hub.free("east") == 0, SOON, 0.2)
+    hub.member.kubectl("uncordon", "-l", "nvidia.com/gpu.product")
+
+
+def test_the_same_cluster_counts_once(hub: Hub) -> None:
+    hub.register("twin", kubeconfigSecret={"name": "east", "key": "kubeconfig"})
+    hub.until("twin", "SameCluster", SOON)
+    assert hub.why("east") == "Ready"
+    hub.cluster.kubectl("delete", "inferencecluster", "twin", "-n", NAMESPACE)
+
+
+def test_the_hub_is_a_member_too(hub: Hub) -> None:
+    hub.register("here", hub=True)
+    hub.until("here", "Ready", SOON)
+    assert hub.status("here")["clusterUID"] != hub.status("east")["clusterUID"]
+
+
+def test_a_dangerous_kubeconfig_is_refused_by_its_field(hub: Hub) -> None:
+    through = hub.proxy.kubeconfig(hub.direct, "through-proxy")  # over http
+    hub.secret("west", through)
+    hub.register("west")
+    hub.until("west", "KubeconfigRefused", SOON)
+    conditions = hub.status("west")["conditions"]
+    assert "spec.access.allow: [InsecureTLS]" in conditions[0]["message"]
+    hub.cluster.kubectl("delete", "inferencecluster", "west", "-n", NAMESPACE)
+
+
+def test_a_member_that_refuses_us_or_falls_silent_and_comes_back(hub: Hub) -> None:
+    """By the one member twice: all that is asked goes through the proxy."""
+    hub.secret("east", hub.proxy.kubeconfig(hub.direct, "through-proxy"))
+    hub.register("east", kubeconfigSecret={"name": "east", "key": "kubeconfig"}, allow=["InsecureTLS"])
+    hub.until("east", "Ready", SOON)
+    wait_until("asked through the proxy", lambda: len(hub.proxy.journal) > 3, SOON)
+    with hub.proxy.fault(Fault(status=429, retry_after=1, path="/namespaces/")):
+        time.sleep(EVERY + 2)
+        assert hub.why("east") == "Ready"
+    with hub.proxy.fault(Fault(drop="before")):
+        hub.proxy.cut_watches()
+        # The only other cluster is all others: it may as well be the hub that is alone.
+        took = hub.until("east", "HubCutOff", 2 * SUSPECT, "ControlPlaneHealthy")
+        assert took > SUSPECT - EVERY
+        assert hub.why("east", "CapacityFresh") == "Stale" and hub.status("east")["offers"]
+        assert hub.why("here") == "Ready"
+    hub.until("east", "Returning", SOON, "ControlPlaneHealthy")
+    assert not [entry for entry in hub.proxy.journal if entry.method != "GET"]
+
+
+def test_nothing_is_denied_and_nothing_unexpected_happened(hub: Hub) -> None:
+    assert not denied(hub.cluster)
+    assert 'result="bug"' not in hub.operator.get("/metrics")[1], hub.operator.tail()

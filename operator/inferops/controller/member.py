@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 HUB = "hub"
 SYSTEM = "kube-system"  # the namespace whose UID tells a cluster from all others
 RENEWED = 60.0  # seconds after which credentials are read again
-TOGETHER = 1.0  # seconds for which news of capacity is gathered
+TOGETHER = 5.0  # seconds for which news of capacity is gathered
 GATEWAY_TIMEOUT = 5.0
 
 
@@ -117,7 +117,10 @@ class MemberCluster:
         try:
             while True:
                 began = self._around.now()
-                await self._round()
+                try:
+                    await self._round()
+                except Exception:  # a mistake of ours must not end all asking
+                    log.exception("member cluster %s: a round went wrong, and the next one comes", self._name)
                 await asyncio.sleep(max(0.0, began + EVERY * uniform(0.9, 1.1) - self._around.now()))
         finally:
             if self._connection is not None:

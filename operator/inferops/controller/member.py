@@ -25,10 +25,9 @@ from inferops.core.engine import Obstacle
 from inferops.core.membership import EVERY, Health, Probe, probed
 from inferops.kube.access import AccessRefused, member_configuration
 from inferops.kube.breaker import Breaker, Guarded, Reading, judge
-from inferops.kube.client import Client, KubeError
-from inferops.kube.kinds import NAMESPACE, SECRET, Kind
+from inferops.kube.client import KubeError, Reader
+from inferops.kube.kinds import NAMESPACE, SECRET
 from inferops.kube.mirror import Mirror
-from inferops.kube.owned import Object
 
 log = logging.getLogger(__name__)
 
@@ -37,12 +36,6 @@ SYSTEM = "kube-system"  # the namespace whose UID tells a cluster from all other
 RENEWED = 60.0  # seconds after which credentials are read again
 TOGETHER = 5.0  # seconds for which news of capacity is gathered
 GATEWAY_TIMEOUT = 5.0
-
-
-class Reader(Protocol):
-    """The part of the hub's `Kube` that is needed."""
-
-    async def get(self, kind: Kind, namespace: str, name: str) -> Object | None: ...
 
 
 class Asked(Reading, Protocol):
@@ -62,7 +55,7 @@ class Surroundings:
     offers: Callable[[Capacity, InferenceClusterSpec], tuple[Offer, ...]]
     cut_off: Callable[[], bool]
     answers: Callable[[str], Awaitable[bool]]  # whether somebody answers at a URL
-    connect: Callable[[Configuration], Asked] = Client
+    connect: Callable[[Configuration], Asked]
 
 
 @dataclass(slots=True)
@@ -116,12 +109,12 @@ class MemberCluster:
     async def _run(self) -> None:
         try:
             while True:
-                began = self._around.now()
+                began = asyncio.get_running_loop().time()  # which nobody sets back
                 try:
                     await self._round()
                 except Exception:  # a mistake of ours must not end all asking
                     log.exception("member cluster %s: a round went wrong, and the next one comes", self._name)
-                await asyncio.sleep(max(0.0, began + EVERY * uniform(0.9, 1.1) - self._around.now()))
+                await asyncio.sleep(max(0.0, began + EVERY * uniform(0.9, 1.1) - asyncio.get_running_loop().time()))
         finally:
             if self._connection is not None:
                 await self._connection.close()
@@ -144,7 +137,7 @@ class MemberCluster:
 
     async def _connect(self) -> None:
         """Have a client with the credentials of now. Raises KubeError where the hub does not tell them."""
-        now = self._around.now()
+        now = asyncio.get_running_loop().time()
         if self._connection is not None and now < self._read_at + RENEWED and self.health.state != "Unauthorized":
             return
         try:

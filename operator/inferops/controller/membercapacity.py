@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from inferops.api.accelerator import AcceleratorSpec
@@ -61,10 +61,7 @@ class _Copy:
 
     view: Callable[[Object], Any]
     news: asyncio.Event
-    objects: dict[tuple[str, str], Any]
-
-    def __init__(self, view: Callable[[Object], Any], news: asyncio.Event) -> None:
-        self.view, self.news, self.objects = view, news, {}
+    objects: dict[tuple[str, str], Any] = field(default_factory=dict)
 
     def put(self, raw: Object) -> None:
         meta = raw["metadata"]

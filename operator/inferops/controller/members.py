@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from typing import NamedTuple
 
 import aiohttp
 from kubernetes.aio.client import Configuration
@@ -11,13 +12,21 @@ from kubernetes.aio.client import Configuration
 from inferops.api.accelerator import AcceleratorSpec
 from inferops.api.conditions import Reason
 from inferops.api.inferencecluster import InferenceClusterSpec, InferenceClusterStatus, Offer
-from inferops.controller.member import Asked, MemberCluster, Reader, Surroundings, answers
+from inferops.controller.member import Asked, MemberCluster, Surroundings, answers
 from inferops.controller.membercapacity import Capacity
 from inferops.controller.store import Key
 from inferops.core.clusterstatus import NOT_ACTED_ON, Member, restored
 from inferops.core.engine import Obstacle
 from inferops.core.membership import cut_off
-from inferops.kube.client import Client
+from inferops.kube.client import Client, Reader
+
+
+class _Known(NamedTuple):
+    """A member, by its InferenceCluster."""
+
+    uid: str
+    since: str  # when that was created
+    cluster: MemberCluster
 
 
 class Members:
@@ -42,7 +51,7 @@ class Members:
         self._around = Surroundings(
             kube, hub, namespace, now, self._offers, self._cut_off, lambda url: ask(self._session, url), connect
         )
-        self._members: dict[Key, tuple[str, str, MemberCluster]] = {}  # uid, since when there is one
+        self._members: dict[Key, _Known] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
     def seen(
@@ -57,13 +66,13 @@ class Members:
             self.forget(key)
             return NOT_ACTED_ON
         known = self._members.get(key)
-        if known is None or known[0] != uid or known[2].spec != spec:
-            kept = known is not None and known[0] == uid and known[2].spec.access == spec.access
-            health = known[2].health if known is not None and kept else restored(status)
+        if known is None or known.uid != uid or known.cluster.spec != spec:
+            same = known is not None and known.uid == uid and known.cluster.spec.access == spec.access
+            health = known.cluster.health if known is not None and same else restored(status)
             self.forget(key)
-            member = MemberCluster(key.name, spec, health, self._around, lambda: self._changed(key))
-            self._members[key] = uid, since, member
-        if status.conditions and not self._members[key][2].settled:
+            cluster = MemberCluster(key.name, spec, health, self._around, lambda: self._changed(key))
+            self._members[key] = _Known(uid, since, cluster)
+        if status.conditions and not self._members[key].cluster.settled:
             return None
         return self._told(key)
 
@@ -72,11 +81,11 @@ class Members:
         gone = self._members.pop(key, None)
         if gone is None:
             return
-        task = asyncio.create_task(gone[2].close())
+        task = asyncio.create_task(gone.cluster.close())
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
-        for other, (_, _, member) in self._members.items():
-            if member.uid and member.uid == gone[2].uid:
+        for other, known in self._members.items():
+            if known.cluster.uid and known.cluster.uid == gone.cluster.uid:
                 self._changed(other)
 
     async def close(self) -> None:
@@ -87,10 +96,10 @@ class Members:
         await self._session.close()
 
     def _told(self, key: Key) -> Member | Obstacle:
-        _, since, member = self._members[key]
+        member, since = self._members[key].cluster, self._members[key].since
         if member.obstacle is not None:
             return member.obstacle
-        same = [(since, other.name) for other, (_, since, each) in self._members.items() if each.uid == member.uid]
+        same = [(each.since, other.name) for other, each in self._members.items() if each.cluster.uid == member.uid]
         if member.uid and (first := min(same)) < (since, key.name):
             return Obstacle(
                 Reason.SAME_CLUSTER,
@@ -105,5 +114,5 @@ class Members:
 
     def _cut_off(self) -> bool:
         """The hub is no witness: it always answers itself."""
-        others = [member for _, _, member in self._members.values() if not member.spec.access.hub]
-        return cut_off([member.health for member in others], self._around.now())
+        others = [each.cluster for each in self._members.values() if not each.cluster.spec.access.hub]
+        return cut_off([each.health for each in others], self._around.now())

@@ -20,9 +20,8 @@ from inferops.controller.modelhub import REMEDY, HubError, parsed
 from inferops.controller.store import Key
 from inferops.core.config_json import BadConfig, facts_of
 from inferops.core.facts import ModelFacts
-from inferops.kube.client import KubeError
-from inferops.kube.kinds import CONFIG_MAP, Kind
-from inferops.kube.owned import Object
+from inferops.kube.client import KubeError, Reader
+from inferops.kube.kinds import CONFIG_MAP
 
 log = logging.getLogger(__name__)
 
@@ -55,12 +54,6 @@ class Unknown:
 
 
 Answer = Known | Pending | Unknown
-
-
-class Reader(Protocol):
-    """The part of `Kube` that is needed."""
-
-    async def get(self, kind: Kind, namespace: str, name: str) -> Object | None: ...
 
 
 class Hub(Protocol):

@@ -142,9 +142,14 @@ def _read(key: Key, raw: dict[str, Any]) -> InferenceService | Unreadable:
     try:
         return InferenceService.model_validate({**raw, "status": {}}).model_copy(update={"status": status})
     except ValidationError as error:
-        obstacle = Obstacle(Reason.INVALID_SPEC, "; ".join(problems(error)))
+        obstacle = unreadable(error)
         generation = int(meta.get("generation") or 0)
         return Unreadable(key.namespace, key.name, str(meta.get("uid", "")), generation, status, obstacle)
+
+
+def unreadable(error: ValidationError) -> Obstacle:
+    """Why a resource of a user cannot be read: each field, and what is wrong with it."""
+    return Obstacle(Reason.INVALID_SPEC, "; ".join(problems(error)))
 
 
 def _held_since(store: Store, key: Key, uid: str) -> datetime | None:

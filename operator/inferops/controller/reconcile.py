@@ -12,15 +12,15 @@ from datetime import datetime
 
 from pydantic import ValidationError
 
-from inferops.api.conditions import Reason as ConditionReason
-from inferops.api.inferencecluster import InferenceClusterSpec, InferenceClusterStatus
+from inferops.api.inferencecluster import InferenceClusterStatus
+from inferops.api.resources import InferenceCluster
 from inferops.api.traffic import GatewayRef
 from inferops.controller.apply import Applier, Refused, Unroutable
 from inferops.controller.autoscaling import Autoscaling
 from inferops.controller.events import Recorder
 from inferops.controller.members import Members
 from inferops.controller.notify import Notifier
-from inferops.controller.observe import Told, Unreadable, content, observe
+from inferops.controller.observe import Told, Unreadable, content, observe, unreadable
 from inferops.controller.rollouts import Rollouts
 from inferops.controller.sizer import Sizer
 from inferops.controller.store import Key, Raw, Store
@@ -148,10 +148,8 @@ class Reconciler:
         if self.members is None:
             return NOT_ACTED_ON
         try:
-            spec = InferenceClusterSpec.model_validate(raw.get("spec") or {})
+            spec = InferenceCluster.model_validate({**raw, "status": {}}).spec
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in ("spec", *first["loc"]))
-            return Obstacle(ConditionReason.INVALID_SPEC, f"{where}: {first['msg']}")
+            return unreadable(error)
         meta = raw["metadata"]
         return self.members.seen(key, str(meta.get("uid", "")), str(meta.get("creationTimestamp", "")), spec, before)

@@ -40,11 +40,6 @@ class Health:
     gateways: bool | None = None
     why: str = ""
 
-    @property
-    def reliable(self) -> bool:
-        """Whether something new may be placed there."""
-        return self.state == "Healthy"
-
 
 def probed(before: Health, probe: Probe, now: float, cut_off: bool) -> Health:
     """Its health after a probe. `cut_off`: the hub itself may be what is alone."""

@@ -12,7 +12,7 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Protocol, TypeVar
 
-from inferops.kube.client import CIRCUIT_OPEN, KubeError
+from inferops.kube.client import CIRCUIT_OPEN, KubeError, Reader
 from inferops.kube.kinds import Kind
 from inferops.kube.mirror import Following
 from inferops.kube.owned import Object
@@ -100,10 +100,8 @@ def judge(breaker: Breaker, error: KubeError, now: float) -> None:
         breaker.wait(now, error.retry_after)
 
 
-class Reading(Following, Protocol):
+class Reading(Following, Reader, Protocol):
     """The calls of a client that are guarded."""
-
-    async def get(self, kind: Kind, namespace: str, name: str) -> Object | None: ...
 
     async def offers(self, kind: Kind) -> bool: ...
 

@@ -54,10 +54,14 @@ class Fenced(Exception):
     """This process may not write: it does not hold the lease (any more)."""
 
 
-class Kube(Protocol):
-    """What the operator does to a cluster."""
+class Reader(Protocol):
+    """A cluster of which single objects are read."""
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Object | None: ...
+
+
+class Kube(Reader, Protocol):
+    """What the operator does to a cluster."""
 
     def pages(
         self, kind: Kind, selector: str = "", *, namespace: str = "", metadata_only: bool = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from base64 import b64decode, b64encode
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -144,11 +144,11 @@ class World:
         return next((each.reason for each in self.statuses[key].conditions if each.type == kind), "")
 
 
-def play(scene: Callable[[], Awaitable[None]]) -> None:
-    async def whole() -> None:
-        await scene()
-
-    run(whole())
+def three() -> tuple[World, Key]:
+    """A world of three members with gateways, and the first of them."""
+    world = World(**{name: Cluster(f"uid-{name}", node("a")) for name in ("east", "west", "north")})
+    east, *_ = [world.add(name, gateway=True) for name in world.clusters]
+    return world, east
 
 
 def test_a_member_is_reached_and_told_of() -> None:
@@ -168,7 +168,7 @@ def test_a_member_is_reached_and_told_of() -> None:
         await world.members.close()
         assert world.clusters["east"].closed == 1
 
-    play(scene)
+    run(scene())
 
 
 def test_pods_take_what_is_offered() -> None:
@@ -184,7 +184,7 @@ def test_pods_take_what_is_offered() -> None:
         assert (offer.total, offer.free) == (8, 5)
         await world.members.close()
 
-    play(scene)
+    run(scene())
 
 
 def test_a_flap_writes_nothing() -> None:
@@ -200,13 +200,13 @@ def test_a_flap_writes_nothing() -> None:
         assert world.written == []
         await world.members.close()
 
-    play(scene)
+    run(scene())
 
 
 def test_one_of_three_is_suspect_then_lost_then_back() -> None:
     async def scene() -> None:
-        world = World(**{name: Cluster(f"uid-{name}", node("a")) for name in ("east", "west", "north")})
-        east, *others = [world.add(name, gateway=True) for name in world.clusters]
+        world, east = three()
+        others = [key for key in world.specs if key != east]
         await asyncio.sleep(60)
         gone = world.clusters["east"]
         gone.error, gone.serves = SILENT, False
@@ -225,34 +225,32 @@ def test_one_of_three_is_suspect_then_lost_then_back() -> None:
         assert world.why(east, "Ready") == "Ready"
         await world.members.close()
 
-    play(scene)
+    run(scene())
 
 
 def test_one_that_still_serves_is_not_lost() -> None:
     async def scene() -> None:
-        world = World(**{name: Cluster(f"uid-{name}", node("a")) for name in ("east", "west", "north")})
-        east, *_ = [world.add(name, gateway=True) for name in world.clusters]
+        world, east = three()
         await asyncio.sleep(60)
         world.clusters["east"].error = SILENT
         await asyncio.sleep(3 * LOST)
         assert (world.why(east), world.why(east, "DataPlaneHealthy")) == ("Suspect", "GatewayAnswers")
         await world.members.close()
 
-    play(scene)
+    run(scene())
 
 
 def test_a_hub_that_is_cut_off_loses_nobody_and_says_so() -> None:
     async def scene() -> None:
-        world = World(**{name: Cluster(f"uid-{name}", node("a")) for name in ("east", "west", "north")})
-        keys = [world.add(name, gateway=True) for name in world.clusters]
+        world, _ = three()
         await asyncio.sleep(60)
         for each in list(world.clusters.values())[:2]:
             each.error, each.serves = SILENT, False
         await asyncio.sleep(2 * LOST)
-        assert [world.why(key) for key in keys] == ["HubCutOff", "HubCutOff", "Answers"]
+        assert [world.why(key) for key in world.specs] == ["HubCutOff", "HubCutOff", "Answers"]
         await world.members.close()
 
-    play(scene)
+    run(scene())
 
 
 def test_a_member_that_hangs_delays_no_other() -> None:
@@ -270,7 +268,7 @@ def test_a_member_that_hangs_delays_no_other() -> None:
         assert world.why(east) in ("Suspect", "HubCutOff")
         await world.members.close()
 
-    play(scene)
+    run(scene())
 
 
 def test_who_is_refused_is_not_lost_and_comes_back_with_new_credentials() -> None:
@@ -289,7 +287,7 @@ def test_who_is_refused_is_not_lost_and_comes_back_with_new_credentials() -> Non
         assert world.why(east, "Ready") == "Ready"
         await world.members.close()
 
-    play(scene)
+    run(scene())
 
 
 def test_a_kubeconfig_that_is_missing_or_dangerous_is_told_and_mended() -> None:
@@ -311,7 +309,7 @@ def test_a_kubeconfig_that_is_missing_or_dangerous_is_told_and_mended() -> None:
         assert world.why(east, "Ready") == "Ready"
         await world.members.close()
 
-    play(scene)
+    run(scene())
 
 
 def test_a_cluster_registered_twice_counts_once() -> None:
@@ -326,13 +324,12 @@ def test_a_cluster_registered_twice_counts_once() -> None:
         assert world.why(east, "Ready") == "Ready"
         await world.members.close()
 
-    play(scene)
+    run(scene())
 
 
 def test_an_operator_that_starts_goes_on_from_the_status() -> None:
     async def scene() -> None:
-        world = World(**{name: Cluster(f"uid-{name}", node("a")) for name in ("east", "west", "north")})
-        east, *_ = [world.add(name, gateway=True) for name in world.clusters]
+        world, east = three()
         await asyncio.sleep(60)
         world.clusters["east"].error, world.clusters["east"].serves = SILENT, False
         await asyncio.sleep(100)
@@ -348,7 +345,7 @@ def test_an_operator_that_starts_goes_on_from_the_status() -> None:
         assert world.why(east) == "Lost"
         await world.members.close()
 
-    play(scene)
+    run(scene())
 
 
 def test_what_does_not_count_says_why() -> None:
@@ -362,4 +359,4 @@ def test_what_does_not_count_says_why() -> None:
         assert world.why(profile, "Stalled") == "NotActedOn"
         await world.members.close()
 
-    play(scene)
+    run(scene())

@@ -84,5 +84,5 @@ def test_nobody_is_lost_who_answered_of_late(told: list[tuple[Probe, bool, float
             assert now - answered >= LOST and probe.gateways is False and not alone
         if health.state == "Suspect" and before.state == "Healthy":
             assert now - answered >= SUSPECT
-        if health.reliable and before.state in ("Suspect", "Lost", "Returning"):
+        if health.state == "Healthy" and before.state in ("Suspect", "Lost", "Returning"):
             assert health.silent is None and before.back is not None and now - before.back >= STABLE

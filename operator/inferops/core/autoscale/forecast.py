@@ -71,8 +71,16 @@ def observe(before: Outlook, now: float, seconds: float, rate: float, horizon: f
     minute = rate if fresh else before.minute + (1 - exp(-2 * seconds / REALISED)) * (rate - before.minute)
     day = _day(before.day, now, seconds, rate)
     # By what was best and known of the day before now: else more load could mean less of a forecast.
-    made = replace(before, means=means, slow=slow, minute=minute, day=day, believed=before.best)
-    made = replace(made, last=rate, level=min(rate, before.last))
+    made = replace(
+        before,
+        means=means,
+        slow=slow,
+        minute=minute,
+        last=rate,
+        level=min(rate, before.last),
+        day=day,
+        believed=before.best,
+    )
     forecasts = _forecasts(made, before.day, now, horizon)
     return _measured(made, now, forecasts, horizon), forecasts[made.believed]
 

@@ -136,7 +136,8 @@ class MemberCluster:
             self._news()
 
     async def _connect(self) -> None:
-        """Have a client with the credentials of now. Raises KubeError where the hub does not tell them."""
+        """Have a client with the credentials of now; with those of before, while the hub does not tell them. Raises
+        KubeError where there are none yet."""
         now = asyncio.get_running_loop().time()
         if self._connection is not None and now < self._read_at + RENEWED and self.health.state != "Unauthorized":
             return
@@ -145,6 +146,11 @@ class MemberCluster:
         except AccessRefused as refused:
             await self._hang_up()
             self.obstacle = Obstacle(Reason.KUBECONFIG_REFUSED, str(refused))
+            return
+        except KubeError as error:
+            if self._connection is None:
+                raise
+            log.warning("member cluster %s keeps its credentials: %s", self._name, error)
             return
         self._read_at = now
         if configuration is None or (mark == HUB and self._connection is not None):

@@ -77,9 +77,12 @@ class Hub:
 
     def __init__(self) -> None:
         self.secrets: dict[str, Object] = {}
+        self.away = False
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
         assert (kind, namespace) == (SECRET, HOME)
+        if self.away:
+            raise KubeError("get Secret", 0, "TimeoutError", "timed out")
         return self.secrets.get(name)
 
 
@@ -285,6 +288,23 @@ def test_who_is_refused_is_not_lost_and_comes_back_with_new_credentials() -> Non
         await asyncio.sleep(20)
         assert len(world.connected) == connected + 1
         assert world.why(east, "Ready") == "Ready"
+        await world.members.close()
+
+    run(scene())
+
+
+def test_a_hub_that_does_not_tell_its_secrets_stops_no_asking() -> None:
+    """Those of before may still do; who falls silent meanwhile is seen to."""
+
+    async def scene() -> None:
+        world, east = three()
+        await asyncio.sleep(60)
+        world.hub.away = True
+        await asyncio.sleep(120)
+        assert world.why(east, "Ready") == "Ready"
+        world.clusters["east"].error = SILENT
+        await asyncio.sleep(SUSPECT + 2 * EVERY)
+        assert world.why(east) == "Suspect"
         await world.members.close()
 
     run(scene())

@@ -9,7 +9,7 @@ the one's that fewest nodes have, and of equals the first's by name.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from inferops.api.accelerator import AcceleratorSpec
 from inferops.api.base import Toleration
@@ -36,6 +36,17 @@ class Free:
     total: int  # accelerators on these
     free: tuple[int, ...]  # those that nobody has, node by node, most first
     largest: int = 0  # accelerators on the largest of these, free or not
+
+    def without(self, count: int, replicas: int) -> Free:
+        """What is left once so many replicas of `count` accelerators have come, each on the node that it fills best."""
+        nodes = list(self.free)
+        for _ in range(replicas):
+            fitting = [each for each in nodes if each >= count]
+            if not fitting:
+                break
+            best = min(fitting)
+            nodes[nodes.index(best)] = best - count
+        return replace(self, free=tuple(sorted(nodes, reverse=True)))
 
     def room(self, count: int) -> int:
         """Replicas of `count` accelerators, each on one node, that find a place now."""

@@ -1,0 +1,1 @@
+"""Where replicas go: over the clusters that may hold them, by constraints first and by cost then."""

@@ -8,7 +8,16 @@ from pydantic import Field
 
 from inferops.api.base import Model
 from inferops.api.checks import Rule, Unique
-from inferops.api.formats import Duration, HeaderName, Hostname, Name, ObjectName, PositiveDuration, SecretKeyName
+from inferops.api.formats import (
+    Duration,
+    GatewayUrl,
+    HeaderName,
+    Hostname,
+    Name,
+    ObjectName,
+    PositiveDuration,
+    SecretKeyName,
+)
 
 RequestsPerMinute = Annotated[int, Field(ge=1, le=10_000_000)]
 TokensPerMinute = Annotated[int, Field(ge=1, le=10_000_000_000)]
@@ -64,6 +73,15 @@ class AccessSpec(Model):
     )
 
 
+class SpilloverTarget(Model):
+    """Another cluster where the same service is, by the same namespace and name."""
+
+    name: ObjectName = Field(description="The cluster's name, as metrics and logs tell it.")
+    url: GatewayUrl = Field(
+        description="Its gateways, as those of this cluster reach them. Certificates of https are verified."
+    )
+
+
 class TrafficSpec(Model):
     """How requests reach the replicas."""
 
@@ -111,4 +129,10 @@ class TrafficSpec(Model):
     )
     access: AccessSpec | None = Field(
         default=None, description="Who may send requests; left out: everybody who reaches the gateway."
+    )
+    spillover: Annotated[list[SpilloverTarget], Field(max_length=16), Unique("name")] = Field(
+        default_factory=list[SpilloverTarget],
+        description="Clusters whose gateways are asked, the first one first, where a request would wait here longer "
+        "than the SLO's ttft (left out: a tenth of queueTimeout), or gets no replica. Keep it nearest first. Left out: "
+        "requests wait here.",
     )

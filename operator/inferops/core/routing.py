@@ -79,9 +79,19 @@ def plan(seen: Observation, stable: str, split: Mapping[str, int]) -> RoutePlan 
 
 def through_own(seen: Observation) -> bool:
     """Whether all requests go through the built-in gateway: where it must see them, to hold those that come at zero
-    replicas, for as long as it is there; and where it must check who asks, whether it is there or not."""
+    replicas or to pass some on to other clusters, for as long as it is there; and where it must check who asks, whether
+    it is there or not."""
     spec = seen.service.spec
-    return spec.traffic.access is not None or (bool(seen.gateways) and activation.unmanaged(spec) is None)
+    seen_by_it = activation.unmanaged(spec) is None or spills(seen)
+    return spec.traffic.access is not None or (bool(seen.gateways) and seen_by_it)
+
+
+def spills(seen: Observation) -> bool:
+    """Whether requests may be passed on to other clusters. Not where some are no HTTP, which would find nobody at the
+    gateway, or where an endpoint picker sends them past it."""
+    traffic = seen.service.spec.traffic
+    http_alone = seen.engine is None or seen.engine.http_alone
+    return bool(traffic.spillover) and traffic.endpoint_picker is None and http_alone
 
 
 def unchecked(seen: Observation) -> str:

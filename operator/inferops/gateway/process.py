@@ -32,6 +32,7 @@ from inferops.gateway.proxy.door import Door
 from inferops.gateway.proxy.handler import Handler, Parts
 from inferops.gateway.proxy.server import Port, open_metrics, open_port
 from inferops.gateway.proxy.upstream import Upstream
+from inferops.gateway.proxy.watch import Watch
 from inferops.gateway.signals.accesslog import AccessLog, Mode
 from inferops.gateway.signals.demand import Demand
 from inferops.gateway.signals.exposition import Exposition
@@ -113,7 +114,9 @@ class Gateway:
             session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, force_close=True))
             await stack.enter_async_context(session)
             prober = Prober(self.fleet, HttpAsk(session), self._clock)
-            for name, run in (("configuration", source.run), ("probes", prober.run), ("deadlines", self._tick)):
+            watch = Watch(self.fleet, self.upstream, self._clock)
+            parts = {"configuration": source.run, "probes": prober.run, "watch": watch.run, "deadlines": self._tick}
+            for name, run in parts.items():
                 task = asyncio.create_task(_kept(name, run), name=name)
                 stack.push_async_callback(_cancel, task)
             await self._until(1)

@@ -64,6 +64,14 @@ class Access:
 
 
 @dataclass(frozen=True, slots=True)
+class Cluster:
+    """Another cluster that has the same service."""
+
+    name: str
+    url: str  # of its gateways: http(s)://HOST[:PORT]
+
+
+@dataclass(frozen=True, slots=True)
 class Backend:
     """A service as requests see it."""
 
@@ -81,6 +89,7 @@ class Backend:
     access: Access | None = None
     ttft: float | None = None  # what the SLO allows, in seconds
     tpot: float | None = None
+    spillover: tuple[Cluster, ...] = ()  # that are asked where requests would wait too long here, nearest first
     asleep: str = ""  # why no replica will come, whoever waits; empty: one will
 
 

@@ -327,3 +327,24 @@ def test_a_refusal_is_an_event_and_so_is_its_end() -> None:
     assert (True, "InvalidKind") in events(after(fine), refused)
     assert events(after(refused), refused) == []
     assert (False, "RouteAccepted") in events(after(refused), fine)
+
+
+SPILLS = [{"name": "west", "url": "https://west.example.com"}]
+
+
+@pytest.mark.parametrize(
+    ("case", "traffic", "gateways", "through"),
+    [
+        ("to other clusters", {"spillover": SPILLS}, OURS, True),
+        ("without a gateway", {"spillover": SPILLS}, (), False),
+        ("to none", {}, OURS, False),
+        ("past it", {"spillover": SPILLS, "endpointPicker": PICKER, "gatewayRef": REF}, OURS, False),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)  # fmt: skip
+def test_what_may_be_passed_on_goes_through_the_gateway(
+    case: str, traffic: dict[str, Any], gateways: tuple[str, ...], through: bool
+) -> None:
+    of = world(traffic=traffic, gateways=gateways)
+    assert routing.through_own(of) is through
+    assert bool(decide(of).gateways) is through

@@ -84,6 +84,8 @@ def test_a_line_says_what_happened() -> None:
         "service": "llama",
         "revision": "v1",
         "replica": "llama-v1-0",
+        "spilledTo": "",
+        "spilled": False,
         "model": "llama",
         "method": "POST",
         "path": "/v1/chat/completions",
@@ -119,7 +121,7 @@ def test_nothing_that_clients_send_ends_a_line_or_a_field(sent: dict[str, str]) 
     text = line(Record(5.0, **sent), NOW)
     assert text.count(b"\n") == 1 and text.endswith(b"\n")
     told = json.loads(text)
-    assert len(told) == 21
+    assert len(told) == 23
     names = {"request_id": "requestId", "trace": "traceId"}
     for name, value in sent.items():
         assert told[names.get(name, name)] == value[:512]

@@ -16,9 +16,10 @@ from aiohttp.test_utils import make_mocked_request
 from inferops.controller.demandline import counted_of, line_of
 from inferops.gateway.balance.fleet import Fleet
 from inferops.gateway.balance.outcome import Outcome
+from inferops.gateway.balance.targets import Result
 from inferops.gateway.signals.demand import MOST_READERS, PATIENCE, TICK, Demand
 from inferops.gateway.signals.meters import GONE, Meters
-from inferops.gateway.table import Backend, Replica, Revision, ServiceKey, Table
+from inferops.gateway.table import Backend, Cluster, Replica, Revision, ServiceKey, Table
 from inferops.runtimes import ENGINES
 from inferops.signals.cumulative import Tally
 from inferops.signals.totals import FIELDS, NONE, Totals
@@ -237,6 +238,33 @@ def test_what_was_asked_of_a_service_is_told() -> None:
         assert [(each.arrivals, each.busy, each.ended) for each in told] == [(1, 0.8, 0), (1, 1.8, 0), (1, 2.5, 1)]
         last = NONE._replace(arrivals=1, ended=1, busy=2.5, tokens_in=7, tokens_out=5, counted=1)
         assert told[-1] == last._replace(ttft=0.5, firsts=1, tpot=0.5, paced=1)
+
+    played(play)
+
+
+def test_what_other_clusters_answer_is_told_apart_and_as_a_need() -> None:
+    """Else a service at zero would not wake, since nobody waits for it."""
+
+    async def play(stream: Stream) -> None:
+        near = replace(backend(LLAMA), spillover=(Cluster("eu", "http://eu"),))
+        stream.fleet.update(Table([near, backend(QWEN)]))
+        stream.read()
+        await asyncio.sleep(5.5)
+        began, pool = now(), stream.fleet.pool(LLAMA)
+        assert pool is not None
+        pool.away(1)
+        pool.spilled()
+        stream.meters.spilled(LLAMA, "eu", Result.ANSWERED)
+        stream.meters.spilled(LLAMA, "us", Result.REFUSED)
+        pool.away(-1)
+        await asyncio.sleep(0.01)
+        [line] = stream.reader.services(began)
+        assert {name: line["chat/llama"][name] for name in ("waiting", "spilled")} == {"waiting": 1, "spilled": 1}
+        assert Totals(*line["chat/llama"]["load"]).arrivals == 0
+        await asyncio.sleep(6)
+        told = [line["chat/llama"]["waiting"] for line in stream.reader.services(began)]
+        assert told == [1, 1, 1, 0], "it is told that it is over, and then nothing any more"
+        assert "spilled" not in stream.reader.told[0][1]["services"]["chat/qwen"]
 
     played(play)
 

@@ -15,6 +15,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from inferops.gateway.balance.outcome import Outcome
+from inferops.gateway.balance.targets import Result
 from inferops.gateway.signals.exposition import FAMILIES, PREFIX, Exposition, texts
 from inferops.gateway.table import Backend, ServiceKey, Table
 from unit.gateway.metering import KEY, OPENAI, World, backend, record
@@ -111,6 +112,28 @@ def test_it_says_what_clients_saw_though_no_replica_was_asked() -> None:
     service = {"namespace": "chat", "service": "llama"}
     assert value(found, "client_slo_judged_total", **service) == 2
     assert value(found, "client_slo_missed_total", **service) == 1
+
+
+def test_it_says_what_went_to_other_clusters_and_came_from_them() -> None:
+    world = World()
+    for cluster, result in (("eu", Result.ANSWERED), ("eu", Result.ANSWERED), ("us", Result.REFUSED)):
+        world.meters.spilled(KEY, cluster, result)
+    world.request(record(received=True))
+    found = values(families(world))
+    service = {"namespace": "chat", "service": "llama"}
+    assert value(found, "spilled_requests_total", cluster="eu", result="answered", **service) == 2
+    assert value(found, "spilled_requests_total", cluster="us", result="refused", **service) == 1
+    assert value(found, "received_spilled_requests_total", **service) == 1
+
+
+def test_what_another_cluster_answers_says_nothing_of_replicas_here() -> None:
+    world = World()
+    world.request(record("", replica="", spilled="eu", attempts=0, first=5.0, duration=9.0, stream=True, tokens_out=9))
+    world.request(record("", replica="", spilled="eu", attempts=0, queued=0.9, first=1.0, duration=2.0))
+    load, found = world.meters.services[KEY].load, values(families(world))
+    assert (load.ended, load.firsts, load.tokens_out, load.judged, load.missed) == (0, 0, 0, 1, 1)
+    judged = [n for (name, _), n in found.items() if name.endswith(("slo_judged_total", "first_token_seconds_count"))]
+    assert sum(judged) == 1, "the one that waited here for too long"
 
 
 def test_a_new_replica_is_told_at_zero_before_its_first_request() -> None:

@@ -28,11 +28,11 @@ from unit.gateway.engines import (
 )
 
 
-def configuration(tmp_path, engine):
-    """A service that an engine serves, as a file."""
+def configuration(tmp_path, engine, documents=None):
+    """A service that an engine serves, or others, as a file."""
     host, _, port = engine.address.partition(":")
     endpoint = {**resources.pods("llama-1")[0], "addresses": [host]}
-    documents = [
+    documents = documents or [
         resources.service(revisions={"aaa": 100}),
         resources.endpoint_slice("llama-1", [endpoint], ports=[{"name": "http", "port": int(port)}]),
     ]
@@ -67,10 +67,10 @@ class Running:
 
 
 @asynccontextmanager
-async def running(tmp_path, *script, **options):
+async def running(tmp_path, *script, documents=None, **options):
     engine = Engine(*script)
     async with engines(engine), aiohttp.ClientSession() as session:
-        files = (configuration(tmp_path, engine),)
+        files = (configuration(tmp_path, engine, documents),)
         given = {"drain_delay": 0.0, "access_log": "off", **options}
         process = Gateway(Options(address="127.0.0.1", port=0, metrics_port=0, files=files, **given))
         task = asyncio.create_task(process.run())
@@ -95,6 +95,20 @@ async def test_its_ports(tmp_path: Path) -> None:
         async with gateway.get("/demand") as answer:
             told = json.loads(await answer.content.readline())
         assert told["services"]["chat/llama"]["waiting"] == 0
+
+
+async def test_requests_for_a_stopped_service_go_where_its_spec_says(tmp_path: Path) -> None:
+    (tmp_path / "far").mkdir()
+    async with running(tmp_path / "far") as far:
+        there = {"name": "eu", "url": f"http://127.0.0.1:{far.process.port}"}
+        stopped = resources.service(scaling={"replicas": 0}, traffic={"spillover": [there]})
+        async with running(tmp_path, documents=[stopped]) as near:
+            async with near.post(CHAT) as answer:
+                assert (answer.status, answer.headers["Inferops-Cluster"]) == (200, "eu")
+            async with near.get("/metrics") as answer:
+                text = await answer.text()
+    told = 'spilled_requests_total{namespace="chat",service="llama",cluster="eu",result="answered"} 1\n'
+    assert f"inferops_gateway_{told}" in text
 
 
 async def test_it_is_not_ready_before_it_knows_where_requests_go(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from inferops.gateway.sources import views
-from inferops.gateway.table import Access, Backend, Limits, Replica, Revision, ServiceKey
+from inferops.gateway.table import Access, Backend, Cluster, Limits, Replica, Revision, ServiceKey
 from inferops.kube.owned import Object
 from inferops.runtimes import ENGINES
 from unit.gateway.resources import endpoint_slice, peers, pods, service
@@ -35,6 +35,7 @@ def test_a_service_with_everything() -> None:
             "maxConcurrency": 32,
             "requestTimeout": "10m",
             "sessionHeader": "X-Session-Id",
+            "spillover": [{"name": "eu", "url": "https://eu.example.com"}, {"name": "us", "url": "http://us:8080"}],
             "access": {
                 "apiKeysSecret": "keys",
                 "requestsPerMinute": 60,
@@ -62,6 +63,7 @@ def test_a_service_with_everything() -> None:
         max_concurrency=32,
         request_timeout=600.0,
         session_header="X-Session-Id",
+        spillover=(Cluster("eu", "https://eu.example.com"), Cluster("us", "http://us:8080")),
         access=Access("keys", Limits(60, None), {"batch": Limits(None, 1000)}),
         ttft=0.8,
         tpot=0.05,

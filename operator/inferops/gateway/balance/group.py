@@ -106,6 +106,11 @@ class Group:
             self._out[member] = None
             self._turned(member)
 
+    @property
+    def asked(self) -> int:
+        """Replicas that are not out."""
+        return len(self.members) - len(self._out)
+
     def others(self, exclude: Collection[str]) -> bool:
         """Whether a replica beside these is asked, be it full now."""
         return any(name not in exclude and m.breaker.cause is None for name, m in self.members.items())

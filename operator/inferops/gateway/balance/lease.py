@@ -8,6 +8,7 @@ from typing import Protocol
 from inferops.gateway.balance.group import Group
 from inferops.gateway.balance.member import Member
 from inferops.gateway.balance.outcome import Outcome
+from inferops.gateway.balance.spill import Firsts
 from inferops.gateway.table import Replica, Revision
 
 
@@ -39,7 +40,9 @@ class Lease:
         # on TimeoutError: the replica hangs where lease.lost, else the time is up; both are Outcome.TIMEOUT
     """
 
-    __slots__ = ("_epoch", "_group", "_owner", "began", "ended", "lost", "member", "on_lost", "queued", "revision")
+    __slots__ = (
+        "_epoch", "_firsts", "_group", "_owner", "began", "ended", "lost", "member", "on_lost", "queued", "revision"
+    )  # fmt: skip
 
     def __init__(self, owner: Owner, revision: Revision, group: Group, member: Member, now: float) -> None:
         self._owner = owner
@@ -47,6 +50,7 @@ class Lease:
         self._group = group
         self.member = member
         self._epoch = member.breaker.epoch
+        self._firsts: Firsts | None = None  # that count it, while it has no first token
         self.queued = 0.0  # seconds in the room
         self.lost = False
         self.ended = False
@@ -59,9 +63,16 @@ class Lease:
     def replica(self) -> Replica:
         return self.member.replica
 
+    def await_first(self, firsts: Firsts) -> None:
+        """Count it among those whose first token has not come, until it has."""
+        self._firsts = firsts
+        firsts.begin(self.began)
+
     def progress(self) -> None:
         """Bytes of an answer came from the replica: it lives."""
         now = self._owner.now()
+        if self._firsts is not None:
+            self._came()
         member = self.member
         member.lives(now)
         if member.breaker.trial and self._epoch == member.breaker.epoch and not self.ended:
@@ -74,6 +85,8 @@ class Lease:
             return
         self.ended = True
         now = self._owner.now()
+        if self._firsts is not None:
+            self._came()
         member = self.member
         member.held.discard(self)
         (self._owner.group(member) or self._group).free(member, outcome, self._epoch, now)
@@ -83,6 +96,12 @@ class Lease:
             member.unanswered = False
             member.lives(now)
         self._owner.returned(self, outcome)
+
+    def _came(self) -> None:
+        """Its first token came, or never will."""
+        if self._firsts is not None:
+            self._firsts.end(self.began)
+            self._firsts = None
 
     def lose(self) -> None:
         """The replica is judged hung: give up."""

@@ -38,6 +38,10 @@ class QueueTimeout(NoReplica):
     """It waited as long as it may."""
 
 
+class TooLong(NoReplica):
+    """It would wait for longer than it should, while another cluster may answer."""
+
+
 class Asleep(NoReplica):
     """No replica will come, whoever waits."""
 

@@ -24,6 +24,11 @@ class Patience:
         mean = self._service
         self._service = seconds if mean is None else mean + RECENT * (seconds - mean)
 
+    @property
+    def service(self) -> float:
+        """Mean seconds of a request at its replica of late; 0 while none has ended."""
+        return self._service or 0.0
+
     def asked_at_zero(self) -> None:
         """A request came while there is no replica."""
         if self._since is None:
@@ -40,10 +45,14 @@ class Patience:
 
     def until_replica(self) -> int:
         """How long until the first replica comes."""
-        if self._load is None or self._since is None:
-            return _whole(UNKNOWN_LOAD)
-        left = self._load - (self._clock() - self._since)
-        return _whole(left if left > 0 else UNKNOWN_LOAD)
+        return _whole(self.coming())
+
+    def coming(self) -> float:
+        """The same in seconds, as they are."""
+        if self._load is None:
+            return UNKNOWN_LOAD
+        left = self._load - (self._clock() - self._since if self._since is not None else 0.0)
+        return left if left > 0 else UNKNOWN_LOAD
 
 
 def _whole(seconds: float) -> int:

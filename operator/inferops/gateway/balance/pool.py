@@ -8,13 +8,16 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from math import ceil, inf
 
+from inferops.gateway.balance import spill
 from inferops.gateway.balance.group import Group, Want
 from inferops.gateway.balance.lease import Lease
 from inferops.gateway.balance.level import Level
 from inferops.gateway.balance.member import Member
-from inferops.gateway.balance.outcome import Asleep, NoOther, Outcome, QueueFull, QueueTimeout, Withdrawn
+from inferops.gateway.balance.outcome import Asleep, NoOther, Outcome, QueueFull, QueueTimeout, TooLong, Withdrawn
+from inferops.gateway.balance.overflow import Overflow
 from inferops.gateway.balance.patience import LONGEST, Patience
 from inferops.gateway.balance.room import Room
+from inferops.gateway.balance.spill import Here, Turn, Why
 from inferops.gateway.balance.split import Split, entitled
 from inferops.gateway.table import Backend, Replica, Revision
 
@@ -44,14 +47,20 @@ class Pool:
         self._revisions: dict[str, Revision] = {}
         self._leaving: dict[tuple[str, Replica], Member] = {}  # not in the table any more, with requests in flight
         self._limit = inf  # requests in flight of a replica, from this gateway
-        self._used = clock()
+        self._used = self._moved = clock()  # when a request was here last; when one got a replica, or ended there
         self._closed = False
+        self.overflow = Overflow(clock, jitter, self._too_long)
+        self._on_demand = on_demand
         self.update(backend, peers)
 
     @property
     def waiting(self) -> int:
-        """Requests in the room."""
-        return len(self._room)
+        """Requests in the room, and those that keep their place in it while another cluster is asked."""
+        return len(self._room) + self.overflow.away
+
+    def wanting(self, now: float) -> int:
+        """Requests that wait, and those that would have had to, had another cluster not answered them of late."""
+        return self.waiting + self.overflow.lately(now)
 
     def spent(self, now: float) -> tuple[float, float]:
         """Request-seconds at replicas and in the room, since this is known."""
@@ -59,7 +68,7 @@ class Pool:
 
     def idle(self, now: float) -> float:
         """Seconds since a request was here last, or since the service is known; 0 while one is."""
-        return 0.0 if self.in_flight or self._room else max(now - self._used, 0.0)
+        return 0.0 if self.in_flight or self.waiting else max(now - max(self._used, self.overflow.until), 0.0)
 
     def members(self) -> Iterator[Member]:
         """All replicas: those of the table, and those that left it with requests in flight."""
@@ -68,31 +77,50 @@ class Pool:
         yield from self._leaving.values()
 
     async def acquire(
-        self, *, session: str | None, affinity: bytes | None, exclude: Collection[str] = (), waited: float = 0.0
-    ) -> Lease:
+        self, *, session: str | None, affinity: bytes | None, exclude: Collection[str] = (), waited: float = 0.0,
+        stream: bool = False, turn: Turn | None = None,
+    ) -> Lease:  # fmt: skip
         """A replica for one request; waits while there is none.
 
         `session`: its requests stay on one revision and, where `affinity` is None, on one replica as far as its load
         allows. `affinity`: requests with the same go to the same replica, as far. `exclude` holds the names of
         replicas that were asked already, `waited` the seconds of `queue_timeout` that earlier calls for this request
-        spent. Raises NoReplica: QueueFull, QueueTimeout, Asleep, NoOther or Withdrawn.
+        spent. `stream`: its first token will show. `turn`: another cluster may answer it. Raises NoReplica: QueueFull,
+        QueueTimeout, Asleep, NoOther, Withdrawn or, with a turn, TooLong.
         """
         began = self._used = self.now()
         key = session.encode(errors="surrogateescape") if affinity is None and session is not None else affinity
         want = Want(session, key, frozenset(exclude) if exclude else ())
+        if turn is not None:
+            self.overflow.mind(turn, waited, self._asked())
         if lease := self._at_once(want):
-            return lease
+            return self.overflow.given(lease, stream)
         if exclude and self._come_back(want.exclude):
             await asyncio.sleep(PAUSE)
             want = Want(session, key)
-        lease = self._at_once(want) or await self._wait(want, waited + self.now() - began)
+        lease = self._at_once(want) or await self._wait(want, waited + self.now() - began, turn)
         lease.queued = self.now() - began
-        return lease
+        return self.overflow.given(lease, stream)
+
+    def away(self, change: int) -> None:
+        """A request begins (1) to be away, where another cluster is asked, or is so no more (-1)."""
+        if change > 0 and not self._split.weights and not self.backend.asleep:
+            self._patience.asked_at_zero()
+        news = change > 0 and not self.wanting(self.now())
+        self.overflow.away += change
+        if news:
+            self._on_demand()
+
+    def spilled(self) -> None:
+        """A request is answered by another cluster."""
+        self._used = now = self.now()
+        self.overflow.answered(now)
 
     def update(self, backend: Backend, peers: int) -> None:
         """Go by this from now on. What runs on replicas that went away goes on."""
         known = {(member.revision, member.replica): member for member in self.members()}
         self.backend, self._peers = backend, peers
+        self.overflow.update(backend.spillover)
         self._limit = ceil(backend.max_concurrency / peers) if backend.max_concurrency else inf
         self._revisions = {revision.hash: revision for revision in backend.revisions}
         now = self.now()
@@ -136,7 +164,7 @@ class Pool:
 
     def returned(self, lease: Lease, outcome: Outcome) -> None:
         """A lease ended: whoever waits may have its place."""
-        now = self._used = self.now()
+        now = self._used = self._moved = self.now()
         self.in_flight -= 1
         self._busy.move(self.in_flight, now)
         if outcome is Outcome.OK:
@@ -163,6 +191,7 @@ class Pool:
             return None
         chosen = self._split.choose(want.session, list(found))
         self.in_flight += 1
+        self._moved = now
         self._busy.move(self.in_flight, now)
         return Lease(self, self._revisions[chosen], self._groups[chosen], found[chosen], now)
 
@@ -190,19 +219,40 @@ class Pool:
             raise NoOther(f"{self._name} has no other replica to ask")
         return bool(asked)
 
-    async def _wait(self, want: Want, waited: float) -> Lease:
+    def _here(self, ahead: int, placed: bool) -> Here:
+        """What a request meets that has no replica at once, and so many before it."""
+        replicas = self._asked()
+        if replicas:
+            room = spill.room(ahead, self._patience.service, self.in_flight, self.now() - self._moved)
+        else:
+            room = inf if self.backend.asleep or self._split.weights else self._patience.coming()
+        return Here(replicas, room, full=not placed and self._is_full())
+
+    def _asked(self) -> int:
+        return sum(self._groups[name].asked for name in self._split.weights)
+
+    def _is_full(self) -> bool:
+        return self.waiting >= ceil(self.backend.max_queue / self._peers)
+
+    async def _wait(self, want: Want, waited: float, turn: Turn | None) -> Lease:
         if self._closed:
             raise self._withdrawn()
+        if turn is not None:
+            self.overflow.consider(turn, waited, self._here(len(self._room), turn.placed))
         if not self._split.weights:
             if self.backend.asleep:
                 raise self._asleep()
             self._patience.asked_at_zero()
-        if self.waiting >= ceil(self.backend.max_queue / self._peers):
+        if self._is_full() and (turn is None or not turn.placed):
             raise self._full()
         left = self.backend.queue_timeout - waited
         if left <= 0:
             raise self._late()
-        return await self._room.wait(want, left, self._late)
+        if turn is None:
+            return await self._room.wait(want, left, self._late)
+        since = self.now() - waited
+        look = self.overflow.look(turn, since, lambda: self._here(0, True))
+        return await self._room.wait(want, left, self._late, since, look)
 
     def _tell(self, member: Member) -> None:
         cause, replica = member.breaker.cause, f"{member.replica.name} at {member.replica.address}"
@@ -224,6 +274,9 @@ class Pool:
 
     def _asleep(self) -> Asleep:
         return Asleep(self.backend.asleep, LONGEST)
+
+    def _too_long(self, why: Why) -> TooLong:
+        return TooLong(f"a request for {self._name} would wait longer than it should ({why})", self._retry_after())
 
     def _withdrawn(self) -> Withdrawn:
         return Withdrawn(f"{self._name} was deleted")

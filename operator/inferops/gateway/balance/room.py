@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from inferops.gateway.balance.level import Level
@@ -22,11 +23,22 @@ Got = TypeVar("Got")
 class _Waiter(Generic[Want, Got]):
     """One request in the room."""
 
-    __slots__ = ("future", "want")
+    __slots__ = ("future", "since", "timer", "want")
 
-    def __init__(self, want: Want, future: asyncio.Future[Got]) -> None:
+    def __init__(self, want: Want, future: asyncio.Future[Got], since: float) -> None:
         self.want = want
         self.future = future
+        self.since = since
+        self.timer: asyncio.TimerHandle | None = None  # of its next look
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one who waits looks at from time to time: whether to go."""
+
+    first: float  # seconds
+    every: float
+    why: Callable[[], NoReplica | None]  # None: it goes on waiting
 
 
 class Room(Generic[Want, Got]):
@@ -45,14 +57,27 @@ class Room(Generic[Want, Got]):
     def __len__(self) -> int:
         return len(self._waiters)
 
-    async def wait(self, want: Want, seconds: float, late: Callable[[], NoReplica]) -> Got:
-        """Wait in line. Raises `late()` after so many seconds, and what `fail` is given."""
+    async def wait(
+        self,
+        want: Want,
+        seconds: float,
+        late: Callable[[], NoReplica],
+        since: float | None = None,
+        look: Look | None = None,
+    ) -> Got:
+        """Wait in line. Raises `late()` after so many seconds, and what `fail` is given, or what a look says.
+
+        `since`: when it came, of one that left for a moment and takes its place again.
+        """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Got] = loop.create_future()
-        waiter = _Waiter(want, future)
+        now = self._clock()
+        waiter = _Waiter(want, future, now if since is None else since)
         timer = loop.call_later(seconds, self._expire, waiter, late)
-        self._waiters[waiter] = None
-        self.waited.move(len(self._waiters), self._clock())
+        if look is not None:
+            waiter.timer = loop.call_later(look.first, self._look, waiter, look)
+        self._join(waiter)
+        self.waited.move(len(self._waiters), now)
         if len(self._waiters) == 1:
             self._turned()
         try:
@@ -63,6 +88,8 @@ class Room(Generic[Want, Got]):
             raise
         finally:
             timer.cancel()
+            if waiter.timer is not None:
+                waiter.timer.cancel()
             self._leave([waiter])
 
     def serve(self, take: Callable[[Want], Got | None], picky: Callable[[Want], bool]) -> None:
@@ -86,6 +113,27 @@ class Room(Generic[Want, Got]):
             if not waiter.future.done():
                 waiter.future.set_exception(why())
         self._leave(gone)
+
+    def _join(self, waiter: _Waiter[Want, Got]) -> None:
+        """Before those who came later."""
+        waiters = self._waiters
+        behind = []
+        for other in reversed(waiters):
+            if other.since <= waiter.since:
+                break
+            behind.append(other)
+        waiters[waiter] = None
+        for other in reversed(behind):
+            waiters.move_to_end(other)
+
+    def _look(self, waiter: _Waiter[Want, Got], look: Look) -> None:
+        if waiter.future.done():
+            return
+        if (why := look.why()) is None:
+            waiter.timer = asyncio.get_running_loop().call_later(look.every, self._look, waiter, look)
+        else:
+            waiter.future.set_exception(why)
+            self._leave([waiter])
 
     def _expire(self, waiter: _Waiter[Want, Got], late: Callable[[], NoReplica]) -> None:
         if not waiter.future.done():

@@ -17,6 +17,7 @@ from inferops.gateway.balance.outcome import (
     Outcome,
     QueueFull,
     QueueTimeout,
+    TooLong,
     Withdrawn,
 )
 from inferops.gateway.balance.pool import Pool
@@ -24,7 +25,9 @@ from inferops.gateway.proxy.call import Call
 from inferops.gateway.proxy.deadlines import Why, error_of
 from inferops.gateway.proxy.errors import RATE_LIMIT, UNAVAILABLE, UPSTREAM, ApiError
 from inferops.gateway.proxy.relay import Relay, whole
-from inferops.gateway.proxy.retries import Budget, Tries
+from inferops.gateway.proxy.retries import BROKEN as MOST_BROKEN
+from inferops.gateway.proxy.retries import REPEATABLE, Budget, Tries
+from inferops.gateway.proxy.spill import Spill, Spilling
 from inferops.gateway.proxy.upstream import Answer, Broken, Unreached, Upstream
 from inferops.gateway.signals.load import ENGINE_FULL, QUEUE_FULL, QUEUE_TIMEOUT
 from inferops.gateway.signals.meters import Meters
@@ -37,6 +40,7 @@ CODES: dict[type[NoReplica], str] = {
     QueueTimeout: QUEUE_TIMEOUT,
     Asleep: "service_asleep",
     NoOther: "no_other_replica",
+    TooLong: "wait_too_long",
     Withdrawn: "service_deleted",
 }
 
@@ -61,40 +65,83 @@ class Attempts:
         self._meters = meters
         self._clock = clock
         self._relay = Relay(clock, meters)
+        self._spill = Spill(upstream, meters, self._relay, clock)
         self._budgets: dict[ServiceKey, Budget] = {}
 
     async def answer(self, call: Call, pool: Pool) -> web.StreamResponse:
         """The reply to a request, which is sent already where it flows. Raises `ApiError`."""
-        tries, budget, record = Tries(), self._budget(pool), call.record
+        if call.hop is None and (pool.overflow.targets is None or call.record.method not in REPEATABLE):
+            self._meters.needed(pool.backend.key)
+            return await self._answer(call, pool, None)
+        spilling = Spilling(pool, call.hop, self._clock)
+        try:
+            return await self._answer(call, pool, spilling)
+        finally:
+            if not call.record.spilled:
+                self._count(pool, spilling)
+
+    async def _answer(self, call: Call, pool: Pool, spilling: Spilling | None) -> web.StreamResponse:
+        tries, budget = Tries(), self._budget(pool)
         budget.request()
-        self._meters.needed(pool.backend.key)
         failure: Failure | None = None
         while True:
             try:
-                lease = await self._lease(call, pool, tries)
+                lease = await self._lease(call, pool, tries, spilling)
+            except TooLong as error:
+                assert spilling is not None
+                if spilling.guest:
+                    spilling.counted = True  # by the gateway that it comes from
+                    raise refusal(error) from None
+                if await self._spill.answer(call, pool, spilling, tries, budget):
+                    return _sent(call)
+                continue
             except NoReplica as error:
-                if failure is not None and (failure.answer is not None or isinstance(error, NoOther)):
-                    return _last(call, failure)
-                raise refusal(error) from None
+                stands = failure if isinstance(error, NoOther) or (failure and failure.answer is not None) else None
+                return await self._give_up(call, pool, spilling, tries, stands or error)
+            if spilling is not None:
+                self._count(pool, spilling)
             failure = await self._attempt(call, lease)
             if failure is None:
-                assert call.reply is not None
-                return call.reply
+                return _sent(call)
             tries.failed(lease.replica.name, failure.outcome, failure.reached)
-            if not tries.again(record.method, failure.outcome, failure.reached, budget):
-                return _last(call, failure)
+            if not tries.again(call.record.method, failure.outcome, failure.reached, budget):
+                return await self._give_up(call, pool, spilling, tries, failure)
+
+    async def _give_up(
+        self, call: Call, pool: Pool, spilling: Spilling | None, tries: Tries, why: Failure | NoReplica
+    ) -> web.StreamResponse:
+        """What the client gets where no replica is left to ask: another cluster's answer, or what was said last."""
+        budget = self._budget(pool)
+        if spilling is not None and spilling.possible() and tries.broken < MOST_BROKEN:
+            multiplies = isinstance(why, Failure) and why.reached and why.outcome is not Outcome.REFUSED
+            if (not multiplies or budget.take()) and await self._spill.answer(call, pool, spilling, tries, budget):
+                return _sent(call)
+        if isinstance(why, NoReplica):
+            raise refusal(why) from None
+        return _last(call, why)
+
+    def _count(self, pool: Pool, spilling: Spilling) -> None:
+        """A request is asked of this cluster; what another one answers is counted there."""
+        if not spilling.counted:
+            spilling.counted = True
+            self._meters.needed(pool.backend.key)
 
     def sweep(self) -> None:
         """Forget the budgets of services that are gone."""
         for key in [key for key in self._budgets if self._fleet.pool(key) is None]:
             del self._budgets[key]
 
-    async def _lease(self, call: Call, pool: Pool, tries: Tries) -> Lease:
+    async def _lease(self, call: Call, pool: Pool, tries: Tries, spilling: Spilling | None) -> Lease:
         """A replica to ask. However the wait for it ends, the record tells of it. Raises NoReplica."""
         record, began = call.record, self._clock()
         try:
             lease = await pool.acquire(
-                session=call.session, affinity=call.affinity, exclude=tries.asked, waited=record.queued
+                session=call.session,
+                affinity=call.affinity,
+                exclude=tries.asked,
+                waited=record.queued,
+                stream=record.stream,
+                turn=spilling.turn if spilling is not None else None,
             )
         except BaseException:
             record.queued += self._clock() - began
@@ -159,6 +206,11 @@ class Attempts:
         if budget is None:
             budget = self._budgets[key] = Budget(self._clock)
         return budget
+
+
+def _sent(call: Call) -> web.StreamResponse:
+    assert call.reply is not None
+    return call.reply
 
 
 def refusal(error: NoReplica) -> ApiError:

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from inferops.gateway.proxy.content import NOTHING, Content
 from inferops.gateway.proxy.deadlines import Deadline
+from inferops.gateway.proxy.hop import Hop
 from inferops.gateway.signals.record import Record
 from inferops.gateway.table import Backend
 
@@ -30,6 +31,7 @@ class Call:
     head: bytes = b""  # and its head after the Host
     session: str | None = None
     affinity: bytes | None = None
+    hop: Hop | None = None  # a gateway of another cluster passed it on
     strip: bool = False  # whether the client did not ask for the token counts that its stream will end with
     headers: Mapping[str, str] = field(default_factory=dict)  # of the gateway, for the answer
     reply: web.StreamResponse | None = None  # which has begun to be sent

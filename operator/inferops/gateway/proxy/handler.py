@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from inferops.gateway.balance.fleet import Fleet
-from inferops.gateway.proxy import content, headers, models, paths, routing
+from inferops.gateway.proxy import content, headers, hop, models, paths, routing
 from inferops.gateway.proxy.attempts import Attempts
 from inferops.gateway.proxy.bodies import Bodies
 from inferops.gateway.proxy.call import Call
@@ -151,7 +151,15 @@ class Handler:
         if pool is None:
             raise ApiError(404, INVALID, "the service was deleted just now", code="service_not_found")
         call.deadline.at = record.arrived + backend.request_timeout
+        if (passed := call.request.headers.get(hop.HEADER)) is not None:
+            self._passed_on(call, hop.read(passed))
         return await self._parts.attempts.answer(call, pool)
+
+    def _passed_on(self, call: Call, said: hop.Hop) -> None:
+        """A gateway of another cluster passed the request on."""
+        call.hop, call.record.received = said, True
+        if said.left is not None:
+            call.deadline.at = min(call.deadline.at, self._parts.clock() + said.left)
 
     async def _models(self, call: Call, route: Route) -> web.StreamResponse:
         """The models that the caller may use: of one service, or of all."""
@@ -176,7 +184,7 @@ class Handler:
         record.duration = self._parts.clock() - record.arrived
         if backend is None:
             meters.arrived(None)
-        if record.status >= 400 and not record.attempts and record.status != GONE:
+        if record.status >= 400 and not record.attempts and not record.spilled and record.status != GONE:
             meters.refused(record.key, record.status, record.error)
         meters.finished(record, backend)
         self._parts.door.spend(call)

@@ -11,6 +11,7 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from inferops.gateway.proxy.errors import bad_request
+from inferops.gateway.proxy.hop import HEADER
 from inferops.gateway.proxy.upstream import Answer, Broken
 from inferops.gateway.signals.record import Record
 
@@ -25,7 +26,8 @@ HOP_BY_HOP = (
     "transfer-encoding",
     "upgrade",
 )
-OWN = ("host", "content-length", "expect", "x-request-id", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host")
+OWN = ("host", "content-length", "expect", "x-request-id", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host",
+       HEADER.lower())  # fmt: skip
 NOT_SENT = frozenset(name.encode() for name in (*HOP_BY_HOP, *OWN))  # to engines; OWN are written anew
 KEYS = frozenset((b"authorization", b"x-api-key"))  # which stay here where they were checked here
 NOT_RETURNED = frozenset((*HOP_BY_HOP, "content-length", "server", "x-request-id"))
@@ -84,18 +86,24 @@ def returned(answer: Answer, record: Record, extra: Mapping[str, str]) -> CIMult
     headers = CIMultiDict([each for each in answer.headers.items() if each[0].lower() not in NOT_RETURNED])
     if 300 <= answer.status < 400 and (location := headers.get("Location")):
         headers["Location"] = location.removeprefix(f"http://{answer.address}")
-    headers["Inferops-Revision"] = record.revision
+    if record.spilled:
+        headers["Inferops-Cluster"] = record.spilled
+    else:
+        headers["Inferops-Revision"] = record.revision
     return own(record, extra, headers)
 
 
 def returned_head(answer: Answer, record: Record, extra: Mapping[str, str], size: int, last: bool) -> bytes:
     """The head of a whole answer of `size` bytes, with the empty line. `last`: on this connection. Raises Broken."""
+    # Of another cluster's answer the revision stands in it, and limits do that are told by ours.
+    who = f"Inferops-Cluster: {record.spilled}" if record.spilled else f"Inferops-Revision: {record.revision}"
+    left_out = NOT_RETURNED_RAW.union([name.lower().encode() for name in extra]) if record.spilled else NOT_RETURNED_RAW
     lines = [
         f"HTTP/1.1 {answer.status} {REASON_PHRASES.get(answer.status, '')}\r\nContent-Length: {size}\r\n"
-        f"X-Request-Id: {record.request_id}\r\nServer: inferops\r\nInferops-Revision: {record.revision}\r\n".encode()
+        f"X-Request-Id: {record.request_id}\r\nServer: inferops\r\n{who}\r\n".encode()
     ]
     for name, value in answer.raw_headers:
-        if name.lower() not in NOT_RETURNED_RAW:
+        if name.lower() not in left_out:
             lines.append(b"%b: %b\r\n" % (name, value))
     if extra:
         lines.append("".join([f"{name}: {value}\r\n" for name, value in extra.items()]).encode())

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Protocol
 
 from aiohttp import HttpVersion11, web
 
-from inferops.gateway.balance.lease import Lease
 from inferops.gateway.balance.outcome import Outcome
 from inferops.gateway.proxy import headers
 from inferops.gateway.proxy.call import Call
@@ -30,6 +30,13 @@ BODILESS = (204, 304)
 FLOWING = ("application/x-ndjson", "application/jsonl", "application/stream+json", "audio/")  # other streams
 
 
+class Asked(Protocol):
+    """Whoever was asked."""
+
+    def progress(self) -> None:
+        """Bytes of an answer came."""
+
+
 class Relay:
     """Passes answers on, and measures them."""
 
@@ -38,7 +45,7 @@ class Relay:
         self._clock = clock
         self._meters = meters
 
-    async def answer(self, call: Call, answer: Answer, lease: Lease) -> Outcome:
+    async def answer(self, call: Call, answer: Answer, lease: Asked) -> Outcome:
         """Give the client this answer: `call.reply`, which is sent already if it flows.
 
         Raises Broken while nothing was sent, ConnectionError where the client went away, CancelledError.
@@ -62,7 +69,7 @@ class Relay:
             lease.progress()
         return self._whole(call, answer, body)
 
-    async def body(self, answer: Answer, lease: Lease) -> bytes:
+    async def body(self, answer: Answer, lease: Asked) -> bytes:
         """A short body as a whole; of a long one the beginning. Raises Broken."""
         body = b""
         while len(body) <= WHOLE and (piece := await self._piece(answer, lease)):
@@ -92,7 +99,7 @@ class Relay:
         await reply.prepare(call.request)
         return reply
 
-    async def _bytes(self, call: Call, answer: Answer, lease: Lease, piece: bytes) -> Outcome:
+    async def _bytes(self, call: Call, answer: Answer, lease: Asked, piece: bytes) -> Outcome:
         """Pass on what has no form for errors: when it breaks, so does the client's connection."""
         reply = await self._begin(call, answer)
         try:
@@ -113,7 +120,7 @@ class Relay:
         _abort(call)
         return failed
 
-    async def _events(self, call: Call, answer: Answer, lease: Lease) -> Outcome:
+    async def _events(self, call: Call, answer: Answer, lease: Asked) -> Outcome:
         """Pass on a stream of events."""
         record, events = call.record, Events(call.strip)
         record.stream = True
@@ -148,7 +155,7 @@ class Relay:
         await reply.write_eof()
         return outcome
 
-    async def _flow(self, call: Call, answer: Answer, lease: Lease, events: Events, piece: bytes) -> None:
+    async def _flow(self, call: Call, answer: Answer, lease: Asked, events: Events, piece: bytes) -> None:
         """Pass on events until the stream ends, and measure the gaps between them."""
         record, reply, clock = call.record, call.reply, self._clock
         assert reply is not None and record.key is not None
@@ -168,7 +175,7 @@ class Relay:
             record.sent += len(rest)
             await reply.write(rest)
 
-    async def _piece(self, answer: Answer, lease: Lease) -> bytes:
+    async def _piece(self, answer: Answer, lease: Asked) -> bytes:
         piece = await answer.piece()
         if piece:
             lease.progress()

@@ -7,7 +7,11 @@ request as all that is done here.
 from __future__ import annotations
 
 import asyncio
+import socket
+import ssl
 from collections.abc import Callable
+from functools import cache
+from urllib.parse import urlsplit
 
 from aiohttp import ClientError
 from aiohttp.client_proto import ResponseHandler
@@ -16,7 +20,11 @@ from aiohttp.http_parser import RawResponseMessage
 from aiohttp.streams import StreamReader
 
 CONNECT = 5.0  # seconds for a connection
+CONNECT_FAR = 2.0  # likewise, TLS included, to another cluster, while a request has its place here
+ALIVE = (5, 2, 3)  # seconds without a byte until the other side is asked, then between askings, and how many are missed
+UNSENT = 11_000  # milliseconds that bytes may go unacknowledged: as long as these take together
 KEEP = 3.0  # seconds that an unused one is kept: engines close theirs after 5
+KEEP_FAR = 30.0  # likewise to another cluster, where a new one takes several ways there and back
 FIELD = 65536  # bytes of a header line
 TOGETHER = 65536  # bytes of a body that are copied to go out with the head
 SWITCHING = 101
@@ -78,7 +86,8 @@ class Upstream:
         return sum(map(len, self._unused.values()))
 
     async def send(self, address: str, head: bytes, body: bytes, bodiless: bool = False) -> Answer:
-        """Send a request, whose head lacks nothing, to host:port. Raises Unreached and Broken.
+        """Send a request, whose head lacks nothing, to host:port, or to the http(s)://host:port of another cluster's
+        gateways. Raises Unreached and Broken.
 
         `bodiless`: the answer has no body, whatever its head says.
         """
@@ -114,9 +123,10 @@ class Upstream:
             self._unused.setdefault(address, []).append((protocol, self._clock()))
 
     def sweep(self) -> None:
-        """Close what was not used for `KEEP` seconds. To be called about every second."""
-        oldest = self._clock() - KEEP
+        """Close what was not used for a while. To be called about every second."""
+        now = self._clock()
         for address, unused in list(self._unused.items()):
+            oldest = now - _keep(address)
             kept = [one for one in unused if one[1] > oldest and one[0].is_connected()]
             for protocol, used in unused:
                 if used <= oldest:
@@ -138,22 +148,28 @@ class Upstream:
         unused = self._unused.get(address)
         while unused:
             protocol, used = unused.pop()
-            if self._clock() - used < KEEP and protocol.is_connected() and not protocol.should_close:
+            if self._clock() - used < _keep(address) and protocol.is_connected() and not protocol.should_close:
                 return protocol
             protocol.close()
         return None
 
     async def _connect(self, address: str) -> ResponseHandler:
         host, _, port = address.rpartition(":")
+        far = "://" in address
+        limit, tls = CONNECT_FAR if far else CONNECT, None
         try:
-            async with asyncio.timeout(CONNECT):
-                _, protocol = await self._loop.create_connection(
-                    lambda: ResponseHandler(self._loop), host.strip("[]"), int(port)
+            if far:
+                host, port, tls = _far(address)
+            async with asyncio.timeout(limit):
+                transport, protocol = await self._loop.create_connection(
+                    lambda: ResponseHandler(self._loop), host.strip("[]"), int(port), ssl=tls
                 )
         except TimeoutError:
-            raise Unreached(f"no connection in {CONNECT:.0f} s", sent=False) from None
-        except (OSError, ValueError) as error:
+            raise Unreached(f"no connection in {limit:.0f} s", sent=False) from None
+        except (OSError, ValueError, OverflowError) as error:
             raise Unreached(str(error) or type(error).__name__, sent=False) from error
+        if far:
+            _keep_alive(transport)
         return protocol
 
     def _write(self, protocol: ResponseHandler, head: bytes, body: bytes) -> None:
@@ -165,3 +181,33 @@ class Upstream:
         else:
             transport.write(head)
             transport.write(body)
+
+
+def _keep(address: str) -> float:
+    return KEEP_FAR if "://" in address else KEEP
+
+
+def _far(url: str) -> tuple[str, str, ssl.SSLContext | None]:
+    """Host, port and TLS of another cluster's gateways. Raises ValueError."""
+    parts = urlsplit(url)
+    secure = parts.scheme == "https"
+    return parts.hostname or "", str(parts.port or (443 if secure else 80)), _verified() if secure else None
+
+
+@cache
+def _verified() -> ssl.SSLContext:
+    """TLS with certificates that the system trusts."""
+    return ssl.create_default_context()
+
+
+def _keep_alive(transport: asyncio.Transport) -> None:
+    """Have the connection end soon after the other side is cut off: its answers may be long in coming, and its silence
+    tells nothing."""
+    found = transport.get_extra_info("socket")
+    if found is None:
+        return
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    names = ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT", "TCP_USER_TIMEOUT")
+    for name, value in zip(names, (*ALIVE, UNSENT), strict=True):
+        if (option := getattr(socket, name, None)) is not None:  # not every system has them
+            found.setsockopt(socket.IPPROTO_TCP, option, value)

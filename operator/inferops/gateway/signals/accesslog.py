@@ -108,6 +108,7 @@ def line(record: Record, now: float) -> bytes:
         f'{{"time":"{_seconds(whole)}.{int((now - whole) * 1000):03}Z",'
         f'"requestId":{quoted(record.request_id[:LONGEST])},"traceId":{quoted(record.trace[:LONGEST])},"client":{quoted(record.client[:LONGEST])},'
         f'"namespace":"{namespace}","service":"{service}","revision":"{record.revision}","replica":"{record.replica}",'
+        f'"spilledTo":"{record.spilled}","spilled":{"true" if record.received else "false"},'
         f'"model":{quoted(record.model[:LONGEST])},"method":{quoted(record.method[:LONGEST])},'
         f'"path":{quoted(record.path[:LONGEST])},'
         f'"status":{record.status},"stream":{"true" if record.stream else "false"},'

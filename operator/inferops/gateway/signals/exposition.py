@@ -150,6 +150,15 @@ def _refused(name: str, each: ServiceSeries) -> str:
     )
 
 
+def _spilled(name: str, each: ServiceSeries) -> str:
+    return "".join(
+        [
+            f'{name}{{{each.labels},cluster="{cluster}",result="{result}"}} {count}\n'
+            for (cluster, result), count in each.spilled.items()
+        ]
+    )
+
+
 def _waiting(meters: Meters, name: str) -> Iterator[str]:
     return (f"{name}{{{each.labels}}} {meters.waiting(key)}\n" for key, each in list(meters.services.items()))
 
@@ -190,6 +199,18 @@ FAMILIES: tuple[Family, ...] = (
         "counter",
         "Attempts after the first one of a request.",
         _services(lambda name, each: f"{name}{{{each.labels}}} {each.retries}\n"),
+    ),
+    Family(
+        "spilled_requests",
+        "counter",
+        "Requests that were sent to another cluster, by cluster and by how that ended.",
+        _services(_spilled),
+    ),
+    Family(
+        "received_spilled_requests",
+        "counter",
+        "Requests that a gateway of another cluster passed on and that ended here.",
+        _services(lambda name, each: f"{name}{{{each.labels}}} {each.received}\n"),
     ),
     Family(
         "client_slo_judged",

@@ -50,6 +50,11 @@ class Load:
     def end(self, record: Record, backend: Backend) -> None:
         """A request ends that named this service."""
         self.touched = record.arrived + record.duration
+        if record.spilled:  # another cluster counts it; what it waited here is this one's
+            if backend.ttft is not None and record.queued > backend.ttft:
+                self.judged += 1
+                self.missed += 1
+            return
         if record.error in NO_ROOM:
             self.judged += 1
             self.missed += 1

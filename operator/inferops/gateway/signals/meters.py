@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 
 from inferops.gateway.balance.outcome import Outcome
+from inferops.gateway.balance.targets import Result
 from inferops.gateway.signals.load import generated_whole
 from inferops.gateway.signals.record import Record
 from inferops.gateway.signals.series import ERRORS, TPOT, TTFT, ReplicaSeries, RevisionSeries, ServiceSeries
@@ -81,6 +82,11 @@ class Meters:
         elif outcome in FAULTS:
             series.judge(ERRORS, True)
 
+    def spilled(self, key: ServiceKey, cluster: str, result: Result) -> None:
+        """A request that another cluster was sent ends there."""
+        spilled = self._service(key).spilled
+        spilled[cluster, result] = spilled.get((cluster, result), 0) + 1
+
     def token_gap(self, key: ServiceKey, revision: str, replica: str, seconds: float, slow: bool) -> None:
         """Between two chunks of a stream; slow: beyond the SLO's tpot."""
         self.series(key, revision, replica).token_gap(seconds, slow)
@@ -90,6 +96,8 @@ class Meters:
         key = record.key or NOBODY
         service = self._service(key)
         service.ended += 1
+        if record.received:
+            service.received += 1
         if record.attempts > 1:
             service.retries += record.attempts - 1
         series = self.series(key, record.revision, record.replica)
@@ -106,7 +114,7 @@ class Meters:
             series.broken += 1
         if backend is not None:
             service.load.end(record, backend)
-        if record.first is not None and record.status < 400 and backend is not None:
+        if record.first is not None and record.status < 400 and backend is not None and not record.spilled:
             _time(service, series, record, record.first, backend)
 
     def series(self, key: ServiceKey, revision: str, replica: str) -> ReplicaSeries:

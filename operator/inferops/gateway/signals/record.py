@@ -24,6 +24,8 @@ class Record:
     stream: bool = False
     queued: float = 0.0  # seconds in the room, for a replica
     attempts: int = 0  # replicas asked
+    spilled: str = ""  # the other cluster that answers it
+    received: bool = False  # a gateway of another cluster passed it on
     status: int = 0  # sent to the client; 499: it went away first
     asked: float = 0.0  # seconds from arrival until the replica was asked that answered in the end
     first: float | None = None  # seconds from arrival to the first token of a stream, or to the whole answer

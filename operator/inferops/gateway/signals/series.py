@@ -33,7 +33,7 @@ class Histogram:
 
 
 class ServiceSeries:
-    __slots__ = ("arrivals", "ended", "labels", "load", "refused", "retries", "yardsticks")
+    __slots__ = ("arrivals", "ended", "labels", "load", "received", "refused", "retries", "spilled", "yardsticks")
 
     def __init__(self, labels: str) -> None:
         self.labels = labels  # as they are told, here and below
@@ -41,6 +41,8 @@ class ServiceSeries:
         self.ended = 0
         self.refused: dict[tuple[int, str], int] = {}  # by status code and reason
         self.retries = 0
+        self.spilled: dict[tuple[str, str], int] = {}  # by cluster and result
+        self.received = 0  # from gateways of other clusters
         self.load = Load()
         self.yardsticks = (Yardstick(), Yardstick())  # TTFT, TPOT
 

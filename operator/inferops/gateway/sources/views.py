@@ -17,7 +17,7 @@ from inferops.api.conditions import ConditionType
 from inferops.api.formats import seconds
 from inferops.api.inferenceservice import RuntimeSpec, SLOSpec
 from inferops.api.traffic import AccessSpec, TrafficSpec
-from inferops.gateway.table import Access, Backend, Limits, Replica, Revision, ServiceKey
+from inferops.gateway.table import Access, Backend, Cluster, Limits, Replica, Revision, ServiceKey
 from inferops.render.gatewayslice import MANAGED_BY, MANAGER, SERVICE_NAME
 from inferops.render.labels import REVISION, SERVICE
 from inferops.runtimes.base import Api
@@ -154,6 +154,7 @@ def backend(service: ServiceView, api: Api, slices: Iterable[SliceView]) -> Back
         access=_access(traffic.access) if traffic.access is not None else None,
         ttft=seconds(spec.slo.ttft) if spec.slo.ttft is not None else None,
         tpot=seconds(spec.slo.tpot) if spec.slo.tpot is not None else None,
+        spillover=tuple(Cluster(each.name, each.url) for each in traffic.spillover),
         asleep="" if any(each.replicas for each in revisions) else _asleep(service),
     )
 

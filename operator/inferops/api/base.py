@@ -51,6 +51,8 @@ class Metadata(Model):
     resource_version: str = ""
     deletion_timestamp: str | None = None
     annotations: dict[str, str] = Field(default_factory=dict)
+    labels: dict[str, str] = Field(default_factory=dict)
+    finalizers: list[str] = Field(default_factory=list)
 
 
 class LabelRequirement(Model):

@@ -161,6 +161,14 @@ WebUrl = Annotated[
         "must be an http or https address without user, password and query, for example https://judge.ml.svc/canary",
     ),
 ]
+GatewayUrl = Annotated[
+    str,
+    Field(max_length=512),
+    Matching(
+        r"^https?://([-A-Za-z0-9_.]+|\[[0-9A-Fa-f:.]+\])(:[1-9][0-9]{0,4})?$",
+        "must be http(s)://HOST or HOST:PORT, for example https://gateway.eu.example.com",
+    ),
+]
 HeaderName = Annotated[
     str,
     Field(max_length=128),

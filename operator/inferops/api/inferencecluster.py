@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from inferops.api.base import Model, SecretKey, Toleration
-from inferops.api.checks import Matching, Rule, Unique
+from inferops.api.checks import Rule, Unique
 from inferops.api.conditions import Conditions
-from inferops.api.formats import LabelValue, Name, ObjectName
+from inferops.api.formats import GatewayUrl, LabelKey, LabelValue, Name, ObjectName
 
 
 class ClusterAccess(Model):
@@ -41,9 +41,9 @@ class ClusterAccess(Model):
 class ClusterGateway(Model):
     """Where the cluster's gateways answer."""
 
-    url: Annotated[
-        str, Field(max_length=512), Matching("^https?://[^/?#@]+$", "must be http(s)://HOST or HOST:PORT")
-    ] = Field(description="As the operator reaches them. Any answer over HTTP shows that the cluster serves.")
+    url: GatewayUrl = Field(
+        description="As the operator reaches them. Any answer over HTTP shows that the cluster serves."
+    )
 
 
 class Room(Model):
@@ -63,6 +63,16 @@ class Offer(Model):
     free: int = Field(ge=0, description="Those of them that no pod has.")
     room: list[Room] = Field(
         default_factory=list, max_length=16, description="Replicas that fit, node by node, by their accelerators."
+    )
+
+
+class ClusterTaint(Model):
+    """Keeps services off the cluster that do not tolerate it."""
+
+    key: LabelKey = Field(description="The taint's key.")
+    value: LabelValue = Field(default="", description="The taint's value.")
+    effect: Literal["NoSchedule", "NoExecute"] = Field(
+        description="NoSchedule: nothing new is placed there. NoExecute: what is there moves elsewhere too."
     )
 
 
@@ -91,6 +101,11 @@ class InferenceClusterSpec(Model):
     gateway: ClusterGateway | None = Field(
         default=None,
         description="The cluster's gateways, by which is told whether it serves while its API server does not answer.",
+    )
+    taints: Annotated[list[ClusterTaint], Field(max_length=16)] = Field(
+        default_factory=list,
+        description="Of the cluster as a whole, such as while it is drained; services tolerate them by "
+        "placement.tolerations.",
     )
     tolerations: list[Toleration] = Field(
         default_factory=list, max_length=16, description="Further taints of its nodes that pods tolerate."

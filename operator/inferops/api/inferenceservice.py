@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from inferops.api.base import ComputeResources, EnvVars, LabelSelector, Model
+from inferops.api.base import ComputeResources, EnvVars, Model
 from inferops.api.checks import Rule, Unique
 from inferops.api.formats import (
     Argument,
@@ -17,6 +17,7 @@ from inferops.api.formats import (
     ObjectName,
     PositiveDuration,
 )
+from inferops.api.placement import PlacementSpec
 from inferops.api.rollout import RolloutSpec
 from inferops.api.scaling import ScalingSpec
 from inferops.api.traffic import TrafficSpec
@@ -185,24 +186,6 @@ class LoadSpec(Model):
     concurrency: int = Field(default=16, ge=1, le=1_000_000, description="Requests at once, over all replicas.")
     prompt_tokens: int = Field(default=1024, ge=1, le=16_777_216, description="Tokens of a usual prompt.")
     output_tokens: int = Field(default=256, ge=1, le=16_777_216, description="Tokens of a usual answer.")
-
-
-class PlacementSpec(Model):
-    """In which clusters replicas run."""
-
-    rules = (
-        Rule(
-            cel="has(self.clusters) || self.minClusters == 1",
-            holds=lambda self: self.clusters is not None or self.min_clusters == 1,
-            field="minClusters",
-            message="more than one cluster needs placement.clusters, for example "
-            "{matchLabels: {tier: prod}}; without it everything runs in the operator's own cluster",
-        ),
-    )
-    clusters: LabelSelector | None = Field(
-        default=None, description="InferenceClusters by their labels; left out: the operator's own cluster."
-    )
-    min_clusters: int = Field(default=1, ge=1, le=100, description="Spread over at least so many clusters.")
 
 
 class InferenceServiceSpec(Model):

@@ -9,6 +9,7 @@ from pydantic import Field
 from inferops.api.base import Model
 from inferops.api.checks import Unique
 from inferops.api.conditions import Conditions
+from inferops.api.placement import PlacementStatus
 from inferops.api.rolloutstatus import RolloutStatus
 from inferops.api.scalingstatus import ScalingStatus
 
@@ -111,6 +112,9 @@ class InferenceServiceStatus(Model):
     rollout: RolloutStatus = Field(default_factory=RolloutStatus, description="The rollout, and those before it.")
     scaling: ScalingStatus = Field(
         default_factory=ScalingStatus, description="The numbers behind desiredReplicas, and what was learned."
+    )
+    placement: PlacementStatus = Field(
+        default_factory=PlacementStatus, description="In which clusters it is, where spec.placement.clusters is given."
     )
     sizing: SizingStatus = Field(default_factory=SizingStatus, description="Which accelerators would do.")
     explain: list[Annotated[str, Field(max_length=1024)]] = Field(

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from inferops.api.base import ComputeResources, EnvVars, Model
 from inferops.api.checks import Matching, Rule, Unique
-from inferops.api.formats import Argument, Duration, Image, Name, PositiveDuration, WebUrl
+from inferops.api.formats import Argument, Duration, Image, Name, ObjectName, PositiveDuration, WebUrl
 
 ACTION = "inferops.dev/action"  # the one annotation that is read: what somebody asks of a rollout
 
@@ -129,6 +129,30 @@ class DeadlinesSpec(Model):
     warm_up: PositiveDuration = Field(default="10m", description="Until all have stayed ready for analysis.warmUp.")
 
 
+Wave = Annotated[list[ObjectName], Field(min_length=1, max_length=32), Unique()]
+
+
+class ClusterWavesSpec(Model):
+    """In which order the clusters of a placed service get a new version."""
+
+    rules = (
+        Rule(
+            cel="self.waves.all(w, w.all(n, self.waves.exists_one(v, n in v)))",
+            holds=lambda self: all(sum(n in v for v in self.waves) == 1 for w in self.waves for n in w),
+            field="waves",
+            message="a cluster stands in two waves; keep its name in one of them",
+        ),
+    )
+    waves: Annotated[list[Wave], Field(min_length=1, max_length=16)] = Field(
+        description="InferenceClusters by their names, wave by wave, for example [[canary-eu], [eu, us]]. The clusters "
+        "that no wave names are the last one."
+    )
+    bake: Duration = Field(
+        default="10m",
+        description="For how long all of a wave must have served the new version before the next one begins.",
+    )
+
+
 def _increasing(weights: list[int]) -> bool:
     return all(low < high for low, high in pairwise(weights))
 
@@ -170,6 +194,10 @@ class RolloutSpec(Model):
     )
     analysis: AnalysisSpec = Field(default_factory=AnalysisSpec, description="How canary and stable are compared.")
     deadlines: DeadlinesSpec = Field(default_factory=DeadlinesSpec, description="How long it may take to be ready.")
+    clusters: ClusterWavesSpec | None = Field(
+        default=None,
+        description="In which order the clusters of spec.placement get a new version; left out: all at once.",
+    )
     keep_warm: Duration = Field(
         default="10m",
         description="How long the previous revision keeps its replicas after a promotion: going back takes no time.",

@@ -73,10 +73,19 @@ def run(
     prometheus: Annotated[
         str, typer.Option(envvar="INFEROPS_PROMETHEUS", help="URL of a Prometheus that scrapes the engines.")
     ] = "",
+    member_suspect_after: Annotated[
+        str, typer.Option(help="For how long a member cluster may be silent until nothing new is placed there.")
+    ] = "30s",
+    member_lost_after: Annotated[
+        str, typer.Option(help="For how long, until it counts as lost where its gateways do not answer either.")
+    ] = "5m",
+    member_stable_after: Annotated[
+        str, typer.Option(help="For how long one that is back has to answer until it counts again.")
+    ] = "30s",
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
 ) -> None:
     """Run the operator, until SIGTERM."""
-    from inferops.cli.run import gateway_in, hosts_in, prometheus_in
+    from inferops.cli.run import gateway_in, hosts_in, patience_in, prometheus_in
     from inferops.cli.run import run as run_operator
     from inferops.controller.notify import receivers_in
     from inferops.controller.operator import Options
@@ -85,7 +94,8 @@ def run(
     hosts = _option("--webhook-hosts", hosts_in, webhook_hosts or ())
     receivers = _option("--notify", receivers_in, notify or ())
     server = _option("--prometheus", prometheus_in, prometheus)
-    told = hosts, receivers, server
+    silences = (member_suspect_after, member_lost_after, member_stable_after)
+    told = hosts, receivers, server, _option("--member-*-after", patience_in, silences)
     options = Options(lease_namespace, kubeconfig, workers, address, port, _asked(hub), default, *told)
     raise typer.Exit(run_operator(options, log_level))
 

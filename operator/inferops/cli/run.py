@@ -9,11 +9,13 @@ from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
+from inferops.api.formats import seconds
 from inferops.api.problems import problems
 from inferops.api.traffic import GatewayRef
 from inferops.cli.logs import set_up
 from inferops.controller.operator import Operator, Options
 from inferops.controller.webhookhosts import DEFAULT, Hosts
+from inferops.core.membership import Patience
 from inferops.kube.lease import LeaseLost
 
 log = logging.getLogger("inferops")
@@ -53,6 +55,15 @@ def prometheus_in(text: str) -> str | None:
     if text and not sound:
         raise ValueError("it is no URL of a Prometheus, for example http://prometheus.monitoring.svc:9090")
     return text or None
+
+
+def patience_in(texts: tuple[str, str, str]) -> Patience:
+    """How long silences of member clusters are borne: until one is suspect, is lost, and is believed again. Raises
+    ValueError where they make no sense."""
+    suspect, lost, stable = (seconds(text) for text in texts)
+    if suspect < 1 or lost <= suspect:
+        raise ValueError("a member is suspect after 1s at the least, and lost later than that")
+    return Patience(suspect, lost, stable)
 
 
 def run(options: Options, log_level: str) -> int:

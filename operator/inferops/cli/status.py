@@ -10,6 +10,7 @@ from rich.tree import Tree
 
 from inferops.api.conditions import Condition
 from inferops.api.inferenceservicestatus import InferenceServiceStatus, SizingStatus
+from inferops.api.placement import PlacementStatus
 from inferops.api.resources import InferenceService
 from inferops.cli import rolloutstate
 from inferops.cli.access import Shown, Unreachable, opened, read, refusal
@@ -18,6 +19,7 @@ from inferops.cli.rollouttree import command
 from inferops.kube.client import KubeError
 
 OPTIONS = 3
+STATES = {"Serving": "green", "Lost": "red"}
 COLOURS = {"True": "green", "False": "red", "Unknown": "yellow"}
 
 
@@ -56,7 +58,9 @@ def tree(shown: Shown) -> Tree:
         add(conditions, _condition(condition))
     _rollout(root, shown.service)
     _scaling(root, now)
-    add_revisions(add(root, f"revisions  {now.ready_replicas} replicas ready"), shown)
+    _placement(root, now.placement)
+    if now.revisions or not now.placement.clusters:
+        add_revisions(add(root, f"revisions  {now.ready_replicas} replicas ready"), shown)
     for title, sentences in (
         ("why", now.explain),
         ("sizing", _sizing(now.sizing)),
@@ -78,6 +82,23 @@ def _rollout(root: Tree, service: InferenceService) -> None:
     if told := ": ".join(plain(word) for word in rolloutstate.why(service) if word):
         add(branch, f"[yellow]{told}[/]" if rollout.paused is not None else told)
     add(branch, f"[dim]more: {plain(command(service, 'status'))}[/]")
+
+
+def _placement(root: Tree, told: PlacementStatus) -> None:
+    """In which clusters it is, and why not in others, where it is placed on members."""
+    if not told.clusters and not told.not_chosen:
+        return
+    branch = add(root, f"clusters  {sum(each.ready_replicas for each in told.clusters)} replicas ready")
+    if told.message:
+        add(branch, f"[yellow]{plain(told.message)}[/]")
+    for each in told.clusters:
+        bounds = f"{each.min_replicas} to {each.replicas}" if each.min_replicas != each.replicas else f"{each.replicas}"
+        found = f"{each.ready_replicas} of {bounds} replicas ready, on {each.accelerator}"
+        why = f"  {plain(each.message)}" if each.message else ""
+        colour = STATES.get(each.state, "yellow")
+        add(branch, f"{plain(each.cluster)}  [{colour}]{plain(each.state)}[/]  {plain(found)}{why}")
+    for other in told.not_chosen:
+        add(branch, f"[dim]not {plain(other.cluster)}: {plain(other.reason)}: {plain(other.message)}[/]")
 
 
 def _scaling(root: Tree, status: InferenceServiceStatus) -> None:

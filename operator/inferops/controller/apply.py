@@ -18,7 +18,7 @@ from inferops.api.inferencecluster import InferenceClusterStatus
 from inferops.api.inferenceservicestatus import InferenceServiceStatus
 from inferops.controller.gateways import lists_pods
 from inferops.controller.observe import record_of
-from inferops.controller.store import PARENTS, WORKLOADS, Child, Key, Store
+from inferops.controller.store import PARENTS, WORKLOADS, Key, Store
 from inferops.core import devices, scheduling
 from inferops.core.decide import Decision, RevisionPlan
 from inferops.core.engine import Obstacle
@@ -36,7 +36,7 @@ from inferops.kube.kinds import (
     SERVICE,
     Kind,
 )
-from inferops.kube.owned import Object, digest, wanted_part
+from inferops.kube.owned import Accepted, Object, accept, stands
 from inferops.render.gatewayslice import render_gateway_slice, slice_name
 from inferops.render.httproute import render_httproute
 from inferops.render.inferencepool import http_port, render_inferencepool
@@ -69,9 +69,7 @@ class Applier:
     kube: Kube
     store: Store
     changed: Callable[[Key], None]  # told of what our own writes changed: their events will bring no news
-    # What an apply led to, where webhooks or defaults made the live object differ from it: by uid, the digests of
-    # what was applied last and of what came of it.
-    accepted: dict[str, tuple[str, str]]
+    accepted: Accepted
 
     async def apply(self, key: Key, seen: Observation, decision: Decision) -> bool:
         """Make it so. Raises Refused, KubeError or kube.client.Fenced; then the same call may be repeated.
@@ -106,7 +104,7 @@ class Applier:
             return False
         await self.write_status(key, uid, seen.service.status, decision.status)
         for hash_ in decision.removed:
-            await self._remove_revision(key, uid, hash_)
+            await self.remove_revision(key, uid, hash_)
         return True
 
     async def write_status(self, key: Key, uid: str, before: Status, after: Status) -> None:
@@ -216,7 +214,7 @@ class Applier:
         name = desired["metadata"]["name"]
         live = self.store.children(key, kind).get(name)
         ours = live is not None and live.owner == uid
-        if live is not None and ours and (live.deleting or self._same(live, desired)):
+        if live is not None and ours and (live.deleting or stands(self.accepted, live.uid, live.digest, desired)):
             return False
         # An apply is a conflict only where others set a field otherwise: not with what we applied for another service,
         # nor with a Service without a selector, to which it would add one, nor with a route that says the same. A name
@@ -233,15 +231,10 @@ class Applier:
         for key in self.store.put(kind, answer):
             self.changed(key)
 
-    def _same(self, live: Child, desired: Object) -> bool:
-        wanted = digest(wanted_part(desired))
-        return live.digest == wanted or self.accepted.get(live.uid) == (wanted, live.digest)
-
     def _remember(self, key: Key, kind: Kind, name: str, desired: Object) -> None:
         live = self.store.children(key, kind).get(name)
-        wanted = digest(wanted_part(desired))
-        if live is not None and live.digest != wanted:
-            self.accepted[live.uid] = (wanted, live.digest)
+        if live is not None:
+            accept(self.accepted, live.uid, live.digest, desired)
 
     async def _write(self, kind: Kind, desired: Object, uid: str, *, force: bool) -> Object:
         try:
@@ -273,7 +266,7 @@ class Applier:
             "Delete it, or give the InferenceService another name",
         )
 
-    async def _remove_revision(self, key: Key, uid: str, hash_: str) -> None:
+    async def remove_revision(self, key: Key, uid: str, hash_: str) -> None:
         """Remove a revision; its record goes last, so that an interrupted removal is taken up again."""
         name = revision_name(key.name, hash_)
         for kind in (SERVICE, BUDGET, *WORKLOADS, CLAIM_TEMPLATE, INFERENCE_POOL, RECORD):

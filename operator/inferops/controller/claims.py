@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from inferops.controller.shapes import extended, listed, mapping, text
+from inferops.controller.views import SERVICE_LABEL
 
 ENDED = ("Succeeded", "Failed")
 
@@ -21,6 +22,7 @@ class PodUse(NamedTuple):
 
     node: str  # empty: it uses nothing
     resources: Mapping[str, int]
+    service: str = ""  # of inferops, whose replica it is
 
 
 NOTHING = PodUse("", MappingProxyType({}))  # one for all the pods of which this is true
@@ -42,7 +44,8 @@ def pod_use(raw: Mapping[str, Any]) -> PodUse:
             most |= sidecars + _asked(container)
     running = sum(map(_asked, listed(spec.get("containers"))), sidecars)
     used = (running | most) + Counter(extended(spec.get("overhead")))
-    return PodUse(node, dict(used)) if used else NOTHING
+    service = text(mapping(mapping(raw.get("metadata")).get("labels")).get(SERVICE_LABEL))
+    return PodUse(node, dict(used), service) if used or service else NOTHING
 
 
 def claim_use(raw: Mapping[str, Any]) -> frozenset[tuple[str, str]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from base64 import b64decode
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -20,13 +21,16 @@ from kubernetes.aio.client import Configuration
 
 from inferops.api.conditions import Reason
 from inferops.api.inferencecluster import InferenceClusterSpec, Offer
+from inferops.controller.children import Children
 from inferops.controller.membercapacity import ALWAYS, OPTIONAL, Capacity
+from inferops.controller.store import Key
+from inferops.core import offers
 from inferops.core.engine import Obstacle
-from inferops.core.membership import EVERY, Health, Probe, probed
+from inferops.core.membership import Health, Patience, Probe, probed
 from inferops.kube.access import AccessRefused, member_configuration
-from inferops.kube.breaker import Breaker, Guarded, Reading, judge
+from inferops.kube.breaker import Breaker, Calls, Guarded, judge
 from inferops.kube.client import KubeError, Reader
-from inferops.kube.kinds import NAMESPACE, SECRET
+from inferops.kube.kinds import INFERENCE_SERVICE, NAMESPACE, SECRET
 from inferops.kube.mirror import Mirror
 
 log = logging.getLogger(__name__)
@@ -38,7 +42,7 @@ TOGETHER = 5.0  # seconds for which news of capacity is gathered
 GATEWAY_TIMEOUT = 5.0
 
 
-class Asked(Reading, Protocol):
+class Asked(Calls, Protocol):
     """The part of a member's `Client` that is needed."""
 
     async def close(self) -> None: ...
@@ -52,10 +56,13 @@ class Surroundings:
     hub: Configuration
     namespace: str  # of the operator
     now: Callable[[], float]  # Unix seconds
-    offers: Callable[[Capacity, InferenceClusterSpec], tuple[Offer, ...]]
+    uid: str  # of the hub, by which what we write into members is known
+    changed: Callable[[Key], None]  # told of services of which a member tells news
+    free: Callable[[Capacity, InferenceClusterSpec], tuple[offers.Free, ...]]
     cut_off: Callable[[], bool]
     answers: Callable[[str], Awaitable[bool]]  # whether somebody answers at a URL
     connect: Callable[[Configuration], Asked]
+    patience: Patience
 
 
 @dataclass(slots=True)
@@ -67,6 +74,7 @@ class _Connection:
     breaker: Breaker
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
     mirrors: list[Mirror] = field(default_factory=list)
+    children: Mirror | None = None
 
     async def close(self) -> None:
         for task in self.tasks:
@@ -84,13 +92,17 @@ class MemberCluster:
         self.spec, self.health = spec, health
         self.uid = ""
         self.obstacle: Obstacle | None = None
+        self.free: tuple[offers.Free, ...] | None = None
         self.offers: tuple[Offer, ...] | None = None
         self.nodes = (0, 0)
+        self.scheduled: Counter[tuple[str, str]] = Counter()  # pods by namespace and service, when `free` was counted
         self.probed = False
         self._name, self._around, self._news = name, around, news
         self._capacity = Capacity()
+        self.children = Children(around.uid, around.changed)
         self._connection: _Connection | None = None
         self._read_at = float("-inf")
+        self._told: object = (self.obstacle, health, self.uid, self.settled, False)
         self._task = asyncio.create_task(self._run(), name=f"member {name}")
 
     @property
@@ -100,6 +112,24 @@ class MemberCluster:
         return self.obstacle is not None or (
             self.probed and state != "Probing" and (state != "Healthy" or self.offers is not None)
         )
+
+    @property
+    def known(self) -> bool:
+        """Whether it is known how it is, and if it answers also what it has."""
+        if self.obstacle is not None or self.health.state in ("Suspect", "Lost"):
+            return True
+        return self.probed and (self.health.state != "Healthy" or (self.listed and self.free is not None))
+
+    @property
+    def listed(self) -> bool:
+        """Whether all that we wrote there is known, as it is now."""
+        mirror = self._connection.children if self._connection is not None else None
+        return mirror is not None and mirror.live
+
+    def change(self, spec: InferenceClusterSpec) -> None:
+        """It is described anew, and reached as before."""
+        self.spec = spec
+        self._capacity.news.set()  # tolerations count in it
 
     async def close(self) -> None:
         """Stop and hang up."""
@@ -114,25 +144,29 @@ class MemberCluster:
                     await self._round()
                 except Exception:  # a mistake of ours must not end all asking
                     log.exception("member cluster %s: a round went wrong, and the next one comes", self._name)
-                await asyncio.sleep(max(0.0, began + EVERY * uniform(0.9, 1.1) - asyncio.get_running_loop().time()))
+                pace = self._around.patience.every * uniform(0.9, 1.1)
+                await asyncio.sleep(max(0.0, began + pace - asyncio.get_running_loop().time()))
         finally:
             if self._connection is not None:
                 await self._connection.close()
 
     async def _round(self) -> None:
         """One probe, with what it needs and what follows from it. Whatever goes wrong is told, and tried again."""
-        before = self.obstacle, self.health, self.uid, self.settled
         try:
             await self._connect()
             probe = await self._probe()
             if probe is not None:
-                self.health = probed(self.health, probe, self._around.now(), self._around.cut_off())
+                self.health = probed(
+                    self.health, probe, self._around.now(), self._around.cut_off(), self._around.patience
+                )
                 self.probed = True
             if probe is not None and probe.answered and not probe.denied:
                 await self._follow()
         except KubeError as error:  # of the hub, or of a member that fell silent just now
             log.warning("member cluster %s: %s", self._name, error)
-        if (self.obstacle, self.health, self.uid, self.settled) != before or self._around.cut_off():
+        now = (self.obstacle, self.health, self.uid, self.settled, self.listed)
+        if now != self._told or self._around.cut_off():
+            self._told = now
             self._news()
 
     async def _connect(self) -> None:
@@ -218,6 +252,16 @@ class MemberCluster:
         connection.mirrors = [Mirror(guarded, kind, self._capacity.copies[kind]) for kind in kinds]
         connection.tasks = [asyncio.create_task(mirror.run()) for mirror in connection.mirrors]
         connection.tasks.append(asyncio.create_task(self._count(connection)))
+        if not self.spec.access.hub:  # which has the service itself
+            connection.children = Mirror(guarded, INFERENCE_SERVICE, self.children, selector=self.children.selector)
+            connection.tasks.append(asyncio.create_task(connection.children.run()))
+            connection.tasks.append(asyncio.create_task(self._write(guarded, connection.children)))
+
+    async def _write(self, kube: Guarded, mirror: Mirror) -> None:
+        """Bring about what services are to have there, once it is known what they have."""
+        await mirror.filled.wait()
+        self._news()
+        await self.children.run(kube)
 
     async def _count(self, connection: _Connection) -> None:
         """Tell what is offered, whenever that changes."""
@@ -225,9 +269,11 @@ class MemberCluster:
             await mirror.filled.wait()
         while True:
             self._capacity.news.clear()
-            found = self._around.offers(self._capacity, self.spec), self._capacity.nodes
-            if found != (self.offers, self.nodes):
-                self.offers, self.nodes = found
+            self.scheduled = self._capacity.scheduled()
+            found = self._around.free(self._capacity, self.spec), self._capacity.nodes
+            if found != (self.free, self.nodes):
+                self.free, self.nodes = found
+                self.offers = tuple(offers.told(self.free))
                 self._news()
             await self._capacity.news.wait()
             await asyncio.sleep(TOGETHER)

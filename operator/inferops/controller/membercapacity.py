@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from inferops.api.accelerator import AcceleratorSpec
 from inferops.api.base import Toleration
-from inferops.api.inferencecluster import Offer
 from inferops.controller.claims import claim_use, pod_use
 from inferops.controller.slices import by_node, slice_view
 from inferops.controller.views import node_view
@@ -41,9 +40,14 @@ class Capacity:
         found = self.copies[NODE].objects.values()
         return len(found), sum(node.ready for node in found)
 
-    def offers(
+    def scheduled(self) -> Counter[tuple[str, str]]:
+        """Pods of services of inferops that have a node, by namespace and service."""
+        used = ((namespace, use) for (namespace, _), use in self.copies[POD].objects.items())
+        return Counter((namespace, use.service) for namespace, use in used if use.service and use.node)
+
+    def free(
         self, accelerators: Mapping[str, AcceleratorSpec], tolerations: Sequence[Toleration]
-    ) -> tuple[Offer, ...]:
+    ) -> tuple[offers.Free, ...]:
         """What finds a place now."""
         devices = by_node(self.copies[DEVICE_SLICE].objects.values())
         nodes = [replace(node, devices=devices.get(node.name, ())) for node in self.copies[NODE].objects.values()]
@@ -52,7 +56,7 @@ class Capacity:
             for resource, number in pod.resources.items():
                 used[pod.node][resource] += number
         taken = {device for claim in self.copies[DEVICE_CLAIM].objects.values() for device in claim}
-        return tuple(offers.told(offers.offers(nodes, used, taken, accelerators, tolerations)))
+        return offers.offers(nodes, used, taken, accelerators, tolerations)
 
 
 @dataclass(slots=True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import aiohttp
@@ -11,22 +12,41 @@ from kubernetes.aio.client import Configuration
 
 from inferops.api.accelerator import AcceleratorSpec
 from inferops.api.conditions import Reason
-from inferops.api.inferencecluster import InferenceClusterSpec, InferenceClusterStatus, Offer
+from inferops.api.inferencecluster import ClusterAccess, InferenceClusterSpec, InferenceClusterStatus
 from inferops.controller.member import Asked, MemberCluster, Surroundings, answers
 from inferops.controller.membercapacity import Capacity
+from inferops.controller.memberpromises import Promise, Promises
 from inferops.controller.store import Key
+from inferops.core.clusters.seen import ClusterView
 from inferops.core.clusterstatus import NOT_ACTED_ON, Member, restored
 from inferops.core.engine import Obstacle
-from inferops.core.membership import cut_off
+from inferops.core.membership import USUAL, Patience, cut_off
+from inferops.core.offers import Free
 from inferops.kube.client import Client, Reader
+from inferops.kube.owned import Object
+
+UNKNOWN = InferenceClusterSpec(access=ClusterAccess(cluster_profile="unknown"))  # of what could never be read
+BEGINNING = 15.0  # seconds after which an operator that begins acts without those that did not answer yet
 
 
-class _Known(NamedTuple):
-    """A member, by its InferenceCluster."""
+class Identity(NamedTuple):
+    """Which InferenceCluster it is that is spoken of."""
 
     uid: str
-    since: str  # when that was created
-    cluster: MemberCluster
+    since: str = ""  # when it was created
+    labels: Mapping[str, str] = {}
+
+
+@dataclass(slots=True)
+class _Known:
+    """A member, by its InferenceCluster."""
+
+    identity: Identity
+    spec: InferenceClusterSpec
+    cluster: MemberCluster | None = None  # None: it is not asked
+    problem: Obstacle | None = None  # why not
+    told: object = None  # what services were told of it last
+    promises: Promises = field(default_factory=Promises)
 
 
 class Members:
@@ -42,77 +62,243 @@ class Members:
         accelerators: Callable[[], Mapping[str, AcceleratorSpec]],
         connect: Callable[[Configuration], Asked] = Client,
         ask: Callable[[aiohttp.ClientSession, str], Awaitable[bool]] = answers,
+        uid: str = "",
+        placed: Callable[[], Iterable[Key]] = tuple,
+        patience: Patience = USUAL,
     ) -> None:
         """`namespace`: the operator's, in which InferenceClusters and their Secrets are; `now`: Unix seconds;
-        `changed`: told of every member of which there is news; `ask`: whether somebody answers at a URL."""
-        self._changed, self._namespace = changed, namespace
+        `changed`: told of every member and service of which there is news; `ask`: whether somebody answers at a URL;
+        `uid`: of the hub, by which what we write into members is known; `placed`: services that are, or are to be, in
+        members."""
+        self._changed, self._namespace, self._placed = changed, namespace, placed
         self._accelerators = accelerators
         self._session = aiohttp.ClientSession()
         self._around = Surroundings(
-            kube, hub, namespace, now, self._offers, self._cut_off, lambda url: ask(self._session, url), connect
+            kube,
+            hub,
+            namespace,
+            now,
+            uid,
+            changed,
+            self._free,
+            self._cut_off,
+            lambda url: ask(self._session, url),
+            connect,
+            patience,
         )
         self._members: dict[Key, _Known] = {}
         self._closing: set[asyncio.Task[None]] = set()
+        self.hub_uid = uid
+        loop = asyncio.get_running_loop()
+        self._began, self._until = False, loop.time() + BEGINNING
+        self._waiting: set[Key] = set()  # services, until all are known
+        self._beginning = loop.call_at(self._until, self._release)
 
     def seen(
-        self, key: Key, uid: str, since: str, spec: InferenceClusterSpec, status: InferenceClusterStatus
+        self, key: Key, identity: Identity, spec: InferenceClusterSpec, status: InferenceClusterStatus
     ) -> Member | Obstacle | None:
         """What is known of a member now; None: no more than its status has. From the first call on it is asked, until
         it is forgotten."""
         if key.namespace != self._namespace:
             where = f"an InferenceCluster counts in the operator's namespace alone: create it in {self._namespace}"
             return Obstacle(Reason.NOT_ACTED_ON, where)
-        if spec.access.cluster_profile is not None:
-            self.forget(key)
-            return NOT_ACTED_ON
         known = self._members.get(key)
-        if known is None or known.uid != uid or known.cluster.spec != spec:
-            same = known is not None and known.uid == uid and known.cluster.spec.access == spec.access
-            health = known.cluster.health if known is not None and same else restored(status)
-            self.forget(key)
-            cluster = MemberCluster(key.name, spec, health, self._around, lambda: self._changed(key))
-            self._members[key] = _Known(uid, since, cluster)
-        if status.conditions and not self._members[key].cluster.settled:
+        asked = spec.access.cluster_profile is None
+        same = known is not None and known.identity.uid == identity.uid and known.spec.access == spec.access
+        if known is None or not same or (asked and known.cluster is None):
+            promises = known.promises if known is not None else Promises()
+            self._hang_up(key)
+            health = restored(status)
+            made = MemberCluster(key.name, spec, health, self._around, lambda: self._changed(key)) if asked else None
+            self._members[key] = _Known(identity, spec, made, None if asked else NOT_ACTED_ON, promises=promises)
+        elif known.spec != spec:
+            known.spec = spec
+            if known.cluster is not None:
+                known.cluster.change(spec)
+        self._members[key].identity = identity
+        self._tell_services(key)
+        self._release()
+        made = self._members[key].cluster
+        if made is not None and status.conditions and not made.settled:
             return None
         return self._told(key)
 
+    def unreadable(self, key: Key, identity: Identity, why: Obstacle) -> None:
+        """Its spec cannot be read: it is asked no more, and services do without knowing how it is."""
+        if key.namespace != self._namespace:
+            return
+        self._hang_up(key)
+        known = self._members.get(key)
+        spec = known.spec if known is not None else UNKNOWN
+        promises = known.promises if known is not None else Promises()
+        told = known.told if known is not None else None
+        self._members[key] = _Known(identity, spec, None, why, told, promises)
+        self._tell_services(key)
+        self._release()
+
     def forget(self, key: Key) -> None:
         """It is gone."""
-        gone = self._members.pop(key, None)
-        if gone is None:
-            return
-        task = asyncio.create_task(gone.cluster.close())
-        self._closing.add(task)
-        task.add_done_callback(self._closing.discard)
-        for other, known in self._members.items():
-            if known.cluster.uid and known.cluster.uid == gone.cluster.uid:
-                self._changed(other)
+        if key in self._members:
+            self._hang_up(key)
+            del self._members[key]
+            for each in self._placed():
+                self._changed(each)
+        self._release()
 
     async def close(self) -> None:
         """Hang up everywhere."""
+        self._beginning.cancel()
         for key in list(self._members):
-            self.forget(key)
+            self._hang_up(key)
+        self._members.clear()
         await asyncio.gather(*self._closing, return_exceptions=True)
         await self._session.close()
 
+    # For services
+
+    def knows(self, clusters: Iterable[Key], service: Key) -> bool:
+        """Whether all of `clusters`, as far as they count, were seen, and asked unless that takes long: before that
+        nothing is to be decided. Else the service is told once it may be so."""
+        seen = all(key in self._members for key in clusters if key.namespace == self._namespace)
+        if seen and self._asked():
+            return True
+        self._waiting.add(service)
+        return False
+
+    def views(self, service: Key) -> list[ClusterView]:
+        """All clusters as they are for a service, by name."""
+        firsts, cut_off = self._firsts(), self._cut_off()
+        return [self._view(known, key.name, service, firsts, cut_off) for key, known in sorted(self._members.items())]
+
+    def want(self, service: Key, cluster: str, desired: Object | None) -> None:
+        """From now on the service is to have this in a cluster; None: nothing."""
+        known = self._members.get(self._key(cluster))
+        if known is not None and known.cluster is not None:
+            known.cluster.children.want(service, desired)
+
+    def promise(self, service: Key, promises: Mapping[str, Promise]) -> None:
+        """What a service was given, by cluster: others find no place there any more."""
+        for key, known in self._members.items():
+            known.promises.put(service, promises.get(key.name))
+
+    def forget_service(self, service: Key) -> None:
+        """It is gone from the hub."""
+        self.promise(service, {})
+        for known in self._members.values():
+            if known.cluster is not None:
+                known.cluster.children.forget(service)
+
+    def _key(self, cluster: str) -> Key:
+        return Key("InferenceCluster", self._namespace, cluster)
+
+    def _view(
+        self, known: _Known, name: str, service: Key, firsts: Mapping[str, tuple[str, str]], cut_off: bool
+    ) -> ClusterView:
+        problem = self._problem(known, name, firsts)
+        told = ClusterView(
+            name,
+            known.identity.labels,
+            known.spec,
+            problem=problem.message if problem is not None else "",
+        )
+        cluster = known.cluster
+        if cluster is None:
+            return told
+        found = cluster.children.found.get(service)
+        return ClusterView(
+            name,
+            told.labels,
+            told.spec,
+            cluster.health.state,
+            cut_off,
+            told.problem,
+            known.promises.left(service, cluster.free, cluster.scheduled) if cluster.free is not None else None,
+            cluster.listed,
+            found.view if found is not None else None,
+            cluster.scheduled[service.namespace, service.name],
+            cluster.children.refused(service),
+        )
+
+    def _asked(self) -> bool:
+        """Whether all were asked since this operator began, or long enough waited for: else services would be told that
+        clusters are not known, and a moment later that they are."""
+        self._began = (
+            self._began
+            or asyncio.get_running_loop().time() >= self._until
+            or all(known.cluster is None or known.cluster.known for known in self._members.values())
+        )
+        return self._began
+
+    def _release(self) -> None:
+        """Have services look again that wait until all are known."""
+        if self._waiting and self._asked():
+            for each in self._waiting:
+                self._changed(each)
+            self._waiting.clear()
+
+    def _tell_services(self, key: Key) -> None:
+        """Have services look again where something has changed by which they are placed."""
+        known = self._members[key]
+        cluster = known.cluster
+        now: tuple[object, ...] = (known.identity, known.spec, self._problem(known, key.name, self._firsts()))
+        if cluster is not None:
+            now = (*now, cluster.health.state, self._cut_off(), cluster.listed, cluster.free is None)
+        if known.told != now:
+            known.told = now
+            for each in self._placed():
+                self._changed(each)
+
+    # For itself
+
+    def _hang_up(self, key: Key) -> None:
+        known = self._members.get(key)
+        if known is None or known.cluster is None:
+            return
+        gone, known.cluster = known.cluster, None
+        task = asyncio.create_task(gone.close())
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+        for other, each in self._members.items():
+            if each.cluster is not None and each.cluster.uid and each.cluster.uid == gone.uid:
+                self._changed(other)
+
     def _told(self, key: Key) -> Member | Obstacle:
-        member, since = self._members[key].cluster, self._members[key].since
-        if member.obstacle is not None:
-            return member.obstacle
-        same = [(each.since, other.name) for other, each in self._members.items() if each.cluster.uid == member.uid]
-        if member.uid and (first := min(same)) < (since, key.name):
+        known = self._members[key]
+        problem, member = self._problem(known, key.name, self._firsts()), known.cluster
+        if problem is not None or member is None:
+            return problem or NOT_ACTED_ON
+        nodes, ready = member.nodes
+        return Member(member.health, self._cut_off(), member.uid, nodes, ready, member.offers)
+
+    def _firsts(self) -> dict[str, tuple[str, str]]:
+        """By UID of the cluster, which InferenceCluster was the first to mean it: when it was created, and its name."""
+        firsts: dict[str, tuple[str, str]] = {}
+        for key, known in self._members.items():
+            if known.cluster is not None and known.cluster.uid:
+                mine = known.identity.since, key.name
+                firsts[known.cluster.uid] = min(firsts.get(known.cluster.uid, mine), mine)
+        return firsts
+
+    def _problem(self, known: _Known, name: str, firsts: Mapping[str, tuple[str, str]]) -> Obstacle | None:
+        """Why a cluster is not asked, or does not count."""
+        member = known.cluster
+        if member is None or member.obstacle is not None:
+            return known.problem if member is None else member.obstacle
+        if member.uid and member.uid == self.hub_uid and not known.spec.access.hub:
+            return Obstacle(Reason.SAME_CLUSTER, "it is the hub itself: say so by spec.access: {hub: true}")
+        if member.uid and (first := firsts[member.uid]) < (known.identity.since, name):
             return Obstacle(
                 Reason.SAME_CLUSTER,
                 f"it is the same cluster as InferenceCluster {first[1]} (its namespace kube-system has the UID "
                 f"{member.uid}), and would count twice: delete one of the two",
             )
-        nodes, ready = member.nodes
-        return Member(member.health, self._cut_off(), member.uid, nodes, ready, member.offers)
+        return None
 
-    def _offers(self, capacity: Capacity, spec: InferenceClusterSpec) -> tuple[Offer, ...]:
-        return capacity.offers(self._accelerators(), spec.tolerations)
+    def _free(self, capacity: Capacity, spec: InferenceClusterSpec) -> tuple[Free, ...]:
+        return capacity.free(self._accelerators(), spec.tolerations)
 
     def _cut_off(self) -> bool:
         """The hub is no witness: it always answers itself."""
-        others = [each.cluster for each in self._members.values() if not each.cluster.spec.access.hub]
-        return cut_off([each.health for each in others], self._around.now())
+        others = [each.cluster for each in self._members.values() if each.cluster is not None]
+        healths = [each.health for each in others if not each.spec.access.hub]
+        return cut_off(healths, self._around.now(), self._around.patience)

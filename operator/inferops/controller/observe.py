@@ -18,6 +18,7 @@ from inferops.api.resources import InferenceService
 from inferops.api.traffic import GatewayRef
 from inferops.controller.autoscaling import Autoscaling
 from inferops.controller.autoscaling import Told as Load
+from inferops.controller.parents import FINALIZER
 from inferops.controller.routes import with_pools
 from inferops.controller.sizer import Sized, Sizer
 from inferops.controller.store import WORKLOADS, Child, Key, Store
@@ -58,6 +59,31 @@ def content(store: Store, key: Key) -> dict[str, Any] | None:
         return None
     raw: dict[str, Any] = json.loads(zlib.decompress(parent.content))
     return None if raw["metadata"].get("deletionTimestamp") else raw
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """An InferenceService that is to leave all member clusters."""
+
+    uid: str
+    generation: int
+    status: InferenceServiceStatus
+    orphan: bool = False  # whether what runs in members stays there
+    deleted: bool = True  # whether it was deleted; else it is only to run elsewhere
+
+
+def leaving(store: Store, key: Key) -> Leaving | None:
+    """A service that is deleted and kept until members are rid of it. None: it is not."""
+    parent = store.parent(key)
+    if parent is None:
+        return None
+    raw: dict[str, Any] = json.loads(zlib.decompress(parent.content))
+    meta = raw["metadata"]
+    if not meta.get("deletionTimestamp") or FINALIZER not in meta.get("finalizers", ()):
+        return None
+    service = _read(key, raw)
+    orphan = isinstance(service, InferenceService) and service.spec.placement.deletion_policy == "Orphan"
+    return Leaving(str(meta.get("uid", "")), int(meta.get("generation") or 0), service.status, orphan)
 
 
 class Told(Protocol):

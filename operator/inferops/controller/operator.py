@@ -33,12 +33,14 @@ from inferops.controller.demand import Demands
 from inferops.controller.events import Recorder
 from inferops.controller.gateways import SELECTOR, Gateways
 from inferops.controller.loads import Loads
+from inferops.controller.member import SYSTEM
 from inferops.controller.members import Members
 from inferops.controller.modelhub import HUB, Hub
 from inferops.controller.modelinfo import ModelInfo
 from inferops.controller.notify import Receiver
 from inferops.controller.optional import OptionalKinds
 from inferops.controller.outward import Outward
+from inferops.controller.placing import Placing
 from inferops.controller.queue import Queue
 from inferops.controller.reconcile import Reconciler
 from inferops.controller.rollouts import Rollouts
@@ -47,8 +49,9 @@ from inferops.controller.store import Key, Store
 from inferops.controller.telemetry import Metrics, serve
 from inferops.controller.webhookhosts import DEFAULT
 from inferops.controller.workers import work
+from inferops.core.membership import USUAL, Patience
 from inferops.kube.client import Client, KubeError
-from inferops.kube.kinds import ENDPOINT_SLICE
+from inferops.kube.kinds import ENDPOINT_SLICE, NAMESPACE
 from inferops.kube.lease import Elector, LeaseLost
 from inferops.kube.mirror import Mirror, take_in
 from inferops.kube.session import load_configuration, user_agent
@@ -74,6 +77,7 @@ class Options:
     webhook_hosts: tuple[str, ...] = DEFAULT  # patterns of those that gates' webhooks may be at
     notify: tuple[Receiver, ...] = ()  # who is told of rollouts
     prometheus: str | None = None  # its URL, where requests may be counted; None: there is none
+    patience: Patience = USUAL  # with member clusters that do not answer
 
 
 class Operator:
@@ -117,7 +121,7 @@ class Operator:
             handlers = watch.registry(self.store, self.queue)
             watch.log_in(handlers, configuration, sweeper.listed, agent)
             own = [
-                self._task(self._lead(elector, client, configuration), "leader"),
+                self._task(self._lead(elector, client, configuration, agent), "leader"),
                 self._task(sweeper.run(), "sweeper"),
                 self._task(optional.run(), "optional kinds"),
                 self._task(gateways.run(), "gateways"),
@@ -172,11 +176,20 @@ class Operator:
         with suppress(asyncio.CancelledError):
             await watches
 
-    async def _lead(self, elector: Elector, client: Client, configuration: Configuration) -> None:
+    async def _lead(self, elector: Elector, client: Client, configuration: Configuration, agent: str) -> None:
         """Wait for the lease, then work for as long as it is ours."""
         await elector.acquire()
         members = Members(
-            client, configuration, self.options.namespace, time.time, self.queue.add, self.store.accelerators
+            client,
+            configuration,
+            self.options.namespace,
+            time.time,
+            self.queue.add,
+            self.store.accelerators,
+            connect=lambda found: Client(found, may_write=elector.leads, agent=agent),
+            uid=await self._hub_uid(client),
+            placed=self.store.placed,
+            patience=self.options.patience,
         )
         hub = Hub(self.options.hub) if self.options.hub else None
         models = ModelInfo(client, self.queue.add, hub)
@@ -194,6 +207,7 @@ class Operator:
             Rollouts(self.counting, outward.gates, self.store),
             outward.notifier,
             members,
+            Placing(self.store, applier, members, _now, self.queue.add) if members.hub_uid else None,
             Autoscaling(self.loads, self.store),
         )
         beside = [
@@ -224,6 +238,18 @@ class Operator:
             await models.close()
             if hub is not None:
                 await hub.close()
+
+    async def _hub_uid(self, client: Client) -> str:
+        """By which what is written into members is known to be ours. Waits for as long as the server is away."""
+        wait = 0.5
+        while True:
+            try:
+                found = await client.get(NAMESPACE, "", SYSTEM)
+                return str(((found or {}).get("metadata") or {}).get("uid") or "")
+            except KubeError as error:
+                log.warning("cannot tell yet which cluster this is: %s", error)
+                await asyncio.sleep(wait)
+                wait = min(wait * 2, 10.0)
 
     def _urgent(self, key: Key) -> bool:
         """Whether somebody waits for it who gets nothing until it is done."""

@@ -11,6 +11,7 @@ from typing import Any
 from inferops.api.rollout import ACTION
 from inferops.api.rolloutstatus import AT_REST
 
+FINALIZER = "inferops.dev/clusters"  # keeps a service until what it has in member clusters is gone
 ACTION_LIMIT = 128  # characters; none that says something is as long
 
 Raw = Mapping[str, Any]
@@ -25,6 +26,7 @@ class Parent:
     managed: bool  # it depends on which gateways there are, and on what they tell
     asleep: bool  # scaling has it at zero replicas until somebody asks
     rolling: bool  # a rollout is under way
+    placed: bool  # it is, or is to be, in member clusters
     content: bytes
 
 
@@ -41,14 +43,25 @@ def parent_view(raw: Raw) -> Parent:
     )
     scaling = spec.get("scaling") or {}
     wakes = scaling.get("minReplicas") == 0 and scaling.get("replicas") is None
-    metadata = {name: meta[name] for name in kept if name in meta} | _asked(meta)
+    cluster = "access" in spec
+    metadata = {name: meta[name] for name in kept if name in meta} | _asked(meta) | _marks(meta, cluster)
     content = {"metadata": metadata, "spec": spec, "status": status}
     text = json.dumps(content, separators=(",", ":"), sort_keys=True).encode()
     phase = (status.get("rollout") or {}).get("phase")
     rolling = phase not in (None, "", *AT_REST)
-    managed = wakes or rolling or bool((spec.get("traffic") or {}).get("access"))
+    traffic = spec.get("traffic") or {}
+    managed = wakes or rolling or bool(traffic.get("access") or traffic.get("spillover"))
     asleep = wakes and status.get("desiredReplicas") == 0
-    return Parent(str(meta.get("uid", "")), settled, managed, asleep, rolling, zlib.compress(text, 1))
+    chosen = (spec.get("placement") or {}).get("clusters") is not None
+    placed = chosen or bool((status.get("placement") or {}).get("clusters"))
+    return Parent(str(meta.get("uid", "")), settled, managed, asleep, rolling, placed, zlib.compress(text, 1))
+
+
+def _marks(meta: Raw, cluster: bool) -> dict[str, Any]:
+    """Labels of a cluster, by which services choose; of a service, whether it is kept until members are rid of it."""
+    if cluster:
+        return {"labels": meta["labels"]} if meta.get("labels") else {}
+    return {"finalizers": [FINALIZER]} if FINALIZER in (meta.get("finalizers") or ()) else {}
 
 
 def _asked(meta: Raw) -> dict[str, Any]:

@@ -18,9 +18,11 @@ from inferops.api.traffic import GatewayRef
 from inferops.controller.apply import Applier, Refused, Unroutable
 from inferops.controller.autoscaling import Autoscaling
 from inferops.controller.events import Recorder
-from inferops.controller.members import Members
+from inferops.controller.members import Identity, Members
 from inferops.controller.notify import Notifier
-from inferops.controller.observe import Told, Unreadable, content, observe, unreadable
+from inferops.controller.observe import Told, Unreadable, content, leaving, observe, unreadable
+from inferops.controller.parents import FINALIZER
+from inferops.controller.placing import Placing
 from inferops.controller.rollouts import Rollouts
 from inferops.controller.sizer import Sizer
 from inferops.controller.store import Key, Raw, Store
@@ -51,6 +53,7 @@ class Reconciler:
     rollouts: Rollouts | None = None  # what was counted for them, and their gates; without it nothing is judged
     notifier: Notifier | None = None  # without it nobody is told but by Events
     members: Members | None = None  # other clusters; without it they are stored and not acted on
+    placing: Placing | None = None  # what is placed on them; without it everything runs here
     autoscaling: Autoscaling | None = None  # what is asked of them; without it none is scaled by load
 
     async def reconcile(self, key: Key) -> bool:
@@ -63,6 +66,8 @@ class Reconciler:
         """
         if key.kind == INFERENCE_CLUSTER.kind:
             return await self._tell_cluster(key)
+        if self.placing is not None and (going := leaving(self.store, key)) is not None:
+            return not await self.placing.leave(key, going)
         seen = self._observe(key)
         if seen is None:
             for each in (self.sizer, self.rollouts, self.autoscaling):
@@ -73,6 +78,10 @@ class Reconciler:
             await self._tell_unreadable(key, seen)
             return True
         if seen.looking and choices.waits_for_sizing(seen):
+            return True
+        if self.placing is not None and seen.service.spec.placement.clusters is not None:
+            news = await self.placing.place(key, seen)
+            await self.recorder.record(key, seen.service.metadata.uid, news)
             return True
         try:
             decision, stands = await self._apply(key, seen)
@@ -100,6 +109,8 @@ class Reconciler:
             await self.rollouts.ask(key, seen.service, decision.gates)
         if not await self.applier.leave_gateways(key, seen, decision):
             self.later(key, SOON)
+        if self.placing is not None and FINALIZER in seen.service.metadata.finalizers:
+            await self.placing.come_home(key, seen, decision.status.conditions)
 
     async def _tell_refused(self, key: Key, refused: Refused) -> None:
         seen = self._observe(key)
@@ -147,9 +158,13 @@ class Reconciler:
     def _member(self, key: Key, raw: Raw, before: InferenceClusterStatus) -> Member | Obstacle | None:
         if self.members is None:
             return NOT_ACTED_ON
+        meta = raw["metadata"]
+        uid, since = str(meta.get("uid", "")), str(meta.get("creationTimestamp", ""))
+        identity = Identity(uid, since, meta.get("labels") or {})
         try:
             spec = InferenceCluster.model_validate({**raw, "status": {}}).spec
         except ValidationError as error:
-            return unreadable(error)
-        meta = raw["metadata"]
-        return self.members.seen(key, str(meta.get("uid", "")), str(meta.get("creationTimestamp", "")), spec, before)
+            why = unreadable(error)
+            self.members.unreadable(key, identity, why)
+            return why
+        return self.members.seen(key, identity, spec, before)

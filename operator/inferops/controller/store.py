@@ -206,6 +206,18 @@ class Store:
             if entry.view.managed
         }
 
+    def placed(self) -> set[Key]:
+        """The services that are, or are to be, in member clusters."""
+        return {
+            Key(INFERENCE_SERVICE.kind, *where)
+            for where, entry in self._objects[INFERENCE_SERVICE].items()
+            if entry.view.placed
+        }
+
+    def clusters(self) -> list[Key]:
+        """All InferenceClusters."""
+        return [Key(INFERENCE_CLUSTER.kind, *where) for where in self._objects[INFERENCE_CLUSTER]]
+
     def asleep(self, namespace: str, name: str) -> bool:
         """Whether there is such a service, and scaling has it at zero replicas until somebody asks."""
         entry = self._objects[INFERENCE_SERVICE].get((namespace, name))

@@ -165,6 +165,7 @@ def _status(
         revisions=revisions.told(seen, outcome),
         rollout=outcome.state,
         scaling=wanted.told,
+        placement=before.placement,
         sizing=told.sizing(seen, target),
         explain=_explain(seen, target, there.get(latest), wanted),
         not_acted_on=not_acted_on(seen),

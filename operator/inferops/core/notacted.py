@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from inferops.api.inferenceservice import InferenceServiceSpec, PlacementSpec
+from inferops.api.inferenceservice import InferenceServiceSpec
 from inferops.api.inferenceservicestatus import NotActedOn
 from inferops.api.traffic import TrafficSpec
 from inferops.core import routing
@@ -28,9 +28,9 @@ LATER: tuple[tuple[str, Callable[[InferenceServiceSpec], bool], str], ...] = (
         "windows have no effect in the modes fixed and external; choose another one",
     ),
     (
-        "spec.placement",
-        lambda spec: spec.placement != PlacementSpec(),
-        "there are no member clusters yet: everything runs in the operator's own cluster",
+        "spec.rollout.clusters",
+        lambda spec: spec.rollout.clusters is not None and spec.placement.clusters is None,
+        "it runs in the operator's own cluster alone; choose others in spec.placement.clusters",
     ),
 )
 

@@ -100,10 +100,14 @@ def judge(breaker: Breaker, error: KubeError, now: float) -> None:
         breaker.wait(now, error.retry_after)
 
 
-class Reading(Following, Reader, Protocol):
+class Calls(Following, Reader, Protocol):
     """The calls of a client that are guarded."""
 
     async def offers(self, kind: Kind) -> bool: ...
+
+    async def apply(self, kind: Kind, desired: Object, *, force: bool, subresource: str = "") -> Object: ...
+
+    async def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> None: ...
 
 
 class Guarded:
@@ -112,7 +116,7 @@ class Guarded:
     `clock` is the breaker's; left out: the event loop's.
     """
 
-    def __init__(self, client: Reading, breaker: Breaker, clock: Callable[[], float] | None = None) -> None:
+    def __init__(self, client: Calls, breaker: Breaker, clock: Callable[[], float] | None = None) -> None:
         self._client, self._breaker = client, breaker
         self._now = clock or (lambda: asyncio.get_running_loop().time())
 
@@ -123,6 +127,16 @@ class Guarded:
     async def offers(self, kind: Kind) -> bool:
         """Whether the cluster has this kind."""
         return await self._ask(f"discover {kind.kind}", lambda: self._client.offers(kind))
+
+    async def apply(self, kind: Kind, desired: Object, *, force: bool, subresource: str = "") -> Object:
+        """Server-side apply. Without `force` a field that another manager set otherwise is a conflict (409)."""
+        doing = f"apply {kind.kind} {desired['metadata'].get('namespace', '')}/{desired['metadata']['name']}"
+        return await self._ask(doing, lambda: self._client.apply(kind, desired, force=force, subresource=subresource))
+
+    async def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> None:
+        """Delete the object that has this uid. Gone already is fine."""
+        doing = f"delete {kind.kind} {namespace}/{name}"
+        await self._ask(doing, lambda: self._client.delete(kind, namespace, name, uid))
 
     async def pages(
         self, kind: Kind, selector: str = "", *, namespace: str = "", metadata_only: bool = False

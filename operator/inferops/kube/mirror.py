@@ -89,6 +89,7 @@ class Mirror:
 
     def __init__(self, kube: Following, kind: Kind, copy: Copy, *, selector: str = "", namespace: str = "") -> None:
         self.filled = asyncio.Event()  # everything was listed once
+        self.live = False  # everything was listed, and what happened since is followed
         self._kube, self._kind, self._copy = kube, kind, copy
         self._selector, self._namespace = selector, namespace
 
@@ -99,9 +100,11 @@ class Mirror:
             try:
                 version = await take_in(self._kube, self._kind, self._copy, self._selector, self._namespace)
                 self.filled.set()
+                self.live = True
                 pause = LEAST_PAUSE
                 await self._follow(version)
             except KubeError as error:
+                self.live = False
                 # Too old a version to follow from is nobody's fault, and who asks nobody has said why before.
                 if error.status != 410 and error.reason != CIRCUIT_OPEN:
                     log.warning("%s stay as they were: %s", self._kind.plural, error)

@@ -68,3 +68,21 @@ def digest(part: Mapping[str, Any]) -> str:
     """A short fingerprint of a part, the same for equal content."""
     text = json.dumps(part, sort_keys=True, separators=(",", ":"))
     return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
+
+
+# What an apply led to, where webhooks or defaults made the live object differ from it: by uid, the digests of what was
+# applied last and of what came of it.
+Accepted = dict[str, tuple[str, str]]
+
+
+def stands(accepted: Accepted, uid: str, live: str, desired: Mapping[str, Any]) -> bool:
+    """Whether an object is what `desired` asks for, or what came of that last; `live`: the digest of our part of it."""
+    wanted = digest(wanted_part(desired))
+    return live == wanted or accepted.get(uid) == (wanted, live)
+
+
+def accept(accepted: Accepted, uid: str, live: str, desired: Mapping[str, Any]) -> None:
+    """Remember what came of applying `desired`, where that is something else."""
+    wanted = digest(wanted_part(desired))
+    if live != wanted:
+        accepted[uid] = (wanted, live)

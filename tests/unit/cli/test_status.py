@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from inferops.api.inferenceservicestatus import InferenceServiceStatus, SizedOption, SizingStatus
+from inferops.api.placement import ClusterPlacement, NotChosen, PlacementStatus
 from inferops.api.resources import InferenceService
 from inferops.api.scalingstatus import ScalingStatus
 from inferops.cli.access import Shown
@@ -77,6 +78,25 @@ def test_scaling_shows_what_is_wanted_and_the_numbers_behind_it() -> None:
         "0.9950 of requests met the SLO",
     ]
     assert "forecast" in lines[lines.index("why") + 1]
+
+
+def test_clusters_show_what_each_has_and_why_others_have_nothing() -> None:
+    east = ClusterPlacement(
+        cluster="east", state="Serving", accelerator="2x nvidia-l4", replicas=4, min_replicas=1, ready_replicas=2
+    )
+    west = ClusterPlacement(cluster="west", state="Lost", accelerator="1x nvidia-l4", replicas=3, min_replicas=3)
+    north = NotChosen(cluster="north", reason="NoRoom", message="no room for a replica")
+    told = PlacementStatus(clusters=[east, west], not_chosen=[north], message="there is no room for 1 of 8 replicas")
+    text = shown(InferenceServiceStatus(placement=told))
+    lines = [line.lstrip("│├└─ ").rstrip() for line in text.splitlines()]
+    start = next(number for number, line in enumerate(lines) if line.startswith("clusters"))
+    assert lines[start:] == [
+        "clusters  2 replicas ready",
+        "there is no room for 1 of 8 replicas",
+        "east  Serving  2 of 1 to 4 replicas ready, on 2x nvidia-l4",
+        "west  Lost  0 of 3 replicas ready, on 1x nvidia-l4",
+        "not north: NoRoom: no room for a replica",
+    ]
 
 
 def test_of_a_number_by_hand_nothing_of_scaling_is_shown() -> None:

@@ -14,7 +14,7 @@ from kubernetes.aio.client import Configuration
 
 from inferops.api.inferencecluster import InferenceClusterSpec, InferenceClusterStatus
 from inferops.catalogue import accelerators
-from inferops.controller.members import Members
+from inferops.controller.members import Identity, Members
 from inferops.controller.store import Key
 from inferops.core.clusterstatus import Member, cluster_status
 from inferops.core.engine import Obstacle
@@ -67,6 +67,12 @@ class Cluster:
         await asyncio.sleep(timeout)
         for found in self.nodes if kind is NODE else self.pods if kind is POD else ():
             yield "MODIFIED", found
+
+    async def apply(self, kind: Kind, desired: Object, *, force: bool, subresource: str = "") -> Object:
+        raise AssertionError("nothing is written into a member without a service")
+
+    async def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> None:
+        raise AssertionError("nothing is deleted from a member without a service")
 
     async def close(self) -> None:
         self.closed += 1
@@ -134,7 +140,7 @@ class World:
 
     def tell(self, key: Key) -> Member | Obstacle | None:
         before = self.statuses.get(key, InferenceClusterStatus())
-        seen = self.members.seen(key, f"uid-{key.name}", "", self.specs[key], before)
+        seen = self.members.seen(key, Identity(f"uid-{key.name}"), self.specs[key], before)
         if seen is None:
             return None
         after = cluster_status(before, 1, datetime.fromtimestamp(now(), UTC), seen)

@@ -187,3 +187,19 @@ def test_a_log_line_names_the_key_and_what_is_wrong(caplog: pytest.LogCaptureFix
         played(Scripted(llama=[REFUSED]), lambda bench: None)
     [line] = caplog.messages
     assert line == "InferenceService chat/llama: metadata.name: taken; again in 5 s"
+
+
+def test_reconciles_that_wait_for_nothing_leave_others_their_turn() -> None:
+    async def scene() -> None:
+        script = Scripted()
+        bench = Bench(script)
+        for number in range(50):
+            bench.queue.add(Key("InferenceService", "chat", f"model-{number}"))
+        turns = 0
+        while len(script.runs) < 50:
+            turns += 1
+            await asyncio.sleep(0)
+        assert turns >= 50
+        await bench.end()
+
+    run(scene())

@@ -94,7 +94,7 @@ def test_what_is_told_of_traffic(case: str, traffic: dict[str, Any], there: dict
         (
             "the whole example",
             EXAMPLE,
-            ["spec.slo.errorRate", "spec.placement", "spec.traffic.hostnames"],
+            ["spec.slo.errorRate", "spec.traffic.hostnames"],
         ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

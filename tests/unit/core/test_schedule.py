@@ -226,10 +226,11 @@ def test_it_is_what_clocks_show_minute_by_minute(
         window(cron=cron, duration=lasts, minReplicas=least, timeZone=zone) for (cron, *_), lasts, least in chosen
     ]
     lasting = [(clock.begins(*means), timedelta(seconds=seconds(lasts)), least) for (_, *means), lasts, least in chosen]
+    spans = [(begin, begin + lasts, least) for begins, lasts, least in lasting for begin in begins]
+    spans = [(begin, over, least) for begin, over, least in spans if begin <= end and over >= now]
 
     def holds(moment: datetime) -> int | None:
-        held = [least for begins, lasts, least in lasting if any(begin <= moment < begin + lasts for begin in begins)]
-        return max(held, default=None)
+        return max((least for begin, over, least in spans if begin <= moment < over), default=None)
 
     changes = {begin + after for begins, lasts, _ in lasting for begin in begins for after in (lasts, 0 * MINUTE)}
     for _ in range(12):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,7 @@ drains = st.fixed_dictionaries(
 )
 
 
+@cache
 def accelerators_of(engine: str) -> list[str]:
     """The accelerators for which the engine has an image."""
     runtime = catalogue.runtimes()[engine]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Mapping, Sequence
+from functools import cache
 
 from inferops.simulate.model import Deployment
 from inferops.simulate.server.failures import StartFailure
@@ -77,6 +78,7 @@ def max_model_len(options: LlmOptions, deployment: Deployment, env: Mapping[str,
     return asked
 
 
+@cache
 def _parser() -> argparse.ArgumentParser:
     parser = Refusing(prog="vllm serve", usage="vllm serve [model_tag] [options]", add_help=False)
     parser.add_argument("model_positional", metavar="model_tag", nargs="?")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import cache
 
 import pytest
 from hypothesis import given, settings
@@ -79,10 +80,15 @@ def test_the_longest_fits() -> None:
     assert read(text).capacity.plans == (12.34,) * CLASSES
 
 
+@cache
+def usual() -> str:
+    return written(lived([8.0, 16.0]))
+
+
 @settings(max_examples=100, deadline=None)
 @given(st.data())
 def test_nonsense_reads_as_empty_or_as_something_that_works(data: st.DataObject) -> None:
-    found = json.loads(written(lived([8.0, 16.0])))
+    found = json.loads(usual())
     nonsense = st.recursive(
         st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5)),
         lambda inner: st.lists(inner, max_size=4),

@@ -218,7 +218,7 @@ def test_every_request_ends_once(given, wanted):
     assert sum(point.missed for point in result.timeline) == counters.judged - result.met
     if given["horizon"] is None:
         assert (result.unfinished, gateway._at_replicas, gateway.waiting) == (0, 0, 0)
-        assert gateway.queued(0.0) >= 0 and gateway.busy(0.0) >= 0
+        assert gateway.queued(0.0) >= -1e-9 and gateway.busy(0.0) >= -1e-9  # sums of differences of times
     balance = gateway.balance
     assert balance.total == sum(replica.in_flight for level in balance._levels for replica in level)
     assert all(seen.busy >= -1e-6 and seen.queued >= -1e-6 and seen.kv <= 1 for seen in rule.seen)

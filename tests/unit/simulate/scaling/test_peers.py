@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inferops.simulate.scaling.peers import NAMES, PEERS, PeerGoals, peer, peer_defaults
@@ -23,8 +23,8 @@ class TestNames:
         found = PEERS[name].grid(goals)
         assert len(found) >= 10
         assert len(set(found)) == len(found)
-        for settings in found:
-            assert PEERS[name].rule(settings).name == name
+        for each in found:
+            assert PEERS[name].rule(each).name == name
 
     @pytest.mark.parametrize("name", sorted(set(NAMES) - {"static", "aibrix"}))
     def test_each_answers_a_load_by_more_and_idleness_by_fewer(self, name, goals, stage):
@@ -61,6 +61,7 @@ MEASURED = st.fixed_dictionaries(
 
 
 @pytest.mark.parametrize("name", NAMES)
+@settings(max_examples=40)  # for each of the rules, of up to 40 looks each
 @given(looks=st.lists(MEASURED, min_size=1, max_size=40), begin=st.integers(0, 8), late=st.integers(0, 3))
 def test_whatever_is_measured_a_rule_wants_a_number_of_replicas(name, looks, begin, late):
     """Also where replicas never become ready, or are at zero."""

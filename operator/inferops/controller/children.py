@@ -1,0 +1,279 @@
+"""What we write into one member: an InferenceService for each service that is placed there, and nothing else.
+
+What is wanted is handed over and brought about by workers of the member's own, so that a member that is slow or gone
+holds up nobody. Nothing is deleted because nobody wants it: only where somebody says so of that very service.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from pydantic import ValidationError
+
+from inferops.api.conditions import Condition
+from inferops.api.inferenceservice import AcceleratorChoice
+from inferops.controller.queue import Closed, Queue
+from inferops.controller.shapes import mapping
+from inferops.controller.store import Key
+from inferops.core.clusters.rolling import FIELDS
+from inferops.core.clusters.seen import ChildView
+from inferops.core.told import describe
+from inferops.kube.client import Fenced, KubeError
+from inferops.kube.kinds import INFERENCE_SERVICE, Kind
+from inferops.kube.owned import Accepted, Object, accept, digest, owned, stands
+from inferops.render.child import HUB, VERSION
+
+log = logging.getLogger(__name__)
+
+WORKERS = 4
+REFUSED = 60.0  # seconds for which what a member refused counts as refused, the first time; then twice as long
+REFUSED_MOST = 3600.0
+ROLLOUT_LIMIT = 65536  # characters; what is longer reads as none
+SHOWN = ("Ready", "RolledOut", "Routed")
+
+
+class Writing(Protocol):
+    """What is asked of a member here."""
+
+    async def get(self, kind: Kind, namespace: str, name: str) -> Object | None: ...
+
+    async def apply(self, kind: Kind, desired: Object, *, force: bool, subresource: str = "") -> Object: ...
+
+    async def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A child as the member has it."""
+
+    view: ChildView
+    digest: str  # of what is ours in it
+
+
+class Children:
+    """The children in one member. `found` is kept by a mirror; call `run` for as long as the member is reached."""
+
+    def __init__(self, hub: str, changed: Callable[[Key], None]) -> None:
+        """`hub`: the UID by which what is ours is known; `changed`: told of every service of which there is news."""
+        self.hub, self._changed = hub, changed
+        self.found: dict[Key, Found] = {}
+        self._wanted: dict[Key, Object | None] = {}  # None: to be gone
+        self._refused: dict[Key, tuple[float, int, str]] = {}  # until when, how often in a row, and why
+        self._accepted: Accepted = {}
+        self._queue: Queue[Key] = Queue(asyncio.get_running_loop().time)
+
+    @property
+    def selector(self) -> str:
+        """What is ours."""
+        return f"{HUB}={self.hub}"
+
+    def want(self, key: Key, desired: Object | None) -> None:
+        """From now on there is to be `desired`; None: nothing. Takes effect once the member is reached."""
+        before = self._wanted.get(key)
+        if key in self._wanted and before == desired:
+            if key in self._refused:
+                self._queue.add(key)  # it may be time to try again
+            return
+        if before is not None and desired is not None and _version(before) != _version(desired):
+            self._refused.pop(key, None)  # that may have been what was wrong with it
+        if desired is not None or key in self.found:
+            self._wanted[key] = desired
+            self._queue.add(key)
+        else:
+            self._wanted.pop(key, None)
+
+    def forget(self, key: Key) -> None:
+        """The service is gone from the hub. Whatever there is stays as it is."""
+        self._wanted.pop(key, None)
+        self._refused.pop(key, None)
+
+    def refused(self, key: Key) -> str:
+        """Why what is wanted was refused, of late; empty: it was not."""
+        until, _, why = self._refused.get(key, (0.0, 0, ""))
+        return why if asyncio.get_running_loop().time() < until else ""
+
+    async def run(self, kube: Writing) -> None:
+        """Bring about what is wanted, until cancelled. Requires that `found` is complete."""
+        for key in self._wanted:
+            self._queue.add(key)
+        async with asyncio.TaskGroup() as group:
+            for _ in range(WORKERS):
+                group.create_task(self._work(kube))
+
+    async def _work(self, kube: Writing) -> None:
+        while True:
+            try:
+                key = await self._queue.get()
+            except Closed:
+                return
+            try:
+                await self._bring(kube, key)
+                self._queue.done(key)
+            except asyncio.CancelledError:
+                self._queue.done(key)
+                raise
+            except (KubeError, Fenced, TimeoutError) as error:
+                wait = self._queue.failed(key, at_least=getattr(error, "retry_after", None) or 0.0)
+                log.warning("%s/%s in a member: %s; again in %.1f s", key.namespace, key.name, error, wait)
+            except Exception:  # one service must not break the others'
+                wait = self._queue.failed(key)
+                log.exception("%s/%s in a member: unexpected error; again in %.1f s", key.namespace, key.name, wait)
+
+    async def _bring(self, kube: Writing, key: Key) -> None:
+        """Write what differs. Raises KubeError where it is to be tried again."""
+        if key not in self._wanted or self.refused(key):
+            return
+        desired, found = self._wanted[key], self.found.get(key)
+        if desired is None:
+            if found is None:
+                self._wanted.pop(key)
+            elif not found.view.deleting:
+                await kube.delete(INFERENCE_SERVICE, key.namespace, key.name, found.view.uid)
+            return
+        if found is not None and found.view.deleting:
+            return  # the mirror tells when it is gone
+        if found is not None and stands(self._accepted, found.view.uid, found.digest, desired):
+            return
+        try:
+            await self._apply(kube, key, desired, found)
+        except KubeError as error:
+            if not error.final and error.status != 409:
+                raise
+            self._refuse(key, f"it refuses InferenceService {key.namespace}/{key.name}: {error.message}")
+
+    async def _apply(self, kube: Writing, key: Key, desired: Object, found: Found | None) -> None:
+        """Apply it. A namesake that is not ours is never touched."""
+        meta: dict[str, Any] = dict(desired["metadata"])
+        if found is None:
+            live = await kube.get(INFERENCE_SERVICE, key.namespace, key.name)
+            labels = ((live or {}).get("metadata") or {}).get("labels") or {}
+            if live is not None and labels.get(HUB) != self.hub:
+                whose = f"another hub's ({labels[HUB]})" if HUB in labels else "not of this hub"
+                self._refuse(key, f"InferenceService {key.namespace}/{key.name} is there and {whose}; it is left alone")
+                return
+        else:
+            meta["uid"] = found.view.uid
+        answer = await kube.apply(INFERENCE_SERVICE, {**desired, "metadata": meta}, force=found is not None)
+        self.put(answer)
+        self._refused.pop(key, None)
+        now = self.found.get(key)
+        if now is not None:
+            accept(self._accepted, now.view.uid, now.digest, desired)
+
+    def _refuse(self, key: Key, why: str) -> None:
+        times = self._refused.get(key, (0.0, 0, ""))[1]
+        self._refused[key] = asyncio.get_running_loop().time() + min(REFUSED * 2**times, REFUSED_MOST), times + 1, why
+        self._changed(key)
+
+    # As the mirror's copy
+
+    def put(self, raw: Object) -> None:
+        """It is there, as it is now."""
+        key, found = _key(raw), child(raw)
+        if (raw["metadata"].get("labels") or {}).get(HUB) != self.hub:
+            return
+        before = self.found.get(key)
+        if before == found:
+            return
+        self.found[key] = found
+        self._changed(key)
+        if before is None or before.digest != found.digest or found.view.deleting:
+            self._queue.add(key)
+
+    def remove(self, namespace: str, name: str, version: int) -> None:
+        """It is gone."""
+        key = Key(INFERENCE_SERVICE.kind, namespace, name)
+        gone = self.found.pop(key, None)
+        if gone is not None:
+            self._accepted.pop(gone.view.uid, None)
+            self._changed(key)
+            self._queue.add(key)
+
+    def names(self) -> Iterable[tuple[str, str]]:
+        """All that are there."""
+        return [(key.namespace, key.name) for key in self.found]
+
+
+def child(raw: Object) -> Found:
+    """What is kept of a child. What its operator tells is untrusted: whatever is missing reads as not there."""
+    meta, spec, status = raw["metadata"], mapping(raw.get("spec")), mapping(raw.get("status"))
+    scaling = mapping(spec.get("scaling"))
+    number = scaling.get("replicas")
+    most = number if number is not None else scaling.get("maxReplicas", 1)
+    least = number if number is not None else scaling.get("minReplicas", 1)
+    view = ChildView(
+        uid=str(meta.get("uid", "")),
+        way=_way(spec),
+        least=_count(least),
+        most=_count(most),
+        desired=None if status.get("desiredReplicas") is None else _count(status["desiredReplicas"]),
+        short=number is None and _is_short(status, _count(least), _count(most)),
+        replicas=_count(status.get("replicas")),
+        ready=_count(status.get("readyReplicas")),
+        stable=str(status.get("stableRevision") or "")[:16],
+        latest=str(status.get("latestRevision") or "")[:16],
+        rejected=_rejected(status),
+        version=_version(raw),
+        rollout=_rollout(status),
+        current=_count(status.get("observedGeneration")) >= _count(meta.get("generation")),
+        deleting=bool(meta.get("deletionTimestamp")),
+        conditions=_conditions(status),
+    )
+    return Found(view, digest(owned(raw)))
+
+
+def _key(raw: Object) -> Key:
+    meta = raw["metadata"]
+    return Key(INFERENCE_SERVICE.kind, meta.get("namespace", ""), meta["name"])
+
+
+def _version(raw: Object) -> str:
+    return str(mapping(raw["metadata"].get("annotations")).get(VERSION, ""))[:16]
+
+
+def _way(spec: Mapping[str, Any]) -> str:
+    try:
+        return describe(AcceleratorChoice.model_validate((spec.get("accelerators") or ({},))[0]))
+    except (ValidationError, KeyError, TypeError):
+        return ""
+
+
+def _rejected(status: Mapping[str, Any]) -> str:
+    """Why the revision that the spec asks for was rolled back."""
+    listed = mapping(status.get("rollout")).get("rejected")
+    for each in listed if isinstance(listed, list) else ():
+        if isinstance(each, Mapping) and each.get("hash") == status.get("latestRevision") is not None:
+            return str(each.get("message") or each.get("reason") or "it was rolled back")[:1024]
+    return ""
+
+
+def _is_short(status: Mapping[str, Any], least: int, most: int) -> bool:
+    """Whether it is at its bound and needs more. One that has no choice does not say whether it would."""
+    full = _count(status.get("desiredReplicas")) >= most > 0
+    return full and (mapping(status.get("scaling")).get("reason") == "Maximum" or most <= max(least, 1))
+
+
+def _rollout(status: Mapping[str, Any]) -> str:
+    told = mapping(status.get("rollout"))
+    kept = {name: told[name] for name in FIELDS if told.get(name)}
+    return json.dumps(kept, sort_keys=True, separators=(",", ":"))[:ROLLOUT_LIMIT] if kept else ""
+
+
+def _conditions(status: Mapping[str, Any]) -> dict[str, Condition]:
+    found = {}
+    for each in status.get("conditions") or ():
+        if isinstance(each, Mapping) and each.get("type") in SHOWN:
+            try:
+                found[str(each["type"])] = Condition.model_validate(each)
+            except ValidationError:
+                continue
+    return found
+
+
+def _count(value: Any) -> int:
+    return max(value, 0) if isinstance(value, int) and not isinstance(value, bool) else 0

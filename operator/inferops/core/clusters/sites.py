@@ -1,0 +1,69 @@
+"""The clusters as placement sees them: the ways in which replicas can run there, and what the service has there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from inferops.api.placement import ClusterPlacement
+from inferops.core.clusters import eligible
+from inferops.core.clusters.case import Case
+from inferops.core.clusters.seen import ClusterView
+from inferops.core.clusters.ways import ways
+from inferops.core.placement.terms import Share, Site, Way
+
+
+def sites_of(case: Case) -> list[Site]:
+    """The clusters as placement sees them. What a cluster has counts, unless it has to leave or is lost."""
+    regions = case.seen.service.spec.placement.regions
+    found = []
+    for name, view in case.views.items():
+        refusal, entry = case.refusals.get(name), case.before.get(name)
+        held = held_in(case, view, entry, refusal)
+        if refusal is not None and held is None:
+            continue
+        there = ways(view, case.kinds, counted=not case.target.by_load)
+        rank = regions.index(view.spec.region) if view.spec.region in regions else 0
+        fixed = held is not None and not view.healthy
+        if held is not None and entry is not None and case.target.by_load:
+            held = used_of(entry, held)
+        if held is not None and not fixed:
+            held = _holds(held, view, there)
+            there = tuple(_beside(way, held, view) for way in there)
+        elif held is not None and not any(way.name == held.way for way in there):
+            # what it has carries its part, though nobody knows now what finds a place there
+            there = (*there, Way(held.way, case.works.get(held.way, 1.0), 0.0, 0))
+        found.append(Site(name, there, held, rank, open=refusal is None, fixed=fixed))
+    return found
+
+
+def _beside(way: Way, held: Share | None, view: ClusterView) -> Way:
+    """The way with the room beside what is held, of which some may not have taken its place yet."""
+    coming = max(held.replicas - view.scheduled, 0) if held is not None and held.way == way.name else 0
+    return replace(way, room=max(way.room - coming, 0))
+
+
+def held_in(
+    case: Case, view: ClusterView, entry: ClusterPlacement | None, refusal: eligible.Refusal | None
+) -> Share | None:
+    if entry is None or not entry.replicas or entry.state in ("Lost", "Removing"):
+        return None
+    if (view.refused and view.child is None) or (refusal is not None and refusal.evicts):
+        return None
+    known = {kind.name for kind in case.kinds}
+    way = entry.accelerator
+    if way not in known and view.healthy:  # the spec lists others by now: what is there becomes one of these
+        way = next((each.name for each in ways(view, case.kinds, counted=True)), "")
+    return Share(way, entry.replicas) if way else None
+
+
+def _holds(held: Share, view: ClusterView, there: Sequence[Way]) -> Share | None:
+    """Of what a healthy cluster is to have, what it can: those with a node, and those for which there is one."""
+    room = next((way.room for way in there if way.name == held.way), 0)
+    number = min(held.replicas, view.scheduled + room)
+    return replace(held, replicas=number) if number else None
+
+
+def used_of(entry: ClusterPlacement, held: Share) -> Share:
+    """What a cluster that scales by load uses of its share. The rest is nobody's loss."""
+    return replace(held, replicas=min(held.replicas, max(entry.ready_replicas, entry.desired_replicas, 1)))

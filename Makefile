@@ -7,9 +7,12 @@ RUN := PYTHONPATH=hack $(BIN)/python
 # About half of the unit tests, by the time that they take.
 FIRST := tests/unit/core tests/unit/api tests/unit/simulate tests/unit/cli
 
+# What was compiled is kept: many processes load the same modules.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
-.PHONY: help setup binaries demo demo-autoscale test test-unit test-cluster lint crds bench bench-sizing bench-gateway \
-	bench-rollout bench-autoscale bench-simulate cluster clean
+.PHONY: help setup binaries demo demo-autoscale demo-clusters test test-unit test-cluster lint crds bench bench-sizing bench-gateway \
+	bench-rollout bench-autoscale bench-placement bench-simulate bench-clusters cluster clean
 
 help: ## Show this help.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -72,11 +75,20 @@ bench-rollout: $(VENV)/ready ## Rollouts in virtual time: false rollbacks, misse
 bench-autoscale: $(VENV)/ready ## GPU hours at equal SLO attainment, beside other autoscalers. TRACES=folder [QUICK=1] [JOBS=]
 	@$(RUN) hack/bench_autoscale.py $(if $(TRACES),--traces $(TRACES)) $(if $(QUICK),--quick) $(if $(JOBS),--jobs $(JOBS))
 
+bench-placement: $(VENV)/ready ## What placement over clusters costs beside a solver's optimum, and how long it takes.
+	@$(RUN) hack/bench_placement.py
+
 bench-simulate: $(VENV)/ready ## How fast the simulator is, and how far from theory, measurements and real time.
 	@$(RUN) hack/bench_simulate.py
 
+bench-clusters: binaries ## 1000 services on 50 member clusters, 5 of them dead: speed, memory, silence.
+	@$(RUN) hack/bench_clusters.py
+
 demo-autoscale: binaries ## Replicas under a changing load on the real control plane, minutes; draws docs/pictures.
 	@$(RUN) hack/demo_autoscale.py
+
+demo-clusters: binaries ## One service over three clusters: placed, one cut off, back, rolled out wave by wave.
+	@$(RUN) hack/demo_clusters.py
 
 cluster: binaries ## A shell with kubectl in a running control plane.
 	@$(RUN) -m controlplane shell

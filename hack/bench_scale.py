@@ -11,6 +11,7 @@ import asyncio
 import json
 import time
 from collections import Counter
+from collections.abc import Iterable
 
 from rich.console import Console
 
@@ -18,6 +19,7 @@ from controlplane import Cluster, enter, find_binaries
 from harness import OperatorProcess, cpu_seconds, gpu_nodes, install, wait_until
 from inferops.kube.client import METADATA_ONLY, Client
 from inferops.kube.kinds import BUDGET, DEPLOYMENT, INFERENCE_SERVICE, RECORD, SERVICE, Kind
+from inferops.kube.owned import Object
 from inferops.kube.session import load_configuration
 
 console = Console(highlight=False, soft_wrap=True)
@@ -31,7 +33,7 @@ CHILDREN = {DEPLOYMENT: 1, SERVICE: 2, BUDGET: 1, RECORD: 1}
 QUIET = ("leases", "nodes", "nodes/status")
 
 
-def service(number: int) -> dict[str, object]:
+def service(number: int) -> Object:
     return {
         "apiVersion": "serving.inferops.dev/v1alpha1",
         "kind": "InferenceService",
@@ -77,14 +79,14 @@ def figure(name: str, value: str) -> None:
     console.print(f"  {name:<58} {value}")
 
 
-async def create_all(cluster: Cluster, services: int) -> None:
+async def create_all(cluster: Cluster, services: Iterable[Object]) -> None:
     """Create all services, many at a time, as the admin."""
     client = Client(await load_configuration(str(cluster.kubeconfig)), timeout=60)
-    numbers = iter(range(services))
+    left = iter(services)
 
     async def creator() -> None:
-        for number in numbers:
-            await client.create(INFERENCE_SERVICE, service(number))
+        for each in left:
+            await client.create(INFERENCE_SERVICE, each)
 
     try:
         async with asyncio.TaskGroup() as group:
@@ -98,7 +100,7 @@ def apply_all(cluster: Cluster, operator: OperatorProcess, services: int) -> Non
     """Create everything at once and time the way to all children and to all Ready."""
     started, cpu, peak = time.monotonic(), operator.cpu_seconds(), 0
     others = {name: cpu_seconds(pid) for name, pid in cluster.pids().items()}
-    asyncio.run(create_all(cluster, services))
+    asyncio.run(create_all(cluster, map(service, range(services))))
     figure("all InferenceServices accepted after", f"{time.monotonic() - started:.1f} s")
     wanted = {kind: number * services for kind, number in CHILDREN.items()}
     while wanted and time.monotonic() - started < 600:

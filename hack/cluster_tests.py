@@ -1,9 +1,8 @@
-"""`make test-cluster`: the modules of tests/cluster, two at a time and three of the last, each with a control plane of
-its own.
+"""`make test-cluster`: the modules of tests/cluster, two and later three at a time, each with its own control plane.
 
-Most of their time is spent waiting, so two of them use two cores well. What measures how fast a leader is replaced runs
-alone; some short ones share a control plane, whose start is most of their time. Lines of tests appear as they end;
-everything that a module printed, where one of its tests failed.
+Most of their time is spent waiting, so two of them use two cores well, beside lint and unit tests. What measures how
+fast a leader is replaced runs alone; some short ones share a control plane, whose start is most of their time. Lines of
+tests appear as they end; everything that a module printed, where one of its tests failed.
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from harness import ROOT, environ
 
@@ -26,13 +26,17 @@ FOLDER = ROOT / "tests" / "cluster"
 ALONE = ("test_failover.py",)
 # The longest first, so that none is left over at the end; others follow in the order of their names.
 LONG = (
-    *("test_gateway.py", "test_crash.py", "test_rollouts.py", "test_scheduling.py", "test_operator.py"),
-    *("test_rollout_strategies.py", "test_zero.py", "test_faults.py", "test_crds.py", "test_autoscale.py"),
+    *("test_autoscale.py",),  # which goes by the clock, while no more than two run
+    *("test_placement.py", "test_faults.py", "test_crash.py", "test_rollout_strategies.py", "test_clusters.py"),
+    *("test_operator.py", "test_zero.py", "test_scheduling.py", "test_gateway.py", "test_crds.py"),
+    *("test_rollouts.py", "test_bench.py"),
 )
 # One after the other on one control plane. The first of them wants one on which nothing was installed.
 TOGETHER = (("test_crds.py", "test_sizing.py", "test_runtimes.py", "test_devices.py"),)
 LANES = 2
 LEFT = 5  # modules; once no more wait one more runs at a time, as these are short and mostly wait themselves
+IDLE = 0.25  # share of the processors' time; once so much is over, one more runs too: what ran beside has ended
+WINDOW = 20.0  # seconds over which that is measured
 ENDED = re.compile(r"::.* (PASSED|FAILED|ERROR|SKIPPED|XFAIL|XPASS)")
 # These tests kill processes in mid-sentence: sockets that the garbage collector then closes are shown, not judged.
 PYTEST = ("-m", "pytest", "-v", "--durations=3", "-W", "default::pytest.PytestUnraisableExceptionWarning")
@@ -57,6 +61,19 @@ class Module:
         """What pytest said at its end, such as `3 passed in 7.21s`."""
         told = next((line for line in reversed(self.output) if line.strip()), "")
         return told.strip("= \n")
+
+
+class Processors(NamedTuple):
+    """What the machine's processors have done so far, in hundredths of a second."""
+
+    idle: int
+    all: int
+
+
+def processors() -> Processors:
+    """As of now."""
+    spent = [int(each) for each in Path("/proc/stat").read_text().partition("\n")[0].split()[1:9]]
+    return Processors(spent[3] + spent[4], sum(spent))
 
 
 class Runner:
@@ -100,8 +117,14 @@ class Runner:
             self._module(module)
 
     def _last_lane(self, waiting: queue.SimpleQueue[Module]) -> None:
+        since, before = time.monotonic(), processors()
         while not self._stopped and waiting.qsize() > LEFT:
             time.sleep(1.0)
+            if time.monotonic() - since >= WINDOW:
+                now = processors()
+                if now.idle - before.idle > IDLE * (now.all - before.all):
+                    break
+                since, before = time.monotonic(), now
         self._lane(waiting)
 
     def _module(self, module: Module) -> None:

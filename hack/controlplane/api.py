@@ -42,6 +42,15 @@ class Api:
         answer: dict[str, Any] = json.loads(self._send(request))
         return answer
 
+    def apply(self, url: str, body: dict[str, Any]) -> None:
+        """Server-side, also where another manager set a field otherwise."""
+        headers = {"Content-Type": "application/apply-patch+yaml"}
+        query = "fieldManager=controlplane&force=true"
+        self._send(urllib.request.Request(f"{url}?{query}", json.dumps(body).encode(), headers, method="PATCH"))
+
+    def delete(self, url: str) -> None:
+        self._send(urllib.request.Request(url, method="DELETE"))
+
     def answers(self, url: str) -> bool:
         """Whether a GET succeeds now."""
         try:

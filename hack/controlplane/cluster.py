@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from controlplane.addresses import addresses_of
 from controlplane.api import Api
@@ -26,6 +26,7 @@ from controlplane.plane import Plane
 from controlplane.workdir import make_workdir
 
 KUBECTL_DEADLINE = 120.0  # seconds
+AT_ONCE = {"GOGC": "off"}  # kubectl has ended before collecting what it no longer needs would pay
 YEAR = 365 * 24 * 3600  # seconds
 
 
@@ -133,7 +134,7 @@ class Cluster:
         done = subprocess.run(
             ["kubectl", *arguments],
             executable=self._now.binaries.path("kubectl"),
-            env=environment_for(self._now.binaries, self.workdir, [kubeconfig or self.kubeconfig]),
+            env={**environment_for(self._now.binaries, self.workdir, [kubeconfig or self.kubeconfig]), **AT_ONCE},
             input=input if input is not None else "",
             capture_output=True,
             text=True,
@@ -167,6 +168,18 @@ class Cluster:
     def get(self, path: str, accept: str = "*/*") -> str:
         """The API server's answer to the admin's GET of `path`. Raises `ApiError`, or OSError where it is away."""
         return self._now.api.get(f"{self.server}{path}", accept)
+
+    def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """The object that the admin created under `path`. Raises `ApiError`, or OSError where the server is away."""
+        return self._now.api.post(f"{self.server}{path}", body)
+
+    def apply(self, path: str, body: dict[str, Any]) -> None:
+        """Server-side apply the object at `path` as the admin, by force. Raises as `post` does."""
+        self._now.api.apply(f"{self.server}{path}", body)
+
+    def delete(self, path: str) -> None:
+        """Delete an object as the admin. Raises `ApiError`, or OSError where the server is away."""
+        self._now.api.delete(f"{self.server}{path}")
 
     def metrics(self) -> str:
         """The text of the API server's /metrics."""

@@ -13,6 +13,7 @@ import pytest
 
 from cluster.services import Say
 from controlplane import Binaries, Cluster, enter, find_binaries
+from harness import begin_namespace
 
 StartCluster = Callable[..., Cluster]
 
@@ -71,10 +72,9 @@ def start_cluster(binaries: Binaries, inside: None) -> Iterator[StartCluster]:
 def namespace(cluster: Cluster) -> Iterator[str]:
     """The name of a fresh namespace in `cluster`, in which pods can be created at once."""
     name = f"test-{next(_count)}"
-    cluster.kubectl("create", "namespace", name)
-    cluster.kubectl("wait", "--for=create", "serviceaccount/default", "--namespace", name, "--timeout=30s")
+    begin_namespace(cluster, name)
     yield name
-    cluster.kubectl("delete", "namespace", name, "--wait=false")
+    cluster.delete(f"/api/v1/namespaces/{name}")
 
 
 @pytest.fixture

@@ -49,6 +49,7 @@ spec:
     strategy: auto
     steps: [{weight: 5, minDuration: 2m}, {weight: 25, minDuration: 5m}, {weight: 50, minDuration: 5m}]
     analysis: {metrics: [errorRate, ttft, tpot], alpha: 0.01, margin: 0.05, onNoData: Hold}
+    clusters: {waves: [[canary-eu], [eu-1, us-1]], bake: 1h}
     retainPrevious: 24h
   placement:
     clusters:
@@ -64,6 +65,9 @@ spec:
     maxConcurrency: 64
     requestTimeout: 90m
     sessionHeader: X-Session-Id
+    spillover:
+    - {name: eu-1, url: "https://gateway.eu.example.com"}
+    - {name: us-1, url: "http://[2001:db8::1]:8080"}
     access:
       apiKeysSecret: llama-keys
       requestsPerMinute: 60

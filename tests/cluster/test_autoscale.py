@@ -21,7 +21,7 @@ from cluster.replicas import admin
 from cluster.services import Json, Say, denied
 from cluster.test_operator import User
 from controlplane import Cluster
-from harness import wait_until
+from harness import begin_namespace, wait_until
 from inferops.cli.scaler import Wish, scalers
 from inferops.kube.kinds import POD
 from nodeagent.client import Client
@@ -40,8 +40,7 @@ UNDERWAY = 8.0  # seconds in which what was counted before an outage is looked a
 def stage(cluster: Cluster) -> Iterator[Stage]:
     """The product and a few GPUs, and a service that an HPA scales beside the one that follows its load."""
     with autoscale_stage.staged(cluster, GPUS, LOADS, "autoscale-") as stage:
-        cluster.kubectl("create", "namespace", NAMESPACE)
-        cluster.kubectl("wait", "--for=create", "serviceaccount/default", "-n", NAMESPACE, "--timeout=30s")
+        begin_namespace(cluster, NAMESPACE)
         stage.apply(NAMESPACE, NAME, SCALING)
         yield stage
         cluster.kubectl("delete", "namespace", NAMESPACE, "--wait=false")

@@ -15,10 +15,14 @@ from cluster.faultproxy import Fault, FaultProxy
 from cluster.services import denied, gpu_nodes
 from controlplane import Cluster
 from harness import NAMESPACE, ROOT, OperatorProcess, install, wait_until
-from inferops.core.membership import EVERY, SUSPECT
+from inferops.core.membership import Patience
 
 HUB_ACCOUNT = "inferops-hub"
-SOON = 3 * EVERY
+# Silences are shorter than usual; virtual time has the usual ones.
+PATIENCE = Patience(suspect=9.0, lost=90.0, stable=9.0)
+FLAGS = ("--member-suspect-after=9s", "--member-lost-after=90s", "--member-stable-after=9s")
+EVERY, SUSPECT = PATIENCE.every, PATIENCE.suspect
+SOON = 30.0
 
 
 class Hub:
@@ -66,7 +70,7 @@ def hub(cluster: Cluster, member: Cluster) -> Iterator[Hub]:
     with (
         gpu_nodes(member, "2x8xnvidia-h100-80gb", "east-"),
         FaultProxy(member.server, member.ca) as proxy,
-        OperatorProcess(cluster) as operator,
+        OperatorProcess(cluster, args=FLAGS) as operator,
     ):
         wait_until("the operator leads", operator.leads, 30)
         yield Hub(cluster, member, proxy, operator)

@@ -120,7 +120,7 @@ async def test_nothing_is_left_wherever_a_service_is_deleted(cases: Cases, servi
 
 async def test_killed_at_any_moment(cluster: Cluster, services: Services) -> None:
     chance = random.Random(5)
-    names = [f"model-{number}" for number in range(30)]
+    names = [f"model-{number}" for number in range(20)]
     operators = [OperatorProcess(cluster)]
 
     async def kill_and_restart() -> None:

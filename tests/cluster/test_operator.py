@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from cluster.reading import reader
 from cluster.services import AT_ONCE, OPERATOR, denied
 from controlplane import Cluster
 from harness import ROOT, OperatorProcess, environ, gpu_nodes, install, wait_until
@@ -63,13 +64,10 @@ class User:
         return {**head, "metadata": {"name": name}, "spec": whole}
 
     def get(self, kind: str, name: str) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.kubectl("get", kind, name, "-o", "json"))
-        return found
+        return reader(self.cluster).get(kind, self.namespace, name)
 
     def list(self, kinds: str, service: str) -> list[dict[str, Any]]:
-        answer = self.kubectl("get", kinds, "-l", f"inferops.dev/service={service}", "-o", "json")
-        items: list[dict[str, Any]] = json.loads(answer)["items"]
-        return items
+        return reader(self.cluster).list(kinds, self.namespace, f"inferops.dev/service={service}")
 
     def condition(self, name: str, kind: str) -> dict[str, Any]:
         conditions = self.get("infs", name).get("status", {}).get("conditions", [])

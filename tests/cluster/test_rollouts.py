@@ -134,9 +134,10 @@ def ending(fault: str, reason: str) -> Act:
 async def too_large(scene: Scene) -> None:
     """It does not fit the GPU. Nobody is asked to wait for it; somebody tries it once more, and it is the same."""
     await ending("load-oom", "OutOfMemory")(scene)
-    canary = scene.canary
+    canary, seen = scene.canary, len(scene.moments)
     await asyncio.to_thread(scene.stage.cli, "rollout", "retry", scene.name)
-    await scene.until("once more", lambda moment: moment.phase != "RolledBack")
+    # It may be over before the command has ended.
+    await scene.until("once more", lambda _: any(each.phase != "RolledBack" for each in scene.moments[seen:]))
     await scene.phase("RolledBack")
     scene.rejected(canary, "OutOfMemory")
     assert len(scene.now.rollout["rejected"]) == 1 and len(scene.now.rollout["history"]) == 2

@@ -170,8 +170,10 @@ def test_weights_move_to_what_is_ready_and_the_old_revision_goes_after_them(
     attentive.away = True
     user.apply("moving", traffic=NAMED, runtime={"args": ["--max-num-seqs=64"]})
     wait_until("the weights moved", lambda: old not in backends(user, "moving"), 30, every=0.1)
+    # The route is written before the status that tells of it.
+    wait_until("the new revision is told", lambda: stable(user, "moving") != old, 10, every=0.1)
     new = stable(user, "moving")
-    assert new != old and backends(user, "moving") == {new: 100}
+    assert backends(user, "moving") == {new: 100}
     assert user.get("service", "moving")["spec"]["selector"]["inferops.dev/revision"] in new
 
     def told() -> bool:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from math import ceil, inf
 
 from inferops.core.clusters.case import Case
-from inferops.core.clusters.ways import cost
+from inferops.core.clusters.price import cost
 from inferops.core.placement.apportion import seats
 from inferops.core.placement.terms import Plan, Share, Site
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from inferops.api.placement import ClusterPlacement
 from inferops.core.clusters import eligible
+from inferops.core.clusters.kinds import Kind, kinds
 from inferops.core.clusters.seen import ClusterView
 from inferops.core.clusters.target import Target, target
-from inferops.core.clusters.ways import Kind, kinds
 from inferops.core.observation import Observation
 
 

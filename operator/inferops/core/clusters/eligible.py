@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from inferops.api.placement import PlacementSpec
+from inferops.core.clusters.kinds import Kind
 from inferops.core.clusters.seen import ClusterView
 from inferops.core.clusters.selecting import selected
-from inferops.core.clusters.ways import Kind
 from inferops.core.observation import Taint
 from inferops.core.taints import tolerated
 

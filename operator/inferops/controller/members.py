@@ -13,7 +13,8 @@ from kubernetes.aio.client import Configuration
 from inferops.api.accelerator import AcceleratorSpec
 from inferops.api.conditions import Reason
 from inferops.api.inferencecluster import ClusterAccess, InferenceClusterSpec, InferenceClusterStatus
-from inferops.controller.member import Asked, MemberCluster, Surroundings, answers
+from inferops.controller.link import Asked
+from inferops.controller.member import MemberCluster, Surroundings, answers
 from inferops.controller.membercapacity import Capacity
 from inferops.controller.memberpromises import Promise, Promises
 from inferops.controller.store import Key

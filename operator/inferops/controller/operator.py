@@ -32,8 +32,8 @@ from inferops.controller.counting import Counting
 from inferops.controller.demand import Demands
 from inferops.controller.events import Recorder
 from inferops.controller.gateways import SELECTOR, Gateways
+from inferops.controller.link import SYSTEM
 from inferops.controller.loads import Loads
-from inferops.controller.member import SYSTEM
 from inferops.controller.members import Members
 from inferops.controller.modelhub import HUB, Hub
 from inferops.controller.modelinfo import ModelInfo

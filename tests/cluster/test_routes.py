@@ -1,4 +1,5 @@
-"""Services behind a Gateway of the Gateway API, on a real API server: attached, moved, told of, and nothing lost."""
+"""Services behind a Gateway of the Gateway API, and exported to other clusters, on a real API server: attached, moved,
+told of, and nothing lost."""
 
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ from cluster.test_operator import User
 from controlplane import Cluster
 from harness import OperatorProcess, gpu_nodes, install, wait_until
 
-KINDS = list(yaml.safe_load_all((Path(__file__).parent / "gatewayapi.yaml").read_text()))
+FILES = ("gatewayapi.yaml", "mcsapi.yaml")
+KINDS = [kind for file in FILES for kind in yaml.safe_load_all((Path(__file__).parent / file).read_text())]
 POOLS = "inferencepools.inference.networking.k8s.io"
 HOME = "gateway-home"
 PUBLIC = {"name": "public", "namespace": HOME}
@@ -36,7 +38,7 @@ def operator(cluster: Cluster) -> Iterator[OperatorProcess]:
 
 @pytest.fixture(scope="module")
 def gateway(cluster: Cluster, operator: OperatorProcess) -> Iterator[GatewayController]:
-    """The Gateway API without its Inference Extension, a Gateway, and the controller of its class."""
+    """The Gateway API without its Inference Extension, a Gateway, the controller of its class, and the MCS API."""
     kinds = [kind for kind in KINDS if kind["metadata"]["name"] != POOLS]
     _install(cluster, kinds)
     _apply(cluster, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": HOME}})
@@ -106,7 +108,7 @@ def written(user: User, resource: str) -> list[tuple[str, str]]:
 def test_it_serves_inside_without_the_gateway_api_and_heals_when_that_is_installed(
     user: User, request: pytest.FixtureRequest
 ) -> None:
-    user.apply("early", traffic=NAMED)
+    user.apply("early", traffic={**NAMED, "export": True})
     user.wait("early", "Available", "True")
     user.wait("early", "Routed", "False", "GatewayAPIMissing")
     assert f"Gateway {HOME}/public" in user.condition("early", "Routed")["message"]
@@ -120,6 +122,17 @@ def test_it_serves_inside_without_the_gateway_api_and_heals_when_that_is_install
     assert route["metadata"]["generation"] == 1 and written(user, "httproutes") == [("patch", "early")]
     [owner] = route["metadata"]["ownerReferences"]
     assert owner["uid"] == user.get("infs", "early")["metadata"]["uid"]
+    # Its export, which waited for the MCS API, tells what an implementation says, and goes with the wish.
+    assert f"early.{user.namespace}.svc.clusterset.local" in user.condition("early", "Routed")["message"]
+    assert user.get("serviceexport", "early")["metadata"]["ownerReferences"] == [owner]
+    stamp = "2025-11-03T12:00:00Z"
+    other = {"type": "Conflict", "status": "True", "reason": "PortConflict", "message": "eu"}
+    patch = ("serviceexport", "early", "--subresource=status", "--type=merge", "-p")
+    user.kubectl("patch", *patch, json.dumps({"status": {"conditions": [{**other, "lastTransitionTime": stamp}]}}))
+    user.wait("early", "Routed", "False", "ExportConflict")
+    user.apply("early", traffic=NAMED)
+    user.ready("early")
+    assert not user.list("serviceexports", "early")
 
 
 def test_without_pools_requests_go_to_services_and_pools_may_come_later(

@@ -108,6 +108,10 @@ class Reason(StrEnum):
     ROUTE_PENDING = "RoutePending"
     ROUTE_ACCEPTED = "RouteAccepted"
     ROUTE_REFUSED = "RouteRefused"
+    SERVICE_EXPORT_MISSING = "ServiceExportMissing"
+    EXPORT_PENDING = "ExportPending"
+    EXPORT_REFUSED = "ExportRefused"
+    EXPORT_CONFLICT = "ExportConflict"
     # ... of which these are the Gateway API's own words
     NOT_ALLOWED_BY_LISTENERS = "NotAllowedByListeners"
     NO_MATCHING_LISTENER_HOSTNAME = "NoMatchingListenerHostname"
@@ -129,6 +133,8 @@ class Reason(StrEnum):
     # ... why it is not asked at all
     KUBECONFIG_NOT_FOUND = "KubeconfigNotFound"
     KUBECONFIG_REFUSED = "KubeconfigRefused"
+    CLUSTER_PROFILE_NOT_FOUND = "ClusterProfileNotFound"
+    CLUSTER_PROFILE_REFUSED = "ClusterProfileRefused"
     SAME_CLUSTER = "SameCluster"
     # ... DataPlaneHealthy
     NODES_READY = "NodesReady"

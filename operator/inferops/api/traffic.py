@@ -130,6 +130,11 @@ class TrafficSpec(Model):
     access: AccessSpec | None = Field(
         default=None, description="Who may send requests; left out: everybody who reaches the gateway."
     )
+    export: bool = Field(
+        default=False,
+        description="Export the Service of this name to the clusters of a clusterset, by a ServiceExport: it is "
+        "NAME.NAMESPACE.svc.clusterset.local there. Needs an implementation of the Multi-Cluster Services API.",
+    )
     spillover: Annotated[list[SpilloverTarget], Field(max_length=16), Unique("name")] = Field(
         default_factory=list[SpilloverTarget],
         description="Clusters whose gateways are asked, the first one first, where a request would wait here longer "

@@ -21,15 +21,23 @@ from inferops.catalogue import accelerators, built_in, runtimes
 from inferops.controller.modelinfo import Known, Unknown, facts_in
 from inferops.controller.sizer import Sizer
 from inferops.controller.store import Key
-from inferops.core import choices, routing, validity
+from inferops.core import choices, exporting, routing, validity
 from inferops.core.activation import by_number
 from inferops.core.config_json import BadConfig
-from inferops.core.observation import HTTP_ROUTE, INFERENCE_POOL, LEADER_WORKER_SET, Observation, RevisionView
+from inferops.core.observation import (
+    HTTP_ROUTE,
+    INFERENCE_POOL,
+    LEADER_WORKER_SET,
+    SERVICE_EXPORT,
+    Observation,
+    RevisionView,
+)
 from inferops.kube.kinds import INFERENCE_SERVICE
 from inferops.render.httproute import render_httproute
 from inferops.render.inferencepool import http_port, render_inferencepool
 from inferops.render.record import WORKLOADS, render_record
 from inferops.render.revision import render_revision, with_replicas
+from inferops.render.serviceexport import render_export
 from inferops.render.stable import render_stable
 from inferops.runtimes import ENGINES
 
@@ -120,6 +128,8 @@ def _objects(service: InferenceService, given: Given) -> Iterator[dict[str, Any]
         yield with_replicas(rendered_object, replicas) if part in WORKLOADS else rendered_object
     yield render_stable(service, revision.hash, record)
     there = replace(seen, revisions=(RevisionView(revision.hash, revision),))
+    if exporting.wanted(seen):
+        yield render_export(service)
     route = routing.plan(there, revision.hash, {})
     picker = service.spec.traffic.endpoint_picker
     if route is not None:
@@ -142,7 +152,7 @@ def observed(service: InferenceService, given: Given) -> Observation:
         runtime_names=tuple(sorted(given.runtimes)),
         engine=engine,
         accelerators=given.accelerators,
-        kinds=frozenset([LEADER_WORKER_SET, HTTP_ROUTE, INFERENCE_POOL]),
+        kinds=frozenset([LEADER_WORKER_SET, HTTP_ROUTE, INFERENCE_POOL, SERVICE_EXPORT]),
         sizing=sized.sizing,
         sizable=sized.sizable,
         unsized=sized.why,

@@ -9,7 +9,7 @@ operator can be killed between any two writes.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from inferops.api import API_VERSION
@@ -34,6 +34,7 @@ from inferops.kube.kinds import (
     INFERENCE_POOL,
     RECORD,
     SERVICE,
+    SERVICE_EXPORT,
     Kind,
 )
 from inferops.kube.owned import Accepted, Object, accept, stands
@@ -42,6 +43,7 @@ from inferops.render.httproute import render_httproute
 from inferops.render.inferencepool import http_port, render_inferencepool
 from inferops.render.record import CLAIMS, Record, render_record
 from inferops.render.revision import render_revision, with_replicas
+from inferops.render.serviceexport import render_export
 from inferops.render.stable import render_stable
 from inferops.runtimes import ENGINES
 from inferops.runtimes.base import Api
@@ -60,6 +62,17 @@ class Refused(Exception):
 
 class Unroutable(Refused):
     """It refuses the HTTPRoute, or an InferencePool."""
+
+    def noted(self, seen: Observation) -> Observation:
+        """`seen`, in which this is known: by what is decided then it is not asked for again."""
+        return replace(seen, unroutable=self.obstacle)
+
+
+class Unexportable(Unroutable):
+    """It refuses the ServiceExport."""
+
+    def noted(self, seen: Observation) -> Observation:
+        return replace(seen, unexportable=self.obstacle)
 
 
 @dataclass(slots=True)
@@ -99,6 +112,7 @@ class Applier:
             written = await self._route_by_gateway(key, seen, decision, records)
         except Refused as refused:
             raise Unroutable(refused.obstacle) from refused
+        await self._export(key, seen, decision)
         if written and _says_routed(decision.status):
             self.changed(key)  # the status tells of the route as it was
             return False
@@ -174,6 +188,17 @@ class Applier:
             for name in self.store.children(key, INFERENCE_POOL):
                 await self._remove(key, uid, INFERENCE_POOL, name)
         return written
+
+    async def _export(self, key: Key, seen: Observation, decision: Decision) -> None:
+        """Have the service's own Service exported to other clusters, or not."""
+        uid = seen.service.metadata.uid
+        if not decision.export:
+            await self._remove(key, uid, SERVICE_EXPORT, key.name)
+        elif key.name in self.store.children(key, SERVICE) and seen.unexportable is None:
+            try:
+                await self._ensure(key, uid, render_export(seen.service))
+            except Refused as refused:
+                raise Unexportable(refused.obstacle) from refused
 
     def _api(self, record: Record | None) -> Api | None:
         """What of its engine is open to requests. None while its runtime is unknown: its route stays as it is."""

@@ -25,6 +25,7 @@ from inferops.controller.store import WORKLOADS, Child, Key, Store
 from inferops.core.engine import Obstacle
 from inferops.core.observation import (
     Demand,
+    ExportView,
     GateView,
     Observation,
     PodView,
@@ -34,7 +35,16 @@ from inferops.core.observation import (
 )
 from inferops.core.revision import revision_name
 from inferops.core.signal import Window
-from inferops.kube.kinds import BUDGET, CLAIM_TEMPLATE, ENDPOINT_SLICE, HTTP_ROUTE, INFERENCE_POOL, RECORD, SERVICE
+from inferops.kube.kinds import (
+    BUDGET,
+    CLAIM_TEMPLATE,
+    ENDPOINT_SLICE,
+    HTTP_ROUTE,
+    INFERENCE_POOL,
+    RECORD,
+    SERVICE,
+    SERVICE_EXPORT,
+)
 from inferops.render.gatewayslice import slice_name
 from inferops.render.record import Record, read_record
 from inferops.runtimes import ENGINES
@@ -150,6 +160,7 @@ def observe(
         unsized=sized.why,
         routed_to=str(stable.view) if stable is not None and stable.owner == service.metadata.uid else "",
         route=_route(store, key, service.metadata.uid),
+        export=_export(store, key, service.metadata.uid),
         default_gateway=gateway,
         gateways=told.addresses if told is not None else (),
         demand=told.of(key) if told is not None else None,
@@ -196,6 +207,11 @@ def _route(store: Store, key: Key, uid: str) -> RouteView | None:
     pools = store.children(key, INFERENCE_POOL).items()
     told = {pool.revision: (name, pool.view) for name, pool in pools if isinstance(pool.view, tuple)}
     return with_pools(route.view, told)
+
+
+def _export(store: Store, key: Key, uid: str) -> ExportView | None:
+    found = store.children(key, SERVICE_EXPORT).get(key.name)
+    return found.view if found is not None and found.owner == uid and isinstance(found.view, ExportView) else None
 
 
 def _status(raw: dict[str, Any]) -> InferenceServiceStatus:

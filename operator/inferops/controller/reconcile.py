@@ -122,16 +122,15 @@ class Reconciler:
         await self.recorder.record(key, uid, told.events)
 
     async def _apply(self, key: Key, seen: Observation) -> tuple[Decision, bool]:
-        """Decide and apply. Whoever stands in the way of the route alone does not hold up what is inside the cluster:
-        it is told, and looked at again, since nobody tells when it goes."""
-        decision = decide(seen)
-        try:
-            return decision, await self.applier.apply(key, seen, decision)
-        except Unroutable as refused:
-            self.later(key, AGAIN)
-            seen = replace(seen, unroutable=refused.obstacle)
+        """Decide and apply. Whoever stands in the way of the route or the export alone holds up nothing inside the
+        cluster: it is told, and looked at again, since nobody tells when it goes."""
+        while True:
             decision = decide(seen)
-            return decision, await self.applier.apply(key, seen, decision)
+            try:
+                return decision, await self.applier.apply(key, seen, decision)
+            except Unroutable as refused:
+                self.later(key, AGAIN)
+                seen = refused.noted(seen)
 
     async def _tell_unreadable(self, key: Key, seen: Unreadable) -> None:
         status = invalid(seen.status, seen.obstacle, seen.generation, self.now())

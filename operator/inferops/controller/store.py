@@ -17,12 +17,13 @@ from pydantic import ValidationError
 
 from inferops.api.accelerator import AcceleratorSpec
 from inferops.api.servingruntime import ServingRuntimeSpec
+from inferops.controller.exports import export_view
 from inferops.controller.jobs import JobView, job_view
 from inferops.controller.parents import Parent, parent_view
 from inferops.controller.routes import Objection, pool_objection, route_view
 from inferops.controller.slices import by_node, slice_view
 from inferops.controller.views import REVISION_LABEL, SERVICE_LABEL, node_view, pod_view, workload_view
-from inferops.core.observation import Nodes, PodView, RouteView, WorkloadView
+from inferops.core.observation import ExportView, Nodes, PodView, RouteView, WorkloadView
 from inferops.kube.kinds import (
     ACCELERATOR,
     BUDGET,
@@ -40,6 +41,7 @@ from inferops.kube.kinds import (
     POD,
     RECORD,
     SERVICE,
+    SERVICE_EXPORT,
     SERVING_RUNTIME,
     Kind,
 )
@@ -50,15 +52,17 @@ Raw = Mapping[str, Any]
 # The kinds that are watched; children only where they carry our label.
 PARENTS = (INFERENCE_SERVICE, INFERENCE_CLUSTER)
 CATALOGUE = (SERVING_RUNTIME, ACCELERATOR, NODE)
-OPTIONAL = (LEADER_WORKER_SET, CLAIM_TEMPLATE, DEVICE_SLICE, HTTP_ROUTE, INFERENCE_POOL)  # which not every cluster has
+# ... which not every cluster has
+OPTIONAL = (LEADER_WORKER_SET, CLAIM_TEMPLATE, DEVICE_SLICE, HTTP_ROUTE, INFERENCE_POOL, SERVICE_EXPORT)
 WORKLOADS = (DEPLOYMENT, LEADER_WORKER_SET)
-CHILDREN = (RECORD, *WORKLOADS, CLAIM_TEMPLATE, SERVICE, BUDGET, ENDPOINT_SLICE, HTTP_ROUTE, INFERENCE_POOL, JOB, POD)
+ROUTES = (HTTP_ROUTE, INFERENCE_POOL, SERVICE_EXPORT)
+CHILDREN = (RECORD, *WORKLOADS, CLAIM_TEMPLATE, SERVICE, BUDGET, ENDPOINT_SLICE, *ROUTES, JOB, POD)
 WATCHED: tuple[Kind, ...] = tuple(kind for kind in (*CATALOGUE, *CHILDREN, *PARENTS) if kind not in OPTIONAL)
 SPECS = {ACCELERATOR: AcceleratorSpec, SERVING_RUNTIME: ServingRuntimeSpec}
 VIEWS: Mapping[Kind, Callable[[Raw], Any]] = {POD: pod_view, NODE: node_view, DEVICE_SLICE: slice_view}
 
 # What is kept of a child: of a record its data, of a Service its revision, of a pool what is wrong with it.
-View = WorkloadView | RouteView | Objection | JobView | bytes | str | None
+View = WorkloadView | RouteView | ExportView | Objection | JobView | bytes | str | None
 
 REMEMBERED = 4096  # deletions; an answer is late by milliseconds
 
@@ -292,6 +296,8 @@ def _child(kind: Kind, raw: Raw) -> Child:
         view = route_view(raw)
     elif kind is INFERENCE_POOL:
         view = pool_objection(raw)
+    elif kind is SERVICE_EXPORT:
+        view = export_view(raw)
     elif kind is JOB:
         view = job_view(raw)
     elif kind is ENDPOINT_SLICE:

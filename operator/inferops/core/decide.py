@@ -6,7 +6,19 @@ from dataclasses import dataclass, field, replace
 
 from inferops.api.conditions import Condition, ConditionType, Reason
 from inferops.api.inferenceservicestatus import InferenceServiceStatus
-from inferops.core import choices, revisions, rolling, rollout, routing, scaling, scheduling, status, told, validity
+from inferops.core import (
+    choices,
+    exporting,
+    revisions,
+    rolling,
+    rollout,
+    routing,
+    scaling,
+    scheduling,
+    status,
+    told,
+    validity,
+)
 from inferops.core.engine import Obstacle
 from inferops.core.event import Event
 from inferops.core.notacted import not_acted_on
@@ -49,6 +61,7 @@ class Decision:
     unrouted: bool = True  # there must be no HTTPRoute
     pooled: bool = False  # every revision has an InferencePool
     unpooled: bool = True  # none has; neither: leave them as they are
+    export: bool = False  # there is a ServiceExport once there is a Service; else none
     gateways: tuple[str, ...] = ()  # of the built-in gateway, host:port, to which its Service leads; none: to its pods
     closed: bool = False  # its Service leads nowhere, since there is no gateway to check who asks
     gates: tuple[rollout.GateWanted, ...] = ()  # of the rollout, to be asked
@@ -87,6 +100,7 @@ def decide(seen: Observation) -> Decision:
         unrouted=routing.gateway(seen) is None,
         pooled=routing.pools_wanted(seen),
         unpooled=routing.pools_left(seen),
+        export=exporting.wanted(seen),
         gateways=seen.gateways if through_own and outcome.route else (),
         closed=bool(routing.unchecked(seen)),
         gates=outcome.gates,

@@ -22,6 +22,7 @@ from inferops.core.sizing import Sizing
 LEADER_WORKER_SET = "LeaderWorkerSet"
 HTTP_ROUTE = "HTTPRoute"
 INFERENCE_POOL = "InferencePool"
+SERVICE_EXPORT = "ServiceExport"
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +172,15 @@ class RouteView:
 
 
 @dataclass(frozen=True, slots=True)
+class ExportView:
+    """The service's ServiceExport as it is."""
+
+    told: bool = False  # whether an implementation of the MCS API has said anything of it
+    conflict: bool = False  # other clusters export another such Service, and this one is exported all the same
+    problem: str = ""  # what it has against it, for people
+
+
+@dataclass(frozen=True, slots=True)
 class Observation:
     """One InferenceService and the world around it. Everything that a decision may depend on stands here."""
 
@@ -185,6 +195,7 @@ class Observation:
     revisions: tuple[RevisionView, ...] = ()
     routed_to: str = ""  # hash of the revision that the stable Service selects
     route: RouteView | None = None  # its HTTPRoute, once there is one
+    export: ExportView | None = None  # its ServiceExport, once there is one
     default_gateway: GatewayRef | None = None  # for services that name none
     gateways: tuple[str, ...] = ()  # addresses of the built-in gateway's replicas that are ready, host:port
     demand: Demand | None = None  # None: no built-in gateway tells
@@ -200,4 +211,5 @@ class Observation:
     looking: bool = False  # whether somebody is being asked what the model is; the answer brings another observation
     unsized: str = ""  # why there is no sizing
     unroutable: Obstacle | None = None  # why the route was refused for good, and nothing else
+    unexportable: Obstacle | None = None  # why the ServiceExport was refused for good, and nothing else
     refused: Obstacle | None = None  # why the last apply was refused for good, such as a name that is taken

@@ -14,7 +14,7 @@ from datetime import datetime
 from inferops.api.conditions import Condition, ConditionType, Reason
 from inferops.api.inferenceservicestatus import InferenceServiceStatus
 from inferops.api.rolloutstatus import AT_REST, RolloutStatus
-from inferops.core import pending, routing
+from inferops.core import exporting, pending, routing
 from inferops.core.activation import NO_GATEWAY
 from inferops.core.engine import Obstacle
 from inferops.core.observation import Observation, PodView, RevisionView
@@ -202,22 +202,24 @@ def routed(scene: Scene) -> Finding:
     HTTPRoute where one is named. What people must do something about is told first."""
     kind = ConditionType.ROUTED
     stable = scene.stable
-    gateway = routing.verdict(scene.seen, scene.route)
+    gateway, export = routing.verdict(scene.seen, scene.route), exporting.verdict(scene.seen)
     if closed := routing.unchecked(scene.seen):
         return Finding(kind, False, Reason.ACCESS_NOT_CHECKED, closed)
     if gateway is not None and gateway.status is False:
         return Finding(kind, False, gateway.reason, gateway.message)
+    if export is not None and export.status is False:
+        return Finding(kind, False, export.reason, export.message)
     if stable is None or scene.seen.routed_to != stable.hash:
         return Finding(kind, None, Reason.CREATING, "the Service does not select the stable revision yet")
     if scene.managed and not scene.replicas and not scene.held:
         return Finding(kind, None, Reason.GATEWAY_NOT_READY, f"nothing holds requests: {NO_GATEWAY}")
     if not stable.ready and not scene.held:
         return Finding(kind, None, Reason.NO_ENDPOINTS, f"no replica of revision {stable.hash} is ready")
-    all_to = _split(scene, stable)
-    if gateway is not None:
-        told = gateway.message if gateway.status is None else f"{all_to}; {gateway.message}"
-        return Finding(kind, gateway.status, gateway.reason, told)
-    return Finding(kind, True, Reason.SERVICE_ROUTED, all_to)
+    ways = [each for each in (gateway, export) if each is not None]
+    if waits := next((each for each in ways if each.status is None), None):
+        return Finding(kind, None, waits.reason, waits.message)
+    told = "; ".join([_split(scene, stable), *(each.message for each in ways)])
+    return Finding(kind, True, gateway.reason if gateway is not None else Reason.SERVICE_ROUTED, told)
 
 
 def _split(scene: Scene, stable: RevisionView) -> str:

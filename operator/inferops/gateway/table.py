@@ -15,7 +15,8 @@ from typing import NamedTuple
 from inferops.runtimes.base import Api
 
 SERVICES = "/services/"  # the start of paths that name a service
-CLUSTER = ("svc", "svc.cluster.local")  # how names end that belong to the cluster: nobody can claim one
+# How names end that belong to the cluster, or to the clusterset that it is one of: nobody can claim one.
+CLUSTER = ("svc", "svc.cluster.local", "svc.clusterset.local")
 
 
 class ServiceKey(NamedTuple):

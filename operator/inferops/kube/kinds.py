@@ -45,6 +45,8 @@ NAMESPACE = Kind("v1", "Namespace", "namespaces", namespaced=False)
 ENDPOINT_SLICE = Kind("discovery.k8s.io/v1", "EndpointSlice", "endpointslices")
 HTTP_ROUTE = Kind("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes")
 INFERENCE_POOL = Kind("inference.networking.k8s.io/v1", "InferencePool", "inferencepools")
+SERVICE_EXPORT = Kind("multicluster.x-k8s.io/v1alpha1", "ServiceExport", "serviceexports")
+CLUSTER_PROFILE = Kind("multicluster.x-k8s.io/v1alpha1", "ClusterProfile", "clusterprofiles")
 LEASE = Kind("coordination.k8s.io/v1", "Lease", "leases")
 
 BY_KIND: dict[str, Kind] = {
@@ -60,6 +62,7 @@ BY_KIND: dict[str, Kind] = {
         ENDPOINT_SLICE,
         HTTP_ROUTE,
         INFERENCE_POOL,
+        SERVICE_EXPORT,
         POD,
         NODE,
         EVENT,

@@ -19,7 +19,7 @@ TABLE = Table(
         service("qwen", day=3, hosts=("llama.example.com", "*.example.com", "qwen.chat.svc.corp")),
         service("phi", "lab", day=4, hosts=("llama.chat", "llama.chat.svc", "gw.infra.svc", "llama.chat.svc.corp")),
         service("old", "com", day=5, hosts=("old.net",)),
-        service("public", "web", day=1, hosts=("old.com",)),
+        service("public", "web", day=1, hosts=("old.com", "llama.chat.svc.clusterset.local")),
     ]
 )
 
@@ -32,6 +32,7 @@ TABLE = Table(
         ("llama.chat.svc.cluster.local", "llama"),
         ("llama.chat.svc.cluster.local.", "llama"),
         ("llama.chat.svc.corp", "llama"),
+        ("llama.chat.svc.clusterset.local", "llama"),  # though an older one claims it
         ("LLAMA.Chat:8080", "llama"),
         ("phi.chat", None),
         ("llama", None),

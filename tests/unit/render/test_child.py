@@ -1,0 +1,33 @@
+"""What a member is given of a user's service."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from inferops.api.inferenceservice import AcceleratorChoice
+from inferops.api.resources import InferenceService
+from inferops.render.child import render_child
+
+L4 = AcceleratorChoice(type="nvidia-l4")
+
+
+def service(**spec: Any) -> InferenceService:
+    meta = {"name": "llama", "namespace": "chat", "uid": "uid-1"}
+    return InferenceService.model_validate(
+        {"metadata": meta, "spec": {"model": {"uri": "hf://org/llama"}, "placement": {"clusters": {}}, **spec}}
+    )
+
+
+def child(of: InferenceService, most: int = 2, **more: Any) -> dict[str, Any]:
+    """What a cluster is given that is to have `most` replicas; the API would take it."""
+    made = render_child(of, "uid-hub", L4, 1, most, **{"fixed": True, **more})
+    InferenceService.model_validate(made)
+    spec: dict[str, Any] = made["spec"]
+    return spec
+
+
+def test_it_is_exported_where_it_is_to_have_replicas() -> None:
+    exported = service(traffic={"export": True, "maxQueue": 7})
+    assert child(exported)["traffic"] == {"export": True, "maxQueue": 7}
+    assert child(exported, most=0)["traffic"] == {"maxQueue": 7}
+    assert "traffic" not in child(service(traffic={"export": True}), most=0)

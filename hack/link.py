@@ -1,15 +1,23 @@
-"""A line to an address that can be cut: bytes pass through it, until nothing does and connections seem to hang."""
+"""A line to an address that fails as lines do: bytes pass through it, or come late, or nothing does and connections seem
+to hang, or they are reset. `bites` counts what came of it, since a fault that hit nobody shows nothing."""
 
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 import threading
+from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
 CHUNK = 2**16
 BEGIN = 10.0  # seconds
+AT_ONCE = struct.pack("ii", 1, 0)  # SO_LINGER: what closes is reset, and what it had to say is dropped
+
+Bite = Literal["held", "slowed", "reset"]
 
 
 class Link:
@@ -17,7 +25,10 @@ class Link:
 
     def __init__(self, host: str, port: int) -> None:
         self.port = 0
+        self.bites: Counter[Bite] = Counter()  # pieces that were held or slowed, connections that were reset
         self._to = (host, port)
+        self._late = 0.0
+        self._refuses = False
         self._up = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
 
@@ -33,25 +44,76 @@ class Link:
         self._loop.call_soon_threadsafe(self._over.set)
         self._thread.join(BEGIN)
 
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
     def cut(self) -> None:
         """From now on nothing passes, in either direction; new connections are taken and hear nothing."""
-        self._loop.call_soon_threadsafe(self._open.clear)
+        self._do(self._open.clear)
+
+    def slow(self, seconds: float) -> None:
+        """From now on each piece arrives so much later, in both directions."""
+
+        def slow() -> None:
+            self._late = seconds
+
+        self._do(slow)
+
+    def reset(self) -> None:
+        """Reset the connections of now, whatever is on its way; new ones pass."""
+        self._do(self._reset)
+
+    def refuse(self) -> None:
+        """Reset the connections of now, and from now on every new one."""
+
+        def refuse() -> None:
+            self._refuses = True
+            self._reset()
+
+        self._do(refuse)
 
     def mend(self) -> None:
-        """What was held is dropped, so that everybody connects anew, and everything passes again."""
+        """Everything passes again, and at once. What was held is dropped, so that everybody connects anew."""
 
         def mend() -> None:
-            for task in list(self._tasks):
-                task.cancel()
+            self._refuses, self._late = False, 0.0
+            if not self._open.is_set():
+                for task in list(self._tasks):
+                    task.cancel()
             self._open.set()
 
-        self._loop.call_soon_threadsafe(mend)
+        self._do(mend)
+
+    def _do(self, what: Callable[[], object]) -> None:
+        """Have it done in the thread, and wait until it is."""
+        done = threading.Event()
+
+        def do() -> None:
+            what()
+            done.set()
+
+        self._loop.call_soon_threadsafe(do)
+        if not done.wait(BEGIN):
+            raise RuntimeError(f"the link to {self._to[0]}:{self._to[1]} does not answer")
+
+    def _reset(self) -> None:
+        for task, writer in list(self._tasks.items()):
+            self._end(writer)
+            task.cancel()
+
+    def _end(self, writer: asyncio.StreamWriter) -> None:
+        self.bites["reset"] += 1
+        end: socket.socket = writer.get_extra_info("socket")
+        with suppress(OSError):  # it is closed by now
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, AT_ONCE)
+        writer.transport.abort()
 
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._over, self._open = asyncio.Event(), asyncio.Event()
         self._open.set()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
         server = await asyncio.start_server(self._take, "127.0.0.1", 0)
         self.port = server.sockets[0].getsockname()[1]
         self._up.set()
@@ -62,11 +124,14 @@ class Link:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._refuses:
+            self._end(writer)
+            return
         task = asyncio.current_task()
         assert task is not None
-        self._tasks.add(task)
+        self._tasks[task] = writer
         with suppress(OSError, asyncio.CancelledError):
-            await self._open.wait()
+            await self._pause()
             there, back = await asyncio.open_connection(*self._to)
             try:
                 async with asyncio.TaskGroup() as group:
@@ -77,12 +142,20 @@ class Link:
             finally:
                 back.close()
         writer.close()
-        self._tasks.discard(task)
+        del self._tasks[task]
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while content := await reader.read(CHUNK):
-            await self._open.wait()
+            if self._late:
+                self.bites["slowed"] += 1
+                await asyncio.sleep(self._late)
+            await self._pause()
             writer.write(content)
             await writer.drain()
         writer.close()
         raise ConnectionResetError  # the other direction ends too
+
+    async def _pause(self) -> None:
+        if not self._open.is_set():
+            self.bites["held"] += 1
+            await self._open.wait()

@@ -278,7 +278,7 @@ BAD: tuple[Bad, ...] = (
     Bad(
         "two ways to a cluster",
         CLUSTER_KIND,
-        {"spec.access": {"hub": True, "clusterProfile": "eu-1"}},
+        {"spec.access": {"hub": True, "clusterProfile": {"name": "eu-1"}}},
         "spec.access",
         "give exactly one of kubeconfigSecret, clusterProfile and hub",
     ),

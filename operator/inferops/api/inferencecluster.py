@@ -9,7 +9,14 @@ from pydantic import Field
 from inferops.api.base import Model, SecretKey, Toleration
 from inferops.api.checks import Rule, Unique
 from inferops.api.conditions import Conditions
-from inferops.api.formats import GatewayUrl, LabelKey, LabelValue, Name, ObjectName
+from inferops.api.formats import GatewayUrl, LabelKey, LabelValue, Name, ObjectName, PositiveDuration
+
+
+class ClusterProfileRef(Model):
+    """A ClusterProfile of the cluster inventory (multicluster.x-k8s.io)."""
+
+    name: ObjectName = Field(description="Its name.")
+    namespace: Name | None = Field(default=None, description="Its namespace; left out: the operator's.")
 
 
 class ClusterAccess(Model):
@@ -27,8 +34,10 @@ class ClusterAccess(Model):
     kubeconfig_secret: SecretKey | None = Field(
         default=None, description="A kubeconfig in a Secret of the operator's namespace."
     )
-    cluster_profile: ObjectName | None = Field(
-        default=None, description="A ClusterProfile (multicluster.x-k8s.io) in the operator's namespace."
+    cluster_profile: ClusterProfileRef | None = Field(
+        default=None,
+        description="A ClusterProfile, whose cluster is logged in to by a command of the operator's "
+        "--clusterprofile-provider-file.",
     )
     hub: bool = Field(default=False, description="Whether it is the operator's own cluster.")
     allow: Annotated[list[Literal["Exec", "Files", "InsecureTLS"]], Field(max_length=3), Unique()] = Field(
@@ -53,6 +62,17 @@ class Room(Model):
     replicas: int = Field(ge=0, description="Replicas for which there is room.")
 
 
+class OfferGrowth(Model):
+    """What a node autoscaler may bring of an accelerator beside what there is."""
+
+    nodes: int = Field(ge=0, description="Nodes that may come.")
+    accelerators: int = Field(ge=0, description="Accelerators on these.")
+    trust: float = Field(
+        default=1.0, gt=0, le=1, description="Share of them that is reckoned with: halved whenever they did not come."
+    )
+    since: str = Field(default="", max_length=32, description="When it was halved last.")
+
+
 class Offer(Model):
     """What the cluster can hold of one accelerator, now."""
 
@@ -64,6 +84,7 @@ class Offer(Model):
     room: list[Room] = Field(
         default_factory=list, max_length=16, description="Replicas that fit, node by node, by their accelerators."
     )
+    growth: OfferGrowth | None = Field(default=None, description="What may come beside, where spec.growth tells of it.")
 
 
 class ClusterTaint(Model):
@@ -86,14 +107,49 @@ class ClusterPrice(Model):
     )
 
 
+class ClusterLatency(Model):
+    """How far clients of a region are."""
+
+    region: LabelValue = Field(description="The clients' region.")
+    milliseconds: int = Field(ge=0, le=10_000, description="A round trip between them and this cluster's gateways.")
+
+
+class ClusterGrowth(Model):
+    """Nodes that the cluster's node autoscaler may bring."""
+
+    accelerator: ObjectName = Field(description="The Accelerator's name.")
+    spot: bool = Field(default=False, description="Whether they are spot nodes.")
+    max_nodes: int = Field(
+        ge=1, le=1000, description="The most nodes with this accelerator, those that are there included."
+    )
+    accelerators_per_node: int = Field(ge=1, le=128, description="Accelerators on each of them.")
+    provisioning: PositiveDuration = Field(
+        default="10m",
+        description="How long a node takes to come. Replicas that wait for longer go to other clusters that have room.",
+    )
+
+
 class InferenceClusterSpec(Model):
     """A member cluster."""
 
+    rules = (
+        Rule(
+            cel="self.growth.all(a, self.growth.exists_one(b, a.accelerator == b.accelerator && a.spot == b.spot))",
+            holds=lambda self: len({(each.accelerator, each.spot) for each in self.growth}) == len(self.growth),
+            field="growth",
+            message="the same accelerator stands twice; add up maxNodes",
+        ),
+    )
     access: ClusterAccess = Field(description="How the cluster is reached.")
     region: LabelValue | None = Field(default=None, description="Region, for placement and residency.")
     zone: LabelValue | None = Field(default=None, description="Zone within the region.")
     prices: Annotated[list[ClusterPrice], Field(max_length=64), Unique("accelerator")] = Field(
         default_factory=list, description="Prices of this cluster; left out: those of the Accelerators."
+    )
+    latency: Annotated[list[ClusterLatency], Field(max_length=64), Unique("region")] = Field(
+        default_factory=list,
+        description="Round trips from regions of clients; left out: 0 from its own region, and from any other the "
+        "longest that another cluster tells.",
     )
     namespaces: Annotated[list[Name], Field(max_length=256), Unique()] = Field(
         default_factory=list, description="Namespaces whose services may be placed here; left out: all."
@@ -109,6 +165,11 @@ class InferenceClusterSpec(Model):
     )
     tolerations: list[Toleration] = Field(
         default_factory=list, max_length=16, description="Further taints of its nodes that pods tolerate."
+    )
+    growth: list[ClusterGrowth] = Field(
+        default_factory=list,
+        max_length=32,
+        description="What its node autoscaler may bring: used where no cluster has room. Left out: nothing.",
     )
 
 

@@ -82,10 +82,13 @@ def run(
     member_stable_after: Annotated[
         str, typer.Option(help="For how long one that is back has to answer until it counts again.")
     ] = "30s",
+    clusterprofile_provider_file: Annotated[
+        str, typer.Option(help="JSON with the commands that log in to clusters of ClusterProfiles, by provider.")
+    ] = "",
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
 ) -> None:
     """Run the operator, until SIGTERM."""
-    from inferops.cli.run import gateway_in, hosts_in, patience_in, prometheus_in
+    from inferops.cli.run import gateway_in, hosts_in, patience_in, prometheus_in, providers_in
     from inferops.cli.run import run as run_operator
     from inferops.controller.notify import receivers_in
     from inferops.controller.operator import Options
@@ -95,7 +98,8 @@ def run(
     receivers = _option("--notify", receivers_in, notify or ())
     server = _option("--prometheus", prometheus_in, prometheus)
     silences = (member_suspect_after, member_lost_after, member_stable_after)
-    told = hosts, receivers, server, _option("--member-*-after", patience_in, silences)
+    providers = _option("--clusterprofile-provider-file", providers_in, clusterprofile_provider_file)
+    told = hosts, receivers, server, _option("--member-*-after", patience_in, silences), providers
     options = Options(lease_namespace, kubeconfig, workers, address, port, _asked(hub), default, *told)
     raise typer.Exit(run_operator(options, log_level))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from pydantic import ValidationError
@@ -16,6 +17,7 @@ from inferops.cli.logs import set_up
 from inferops.controller.operator import Operator, Options
 from inferops.controller.webhookhosts import DEFAULT, Hosts
 from inferops.core.membership import Patience
+from inferops.kube.clusterprofile import Provider, read_providers
 from inferops.kube.lease import LeaseLost
 
 log = logging.getLogger("inferops")
@@ -64,6 +66,11 @@ def patience_in(texts: tuple[str, str, str]) -> Patience:
     if suspect < 1 or lost <= suspect:
         raise ValueError("a member is suspect after 1s at the least, and lost later than that")
     return Patience(suspect, lost, stable)
+
+
+def providers_in(path: str) -> tuple[Provider, ...]:
+    """The access providers of a file; none of an empty path. Raises ValueError on what is no such file."""
+    return read_providers(Path(path)) if path else ()
 
 
 def run(options: Options, log_level: str) -> int:

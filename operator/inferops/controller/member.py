@@ -19,13 +19,13 @@ from kubernetes.aio.client import Configuration
 from inferops.api.inferencecluster import InferenceClusterSpec, Offer
 from inferops.controller.children import Children
 from inferops.controller.link import Answer, Asked, Counted, DirectLink, Ends, Link
-from inferops.controller.memberaccess import NoAccess, credentials
+from inferops.controller.memberaccess import NoAccess, Sources, credentials
 from inferops.controller.membercapacity import Capacity
 from inferops.controller.store import Key
 from inferops.core import offers
 from inferops.core.engine import Obstacle
 from inferops.core.membership import Health, Patience, Probe, probed
-from inferops.kube.client import KubeError, Reader
+from inferops.kube.client import KubeError
 
 log = logging.getLogger(__name__)
 
@@ -37,9 +37,7 @@ GATEWAY_TIMEOUT = 5.0
 class Surroundings:
     """What all members share."""
 
-    kube: Reader  # of the hub, where the Secrets are
-    hub: Configuration
-    namespace: str  # of the operator
+    sources: Sources  # of credentials
     now: Callable[[], float]  # Unix seconds
     uid: str  # of the hub, by which what we write into members is known
     changed: Callable[[Key], None]  # told of services of which a member tells news
@@ -144,7 +142,7 @@ class MemberCluster:
             return
         around, mark = self._around, self._link.mark if self._link is not None else ""
         try:
-            found = await credentials(around.kube, around.hub, around.namespace, self.spec.access, mark, denied=denied)
+            found = await credentials(around.sources, self.spec.access, mark, denied=denied)
         except NoAccess as refused:
             await self._hang_up()
             self.obstacle = refused.obstacle

@@ -12,21 +12,25 @@ from kubernetes.aio.client import Configuration
 
 from inferops.api.accelerator import AcceleratorSpec
 from inferops.api.conditions import Reason
-from inferops.api.inferencecluster import ClusterAccess, InferenceClusterSpec, InferenceClusterStatus
+from inferops.api.inferencecluster import ClusterAccess, ClusterProfileRef, InferenceClusterSpec, InferenceClusterStatus
 from inferops.controller.link import Asked
 from inferops.controller.member import MemberCluster, Surroundings, answers
+from inferops.controller.memberaccess import Sources
 from inferops.controller.membercapacity import Capacity
 from inferops.controller.memberpromises import Promise, Promises
 from inferops.controller.store import Key
 from inferops.core.clusters.seen import ClusterView
-from inferops.core.clusterstatus import NOT_ACTED_ON, Member, restored
+from inferops.core.clusterstatus import Member, restored
 from inferops.core.engine import Obstacle
 from inferops.core.membership import USUAL, Patience, cut_off
 from inferops.core.offers import Free
 from inferops.kube.client import Client, Reader
+from inferops.kube.clusterprofile import Provider
 from inferops.kube.owned import Object
 
-UNKNOWN = InferenceClusterSpec(access=ClusterAccess(cluster_profile="unknown"))  # of what could never be read
+UNKNOWN = InferenceClusterSpec(
+    access=ClusterAccess(cluster_profile=ClusterProfileRef(name="unknown"))
+)  # of what could never be read
 BEGINNING = 15.0  # seconds after which an operator that begins acts without those that did not answer yet
 
 
@@ -66,18 +70,17 @@ class Members:
         uid: str = "",
         placed: Callable[[], Iterable[Key]] = tuple,
         patience: Patience = USUAL,
+        providers: Iterable[Provider] = (),
     ) -> None:
         """`namespace`: the operator's, in which InferenceClusters and their Secrets are; `now`: Unix seconds;
         `changed`: told of every member and service of which there is news; `ask`: whether somebody answers at a URL;
         `uid`: of the hub, by which what we write into members is known; `placed`: services that are, or are to be, in
-        members."""
+        members; `providers`: of credentials for ClusterProfiles."""
         self._changed, self._namespace, self._placed = changed, namespace, placed
         self._accelerators = accelerators
         self._session = aiohttp.ClientSession()
         self._around = Surroundings(
-            kube,
-            hub,
-            namespace,
+            Sources(kube, hub, namespace, tuple(providers)),
             now,
             uid,
             changed,
@@ -104,23 +107,21 @@ class Members:
             where = f"an InferenceCluster counts in the operator's namespace alone: create it in {self._namespace}"
             return Obstacle(Reason.NOT_ACTED_ON, where)
         known = self._members.get(key)
-        asked = spec.access.cluster_profile is None
         same = known is not None and known.identity.uid == identity.uid and known.spec.access == spec.access
-        if known is None or not same or (asked and known.cluster is None):
+        if known is None or not same or known.cluster is None:
             promises = known.promises if known is not None else Promises()
             self._hang_up(key)
             health = restored(status)
-            made = MemberCluster(key.name, spec, health, self._around, lambda: self._changed(key)) if asked else None
-            self._members[key] = _Known(identity, spec, made, None if asked else NOT_ACTED_ON, promises=promises)
+            made = MemberCluster(key.name, spec, health, self._around, lambda: self._changed(key))
+            self._members[key] = _Known(identity, spec, made, promises=promises)
         elif known.spec != spec:
             known.spec = spec
-            if known.cluster is not None:
-                known.cluster.change(spec)
+            known.cluster.change(spec)
         self._members[key].identity = identity
         self._tell_services(key)
         self._release()
-        made = self._members[key].cluster
-        if made is not None and status.conditions and not made.settled:
+        asked = self._members[key].cluster
+        if asked is not None and status.conditions and not asked.settled:
             return None
         return self._told(key)
 
@@ -266,8 +267,9 @@ class Members:
     def _told(self, key: Key) -> Member | Obstacle:
         known = self._members[key]
         problem, member = self._problem(known, key.name, self._firsts()), known.cluster
-        if problem is not None or member is None:
-            return problem or NOT_ACTED_ON
+        if problem is not None:
+            return problem
+        assert member is not None, "who is not asked has a problem"
         nodes, ready = member.nodes
         return Member(member.health, self._cut_off(), member.uid, nodes, ready, member.offers)
 

@@ -51,6 +51,7 @@ from inferops.controller.webhookhosts import DEFAULT
 from inferops.controller.workers import work
 from inferops.core.membership import USUAL, Patience
 from inferops.kube.client import Client, KubeError
+from inferops.kube.clusterprofile import Provider
 from inferops.kube.kinds import ENDPOINT_SLICE, NAMESPACE
 from inferops.kube.lease import Elector, LeaseLost
 from inferops.kube.mirror import Mirror, take_in
@@ -78,6 +79,7 @@ class Options:
     notify: tuple[Receiver, ...] = ()  # who is told of rollouts
     prometheus: str | None = None  # its URL, where requests may be counted; None: there is none
     patience: Patience = USUAL  # with member clusters that do not answer
+    providers: tuple[Provider, ...] = ()  # of credentials for the clusters of ClusterProfiles
 
 
 class Operator:
@@ -190,6 +192,7 @@ class Operator:
             uid=await self._hub_uid(client),
             placed=self.store.placed,
             patience=self.options.patience,
+            providers=self.options.providers,
         )
         hub = Hub(self.options.hub) if self.options.hub else None
         models = ModelInfo(client, self.queue.add, hub)

@@ -18,8 +18,7 @@ from inferops.core.status import Finding, date
 
 NOT_ACTED_ON = Obstacle(
     Reason.NOT_ACTED_ON,
-    "this InferenceCluster is stored and not acted on: this version reaches members by access.kubeconfigSecret and "
-    "access.hub",
+    "this InferenceCluster is stored and not acted on: this operator runs without member clusters",
 )
 
 WAITS = "; nothing new is placed there"

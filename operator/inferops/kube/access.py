@@ -11,6 +11,7 @@ import os
 import ssl
 import sys
 import time
+from base64 import b64encode
 from collections.abc import Awaitable, Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -26,7 +27,7 @@ from inferops.kube.credentialplugin import Credential, PluginFailed, credential
 from inferops.kube.kubeconfig import Access, AccessRefused
 from inferops.kube.session import WithTLS, tls_context
 
-__all__ = ["AccessRefused", "member_configuration"]
+__all__ = ["AccessRefused", "configuration_of", "member_configuration"]
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +51,11 @@ async def member_configuration(text: str | bytes, allow: Collection[str] = ()) -
         access = kubeconfig.read(text, allow)
     else:
         access = await asyncio.to_thread(kubeconfig.read, text, allow)
+    return await configuration_of(access)
+
+
+async def configuration_of(access: Access) -> Configuration:
+    """The configuration that `access` gives, as `member_configuration` says."""
     access, renewal = await _logged_in(access)
     configuration = WithTLS()
     await _load(access, configuration)
@@ -88,12 +94,23 @@ async def _logged_in(access: Access) -> tuple[Access, Renewal | None]:
 
 
 async def _credential(access: Access) -> Credential:
-    info = {"server": access.server, "insecure-skip-tls-verify": not access.verify}
     try:
-        return await credential(access.command, info, PLUGIN_TIMEOUT)
+        return await credential(access.command, _info(access), PLUGIN_TIMEOUT)
     except PluginFailed as failed:
         command = kubeconfig.shown(access.command.get("command"))
         raise AccessRefused(f"{access.user}.exec: the command {command} gives no credentials: {failed}") from None
+
+
+def _info(access: Access) -> dict[str, Any]:
+    """What a command is told of the cluster, as client.authentication.k8s.io has it."""
+    optional = {
+        "tls-server-name": access.server_name,
+        "proxy-url": access.proxy,
+        "certificate-authority-data": b64encode(access.ca.encode()).decode(),
+        "config": access.config,
+    }
+    info = {"server": access.server, "insecure-skip-tls-verify": not access.verify}
+    return info | {name: value for name, value in optional.items() if value}
 
 
 def _token(access: Access, found: Credential) -> tuple[str, float]:

@@ -20,17 +20,15 @@ _URL = re.compile(rf"(https?)://({_HOST})(?::(\d{{1,5}}))?((?:/[A-Za-z0-9._~%:+,
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*)")
 _TOKEN = re.compile(r"[\x21-\x7e]+")  # what fits into a header
 _SHOWN = 60  # characters of a name in a message
+FOR_PLUGINS = "client.authentication.k8s.io/exec"  # the extension that exec plugins are told
 _AS = ("as", "as-uid", "as-groups", "as-user-extra")
 
 Fields = dict[str, Any]
 
 
 class AccessRefused(Exception):
-    """Why a kubeconfig is not used: a sentence that names the field inside of it and the remedy, without secrets."""
-
-    def __init__(self, told: str) -> None:
-        """`told`: the sentence from the field's place on."""
-        super().__init__(f"the kubeconfig's {told}")
+    """Why a kubeconfig, or what stands for one, is not used: the place of the field inside of it, what is wrong with it
+    and the remedy, without secrets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +52,7 @@ class Access:
     basic: tuple[str, str] | None = field(default=None, repr=False)  # name and password
     command: Fields = field(default_factory=dict, repr=False)  # an exec plugin
     provider: Fields = field(default_factory=dict, repr=False)  # an auth-provider plugin
+    config: Any = None  # of the cluster, which the exec plugin is told
 
 
 def read(text: str | bytes, allow: Collection[str] = ()) -> Access:
@@ -73,8 +72,8 @@ def read(text: str | bytes, allow: Collection[str] = ()) -> Access:
     if not user_name:
         raise AccessRefused(f"{where}.user: there is none; name one of the kubeconfig's users")
     at_user, user = _entry(config, "users", "user", user_name, f"{where}.user")
-    reached = _reached(cluster, at_cluster, allow)
-    return Access(cluster=at_cluster, user=at_user, **reached, **_login(user, at_user, user_name, reached, allow))
+    there = reached(cluster, at_cluster, allow)
+    return Access(cluster=at_cluster, user=at_user, **there, **_login(user, at_user, user_name, there, allow))
 
 
 def _context(config: Fields) -> tuple[str, Fields]:
@@ -104,8 +103,8 @@ def _entry(config: Fields, plural: str, singular: str, name: str, asked: str) ->
     return f"{where}.{singular}", _mapping(entry, where, singular)
 
 
-def _reached(cluster: Fields, where: str, allow: Collection[str]) -> Fields:
-    """Where the server is and how it is known."""
+def reached(cluster: Fields, where: str, allow: Collection[str]) -> Fields:
+    """Where the server is and how it is known, as fields of Access. Raises AccessRefused."""
     server = _url(cluster, where, "server", "https://HOST:PORT")
     if not server:
         raise AccessRefused(f"{where}.server: there is none; give https://HOST:PORT")
@@ -127,7 +126,15 @@ def _reached(cluster: Fields, where: str, allow: Collection[str]) -> Fields:
         "proxy": proxy,
         "ca": _ca(cluster, where),
         "ca_file": _file(cluster, where, "certificate-authority", allow, _CA),
+        "config": extension(cluster, FOR_PLUGINS),
     }
+
+
+def extension(cluster: Mapping[str, Any], name: str) -> Any:
+    """What the cluster's extension of that name holds; None: there is none."""
+    entries = cluster.get("extensions")
+    named = (each for each in (entries if isinstance(entries, list) else ()) if isinstance(each, dict))
+    return next((each.get("extension") for each in named if each.get("name") == name), None)
 
 
 _CA = "give the authority in certificate-authority-data"

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
+import pytest
 import yaml
 from kubernetes.aio.client import Configuration
 
@@ -19,8 +20,11 @@ from inferops.controller.store import Key
 from inferops.core.clusterstatus import Member, cluster_status
 from inferops.core.engine import Obstacle
 from inferops.core.membership import EVERY, LOST, STABLE, SUSPECT
+from inferops.kube import access
 from inferops.kube.client import KubeError
-from inferops.kube.kinds import NAMESPACE, NODE, POD, SECRET, Kind
+from inferops.kube.clusterprofile import Provider
+from inferops.kube.credentialplugin import Credential
+from inferops.kube.kinds import CLUSTER_PROFILE, NAMESPACE, NODE, POD, SECRET, Kind
 from inferops.kube.owned import Object
 from unit.controller.building import node, raw
 from unit.kube.virtualtime import now, run
@@ -28,6 +32,9 @@ from unit.kube.virtualtime import now, run
 HOME = "inferops-system"
 SILENT = KubeError("get Namespace /kube-system", 0, "TimeoutError", "timed out")
 DENIED = KubeError("get Namespace /kube-system", 401, "Unauthorized", "Unauthorized")
+
+LOGIN = {"apiVersion": "client.authentication.k8s.io/v1", "command": "login"}
+CLOUD = Provider.model_validate({"name": "cloud", "execConfig": LOGIN})
 
 
 class Cluster:
@@ -79,16 +86,19 @@ class Cluster:
 
 
 class Hub:
-    """The hub's Secrets."""
+    """The hub's Secrets and ClusterProfiles."""
 
     def __init__(self) -> None:
         self.secrets: dict[str, Object] = {}
+        self.profiles: dict[tuple[str, str], Object] = {}
         self.away = False
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
-        assert (kind, namespace) == (SECRET, HOME)
         if self.away:
             raise KubeError("get Secret", 0, "TimeoutError", "timed out")
+        if kind is CLUSTER_PROFILE:
+            return self.profiles.get((namespace, name))
+        assert (kind, namespace) == (SECRET, HOME)
         return self.secrets.get(name)
 
 
@@ -122,7 +132,17 @@ class World:
             self.connected.append(host)
             return self.clusters[host]
 
-        return Members(self.hub, Configuration(), HOME, now, self._changed, accelerators, connect, self._serves)
+        return Members(
+            self.hub,
+            Configuration(),
+            HOME,
+            now,
+            self._changed,
+            accelerators,
+            connect,
+            self._serves,
+            providers=(CLOUD,),
+        )
 
     async def _serves(self, session: aiohttp.ClientSession, url: str) -> bool:
         return self.clusters[url.removeprefix("http://")].serves
@@ -316,6 +336,36 @@ def test_a_hub_that_does_not_tell_its_secrets_stops_no_asking() -> None:
     run(scene())
 
 
+def test_a_cluster_of_the_inventory_is_logged_in_to_by_the_admins_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which may be missing at first; what the inventory tells anew counts within a minute."""
+
+    async def logs_in(command: Object, cluster: Object, limit: float) -> Credential:
+        assert command["command"] == "login"  # a real one would end at no time of this clock
+        return Credential(token="one")
+
+    monkeypatch.setattr(access, "credential", logs_in)
+
+    async def scene() -> None:
+        world = World(east=Cluster("uid-1", node("a")), moved=Cluster("uid-1", node("a"), node("b")))
+        east = world.add("east", clusterProfile={"name": "east", "namespace": "fleet"})
+        await asyncio.sleep(15)
+        assert world.why(east, "Stalled") == "ClusterProfileNotFound"
+        world.hub.profiles["fleet", "east"] = {"status": {}}
+        await asyncio.sleep(15)
+        assert world.why(east, "Stalled") == "ClusterProfileRefused"
+        for server in ("east", "moved"):
+            there = {"server": f"https://{server}", "certificate-authority-data": ""}
+            world.hub.profiles["fleet", "east"] = {"status": {"accessProviders": [{"name": "cloud", "cluster": there}]}}
+            await asyncio.sleep(80)
+            assert world.why(east, "Ready") == "Ready" and world.connected[-1] == server
+        asked = len(world.connected)
+        await asyncio.sleep(300)
+        assert len(world.connected) == asked, "the same credentials are good for as long as they are taken"
+        await world.members.close()
+
+    run(scene())
+
+
 def test_a_kubeconfig_that_is_missing_or_dangerous_is_told_and_mended() -> None:
     async def scene() -> None:
         world = World(east=Cluster("uid-1", node("a")))
@@ -381,8 +431,6 @@ def test_what_does_not_count_says_why() -> None:
         world.specs[elsewhere] = InferenceClusterSpec.model_validate({"access": {"hub": True}})
         told = world.tell(elsewhere)
         assert isinstance(told, Obstacle) and HOME in told.message
-        profile = world.add("profile", clusterProfile="east")
-        assert world.why(profile, "Stalled") == "NotActedOn"
         await world.members.close()
 
     run(scene())

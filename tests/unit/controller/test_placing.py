@@ -84,7 +84,7 @@ def test_free_gpus_on_many_nodes_are_no_room_for_a_replica_that_needs_them_on_on
         ({"namespaces": ["others"]}, {}, "NamespaceNotAllowed"),
         ({"region": "us"}, {}, "OtherRegion"),
         ({"access": {"hub": True}, "region": "eu"}, {}, "Hub"),
-        ({"access": {"clusterProfile": "x"}, "region": "eu"}, {}, "NotReached"),
+        ({"access": {"clusterProfile": {"name": "x"}}, "region": "eu"}, {}, "NotReached"),
     ],
 )
 def test_why_a_cluster_may_not_have_it(spec: dict[str, Any], labels: dict[str, str], reason: str) -> None:

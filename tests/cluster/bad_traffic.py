@@ -33,6 +33,8 @@ TRAFFIC: tuple[tuple[str, Mapping[str, Any], str, str], ...] = (
          ".failureMode"),
     ("keys that nobody asks for", {f"{HERE}.endpointPicker": {"name": "p"}, f"{HERE}.access": KEYS}, f"{HERE}.access",
      "take one of them away"),
+    ("clusters that nobody asks", {f"{HERE}.endpointPicker": {"name": "p"}, f"{HERE}.spillover":
+     [{"name": "eu", "url": "http://a"}]}, f"{HERE}.spillover", "take one of them away"),
     _one("keys of no secret", "access", {"requestsPerMinute": 5}, "equired", ".apiKeysSecret"),
     _one("a limit of nothing", "access", {**KEYS, "tokensPerMinute": 0}, "greater than or equal to 1",
          ".tokensPerMinute"),

@@ -93,6 +93,13 @@ class TrafficSpec(Model):
             message="API keys are checked by the built-in gateway, which traffic.endpointPicker passes by; "
             "take one of them away",
         ),
+        Rule(
+            cel="!has(self.endpointPicker) || !has(self.spillover) || size(self.spillover) == 0",
+            holds=lambda self: self.endpoint_picker is None or not self.spillover,
+            field="spillover",
+            message="requests are passed on to other clusters by the built-in gateway, which traffic.endpointPicker "
+            "passes by; take one of them away",
+        ),
     )
     hostnames: Annotated[list[Hostname], Field(max_length=16), Unique()] = Field(
         default_factory=list,

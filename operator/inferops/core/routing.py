@@ -88,10 +88,9 @@ def through_own(seen: Observation) -> bool:
 
 def spills(seen: Observation) -> bool:
     """Whether requests may be passed on to other clusters. Not where some are no HTTP, which would find nobody at the
-    gateway, or where an endpoint picker sends them past it."""
-    traffic = seen.service.spec.traffic
+    gateway."""
     http_alone = seen.engine is None or seen.engine.http_alone
-    return bool(traffic.spillover) and traffic.endpoint_picker is None and http_alone
+    return bool(seen.service.spec.traffic.spillover) and http_alone
 
 
 def unchecked(seen: Observation) -> str:

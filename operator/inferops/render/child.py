@@ -13,11 +13,10 @@ from inferops.api import API_VERSION
 from inferops.api.inferenceservice import AcceleratorChoice
 from inferops.api.resources import InferenceService
 from inferops.api.rollout import ACTION
+from inferops.core.clusters.naming import HUB, PARENT, PARENT_NAME, hub_name
 from inferops.core.clusters.version import Version, version_of
 
-HUB = "inferops.dev/hub"  # label: the UID of the namespace kube-system of the cluster whose operator writes it
 STANDBY = "10m"  # without a request, after which a cluster that stands by goes to zero
-PARENT = "inferops.dev/parent"  # annotation: the UID of the InferenceService there
 VERSION = "inferops.dev/version"  # annotation: hash of the model and runtime that the cluster was given
 
 
@@ -32,11 +31,16 @@ def render_child(
     others: Sequence[tuple[str, str]] = (),
     version: Version | None = None,
     action: str = "",
+    ttft: str | None = None,
+    here: bool = False,
 ) -> dict[str, Any]:
     """`service` for one cluster, which has `most` replicas where that is `fixed`, and scales from `least` up to them
-    else. `others`: clusters to which it may spill over with the URL of their gateways, nearest first. `version`: the
-    model and runtime that it is to have there; None: the newest. `action`: what is asked of its rollout there. What is
-    left out is as the member's own API has it by default."""
+    else. `others`: clusters to which it may spill over with the URL of their gateways, nearest first, unless an
+    endpoint picker keeps requests from the gateways here. `version`: the model and runtime that it is to have there;
+    None: the newest. `action`: what is asked of its rollout there. `ttft`: what
+    the way to the clients leaves of slo.ttft there; None: all of it. `here`: it
+    is the hub's own cluster, where the name is taken by `service` itself. What is left out is as the member's own API has it
+    by default."""
     after = service.spec.scaling.scale_to_zero_after
     scaling = service.spec.scaling.model_copy(
         update={
@@ -51,24 +55,29 @@ def render_child(
     )
     given = version if version is not None else version_of(service.spec)
     parts = {"model": given.model, "runtime": given.runtime, "accelerators": [choice], "scaling": scaling}
+    if ttft is not None:
+        parts["slo"] = service.spec.slo.model_copy(update={"ttft": ttft})
     rollout = service.spec.rollout.model_copy(update={"clusters": None})
     spec = service.spec.model_copy(update={**parts, "rollout": rollout})
     content = spec.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude={"placement"})
     traffic = content.setdefault("traffic", {})
     if not most:
         traffic.pop("export", None)  # other clusters' clients would wait for replicas here, or be sent on
-    if others and "spillover" not in traffic:
+    if others and "spillover" not in traffic and spec.traffic.endpoint_picker is None:
         traffic["spillover"] = [{"name": name, "url": url} for name, url in others]
     content = {key: value for key, value in content.items() if value}
     asked = {ACTION: action} if action else {}
+    name, named = service.metadata.name, {}
+    if here:
+        name, named = hub_name(name), {PARENT_NAME: name}
     return {
         "apiVersion": API_VERSION,
         "kind": "InferenceService",
         "metadata": {
-            "name": service.metadata.name,
+            "name": name,
             "namespace": service.metadata.namespace,
             "labels": {HUB: hub},
-            "annotations": {PARENT: service.metadata.uid, VERSION: given.hash, **asked},
+            "annotations": {PARENT: service.metadata.uid, VERSION: given.hash, **named, **asked},
         },
         "spec": content,
     }

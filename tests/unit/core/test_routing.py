@@ -338,7 +338,6 @@ SPILLS = [{"name": "west", "url": "https://west.example.com"}]
         ("to other clusters", {"spillover": SPILLS}, OURS, True),
         ("without a gateway", {"spillover": SPILLS}, (), False),
         ("to none", {}, OURS, False),
-        ("past it", {"spillover": SPILLS, "endpointPicker": PICKER, "gatewayRef": REF}, OURS, False),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )  # fmt: skip

@@ -31,3 +31,12 @@ def test_it_is_exported_where_it_is_to_have_replicas() -> None:
     assert child(exported)["traffic"] == {"export": True, "maxQueue": 7}
     assert child(exported, most=0)["traffic"] == {"maxQueue": 7}
     assert "traffic" not in child(service(traffic={"export": True}), most=0)
+
+
+def test_requests_may_go_to_the_others_unless_a_picker_keeps_them_from_the_gateways_here() -> None:
+    others = [("eu", "https://eu.example.com")]
+    assert child(service(), others=others)["traffic"]["spillover"] == [{"name": "eu", "url": "https://eu.example.com"}]
+    picked = {"endpointPicker": {"name": "picker"}}
+    assert child(service(traffic=picked), others=others)["traffic"] == picked
+    own = {"spillover": [{"name": "us", "url": "http://us.example.com"}]}
+    assert child(service(traffic=own), others=others)["traffic"] == own

@@ -13,15 +13,16 @@ from inferops.api.inferenceservice import AcceleratorChoice
 from inferops.api.placement import ClusterPlacement, NotChosen, PlacementState, PlacementStatus
 from inferops.core.clusters.bounds import floors_of, roomy
 from inferops.core.clusters.case import Case, case_of
+from inferops.core.clusters.idle import idle
 from inferops.core.clusters.seen import ClusterView
 from inferops.core.clusters.sites import held_in, sites_of, used_of
 from inferops.core.clusters.version import Version
 from inferops.core.clusters.waves import staged
-from inferops.core.clusters.ways import ways
 from inferops.core.observation import Observation
 from inferops.core.placement.moves import next_shares
 from inferops.core.placement.place import place
 from inferops.core.placement.terms import Ask, Plan, Share
+from inferops.core.told import describe
 
 AT_ONCE = 4  # replicas that move at the same time
 AGAIN = 300.0  # seconds until it is looked whether moving pays by now: nobody tells of each GPU that becomes free
@@ -37,6 +38,7 @@ class ChildPlan:
     most: int
     fixed: bool  # whether it has just `most`, and does not scale in between
     version: Version | None = None  # model and runtime; None: not decided yet
+    ttft: str | None = None  # what the way to the clients leaves of slo.ttft; None: all of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,7 @@ def _next(case: Case, plan: Plan) -> dict[str, Share]:
             continue
         now[name] = used_of(entry, held) if case.target.by_load else held
         ready[name] = entry.ready_replicas
-    works = {name: case.works.get(share.way, 1.0) for name, share in {**now, **plan.shares}.items()}
+    works = {name: case.work(name, share.way) for name, share in {**now, **plan.shares}.items()}
     return next_shares(now, ready, plan.shares, works, AT_ONCE)
 
 
@@ -156,6 +158,8 @@ def _stands_by(case: Case, name: str, before: ClusterPlacement, plan: Plan) -> b
     view, refusal = case.views[name], case.refusals.get(name)
     if before.state == "Removing" or view.child is None or view.child.deleting or (refusal and refusal.bars):
         return False
+    if case.seen.service.spec.traffic.endpoint_picker is not None:
+        return False  # requests do not come by those gateways
     others = (case.views[each].spec.gateway for each in plan.shares if each != name)
     return view.spec.gateway is not None and any(others)
 
@@ -187,11 +191,16 @@ def _placement(
     case: Case, plan: Plan, entries: Sequence[ClusterPlacement], children: Mapping[str, ChildPlan]
 ) -> Placement:
     turn = staged(case.seen, case.views, entries)
-    children = {name: replace(child, version=turn.given[name]) for name, child in children.items()}
+    children = {
+        name: replace(child, version=turn.given[name], ttft=case.ttft(name, describe(child.choice)))
+        for name, child in children.items()
+    }
     placed = {each.cluster for each in entries}
     refused = [NotChosen(cluster=n, reason=w.reason, message=w.message[:512]) for n, w in case.refusals.items()]
-    idle = [_idle(case, name) for name in case.views if name not in case.refusals]
-    others = sorted((each for each in (*refused, *idle) if each.cluster not in placed), key=lambda each: each.cluster)
+    unneeded = [idle(case, plan, name) for name in case.views if name not in case.refusals]
+    others = sorted(
+        (each for each in (*refused, *unneeded) if each.cluster not in placed), key=lambda each: each.cluster
+    )
     record = PlacementStatus(
         target=case.target.replicas,
         low_since=case.target.low_since,
@@ -210,17 +219,6 @@ def _versioned(entry: ClusterPlacement, children: Mapping[str, ChildPlan]) -> Cl
     child = children.get(entry.cluster)
     version = child.version if child is not None else None
     return entry if version is None else entry.model_copy(update={"version": version.hash})
-
-
-def _idle(case: Case, name: str) -> NotChosen:
-    """Why a cluster that could hold replicas has none."""
-    there = ways(case.views[name], case.kinds, counted=True)
-    if not any(way.room for way in there):
-        wanted = " or ".join(way.name for way in there)
-        return NotChosen(cluster=name, reason="NoRoom", message=f"no room for a replica of {wanted} on any one node")
-    cheapest = min((way for way in there if way.room), key=lambda way: way.cost)
-    told = f"others suffice; it would cost {cheapest.cost:.2f} USD an hour for what a replica of the first kind carries"
-    return NotChosen(cluster=name, reason="NotNeeded", message=told)
 
 
 def _missing(case: Case, plan: Plan) -> str:

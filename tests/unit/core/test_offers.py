@@ -16,6 +16,7 @@ from inferops.core.offers import MOST, Free, offers, told
 
 KNOWN = accelerators()
 GPU, DRIVER = "nvidia.com/gpu", "gpu.nvidia.com"
+PLUGGED, CLAIMED = f"requests.{GPU}", f"{DRIVER}.deviceclass.resource.k8s.io/devices"  # as quotas name them
 H100, L4 = "nvidia-h100-80gb", "nvidia-l4"
 PRODUCT = "nvidia.com/gpu.product"
 H100_LABELS = {PRODUCT: "NVIDIA-H100-80GB-HBM3"}
@@ -76,7 +77,7 @@ def test_eight_nodes_with_one_free_gpu_are_no_room_for_eight() -> None:
 
 def test_room_is_counted_node_by_node() -> None:
     free = found(node("a"), node("b"), node("c", 4), used={"a": 1, "b": 3})[H100, False]
-    assert free == Free(H100, False, 3, 20, (7, 5, 4), 8)
+    assert free == Free(H100, False, 3, 20, (7, 5, 4), 8, 3, PLUGGED)
     assert [free.room(count) for count in (1, 2, 4, 5, 7, 8)] == [16, 7, 3, 2, 1, 0]
 
 
@@ -93,8 +94,8 @@ def test_room_is_counted_node_by_node() -> None:
 )
 def test_nodes_to_which_nothing_can_be_scheduled_hold_nothing(case: str, facts: dict[str, Any]) -> None:
     """They are declared, and still tell people that there is such an accelerator."""
-    assert found(node("a", **facts), node("b"))[H100, False] == Free(H100, False, 1, 8, (8,), 8)
-    assert found(node("a", **facts)) == {(H100, False): Free(H100, False, 0, 0, ())}
+    assert found(node("a", **facts), node("b"))[H100, False] == Free(H100, False, 1, 8, (8,), 8, 2, PLUGGED)
+    assert found(node("a", **facts)) == {(H100, False): Free(H100, False, 0, 0, (), 0, 1, PLUGGED)}
     [offer] = told(list(found(node("a", **facts)).values()))
     assert (offer.nodes, offer.total, offer.free, offer.room) == (0, 0, 0, [])
 
@@ -110,7 +111,7 @@ def test_spot_is_kept_apart_from_on_demand() -> None:
     spot = node("b", labels={**H100_LABELS, **SPOT}, taints=(GPU_TAINT, SPOT_TAINT))
     tainted_alone = node("c", taints=(GPU_TAINT, SPOT_TAINT))  # nothing says that it is spot, so no pod tolerates it
     free = offers([spot, node("a"), tainted_alone], {}, (), KNOWN, ())
-    assert free == (Free(H100, False, 1, 8, (8,), 8), Free(H100, True, 1, 8, (8,), 8))
+    assert free == (Free(H100, False, 1, 8, (8,), 8, 2, PLUGGED), Free(H100, True, 1, 8, (8,), 8, 1, PLUGGED))
 
 
 def test_azures_gpu_nodes_are_tolerated() -> None:
@@ -172,7 +173,7 @@ def test_nodes_that_only_list_devices_are_counted_by_them() -> None:
     """Their status shows no GPUs; what is held is in ResourceClaims."""
     nodes = [listing(*(gpu(number, on) for number in range(8)), on=on) for on in ("a", "b")]
     free = found(*nodes, taken=(gpu(0, "a"), gpu(5, "a"), gpu(0, "elsewhere")))
-    assert free == {(H100, False): Free(H100, False, 2, 16, (8, 6), 8)}
+    assert free == {(H100, False): Free(H100, False, 2, 16, (8, 6), 8, 2, CLAIMED)}
     assert found(replace(nodes[0], cordoned=True), nodes[1])[H100, False].nodes == 1
 
 
@@ -184,7 +185,7 @@ def test_spot_nodes_that_only_list_devices() -> None:
 def test_where_a_device_plugin_offers_them_listed_devices_are_not_counted() -> None:
     """Pods would ask for the extended resource, which the other node does not have."""
     both = replace(node("a", 1), devices=(gpu(0, "a"),))
-    assert found(both, listing(gpu(0, "b"), on="b"))[H100, False] == Free(H100, False, 1, 1, (1,), 1)
+    assert found(both, listing(gpu(0, "b"), on="b"))[H100, False] == Free(H100, False, 1, 1, (1,), 1, 1, PLUGGED)
 
 
 def test_slices_that_are_listed_as_devices_are_no_whole_gpus() -> None:
@@ -210,7 +211,7 @@ def test_a_gpu_that_can_still_be_cut_is_offered_once() -> None:
     could = [cut(0, part, there=False) for part in range(7)]
     known = {**KNOWN, "slice": SLICE}
     free = found(listing(gpu(0), gpu(1), *could), known=known)
-    assert free == {(H100, False): Free(H100, False, 1, 2, (2,), 2)}
+    assert free == {(H100, False): Free(H100, False, 1, 2, (2,), 2, 1, CLAIMED)}
     assert found(listing(gpu(0), gpu(1), *could), known=known, taken=(could[3],))[H100, False].free == (1,)
 
 

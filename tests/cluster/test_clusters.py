@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import json
 import time
+from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from cluster.faultproxy import Fault, FaultProxy
 from cluster.services import denied, gpu_nodes
@@ -63,14 +65,43 @@ class Hub:
         return sum(offer["free"] for offer in self.status(name).get("offers") or ())
 
 
+def inventory() -> dict[str, Any]:
+    """The kind ClusterProfile, by its real name, with the parts that count here."""
+    anything = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    schema = {"type": "object", "properties": {"spec": anything, "status": anything}}
+    version = {"name": "v1alpha1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema},
+               "subresources": {"status": {}}}  # fmt: skip
+    names = {"kind": "ClusterProfile", "listKind": "ClusterProfileList", "plural": "clusterprofiles",
+             "singular": "clusterprofile"}  # fmt: skip
+    meta = {"name": "clusterprofiles.multicluster.x-k8s.io",
+            "annotations": {"api-approved.kubernetes.io": "unapproved, for tests"}}  # fmt: skip
+    spec = {"group": "multicluster.x-k8s.io", "scope": "Namespaced", "names": names, "versions": [version]}
+    return {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": meta, "spec": spec}
+
+
+def providers(folder: Path, member: Cluster) -> Path:
+    """The admin's file, with a provider whose command knows the token of our account in the member."""
+    version = "client.authentication.k8s.io/v1"
+    token = yaml.safe_load(member.kubeconfig_for(NAMESPACE, HUB_ACCOUNT).read_text())["users"][0]["user"]["token"]
+    answer = {"apiVersion": version, "kind": "ExecCredential", "status": {"token": token}}
+    (folder / "answer.json").write_text(json.dumps(answer))
+    command = {"apiVersion": version, "command": "cat", "args": [str(folder / "answer.json")]}
+    file = folder / "providers.json"
+    file.write_text(json.dumps({"providers": [{"name": "bench", "execConfig": command}]}))
+    return file
+
+
 @pytest.fixture(scope="module")
-def hub(cluster: Cluster, member: Cluster) -> Iterator[Hub]:
+def hub(cluster: Cluster, member: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
     install(cluster)
     member.kubectl("apply", "--server-side", "-f", str(ROOT / "manifests" / "member" / "rbac.yaml"))
     with (
         gpu_nodes(member, "2x8xnvidia-h100-80gb", "east-"),
         FaultProxy(member.server, member.ca) as proxy,
-        OperatorProcess(cluster, args=FLAGS) as operator,
+        OperatorProcess(
+            cluster,
+            args=(*FLAGS, f"--clusterprofile-provider-file={providers(tmp_path_factory.mktemp('providers'), member)}"),
+        ) as operator,
     ):
         wait_until("the operator leads", operator.leads, 30)
         yield Hub(cluster, member, proxy, operator)
@@ -102,6 +133,24 @@ def test_the_same_cluster_counts_once(hub: Hub) -> None:
     hub.until("twin", "SameCluster", SOON)
     assert hub.why("east") == "Ready"
     hub.cluster.kubectl("delete", "inferencecluster", "twin", "-n", NAMESPACE)
+
+
+def test_a_cluster_of_an_inventory_is_reached_by_the_admins_command(hub: Hub) -> None:
+    """Which is seen by that it finds there the cluster that is a member already."""
+    hub.register("listed", clusterProfile={"name": "east"})
+    hub.until("listed", "ClusterProfileNotFound", SOON)
+    hub.cluster.kubectl("apply", "--server-side", "-f", "-", input=json.dumps(inventory()))
+    hub.cluster.kubectl("wait", "--for=condition=Established", "crd/clusterprofiles.multicluster.x-k8s.io")
+    ca = b64encode(Path(hub.member.ca).read_bytes()).decode()
+    there = {"server": hub.member.server, "certificate-authority-data": ca}
+    raw = {"apiVersion": "multicluster.x-k8s.io/v1alpha1", "kind": "ClusterProfile",
+           "metadata": {"name": "east", "namespace": NAMESPACE}, "spec": {},
+           "status": {"accessProviders": [{"name": "bench", "cluster": there}]}}  # fmt: skip
+    for part in ((), ("--subresource=status",)):
+        hub.cluster.kubectl("apply", "--server-side", *part, "-f", "-", input=json.dumps(raw))
+    hub.until("listed", "SameCluster", SOON)
+    assert "InferenceCluster east" in hub.status("listed")["conditions"][0]["message"]
+    hub.cluster.kubectl("delete", "inferencecluster", "listed", "-n", NAMESPACE)
 
 
 def test_the_hub_is_a_member_too(hub: Hub) -> None:

@@ -222,8 +222,9 @@ class Operator:
         for each in beside:  # cancelled at the end of this one, they must not end it: what led here is yet to be told
             each.add_done_callback(lambda task: None if task.cancelled() else self._ended(task))
         await self.demands.heard(HEARD)
+        turn = asyncio.Lock()
         workers = [
-            asyncio.create_task(work(self.queue, reconciler, self.metrics), name=f"worker {number}")
+            asyncio.create_task(work(self.queue, reconciler, self.metrics, turn), name=f"worker {number}")
             for number in range(self.options.workers)
         ]
         try:

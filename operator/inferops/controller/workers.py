@@ -19,8 +19,12 @@ RECONCILE_TIMEOUT = 60.0  # seconds; one poisoned resource holds a worker no lon
 REFUSED_WAIT = 5.0  # at least so long until what the API server refused is tried again
 
 
-async def work(queue: Queue[Key], reconciler: Reconciler, metrics: Metrics) -> None:
-    """Reconcile one key after the other until the queue is closed. Whatever a key does, the next gets its turn."""
+async def work(queue: Queue[Key], reconciler: Reconciler, metrics: Metrics, turn: asyncio.Lock) -> None:
+    """Reconcile one key after the other until the queue is closed. Whatever a key does, the next gets its turn.
+
+    `turn`: of all workers of the queue. Only who has it begins, and one does in each turn of the event loop: were all to
+    decide in the same one, nobody else would have his in between, not even who renews the lease.
+    """
     while True:
         try:
             key = await queue.get()
@@ -29,6 +33,8 @@ async def work(queue: Queue[Key], reconciler: Reconciler, metrics: Metrics) -> N
         started = time.monotonic()
         result = "ok"
         try:
+            async with turn:
+                await asyncio.sleep(0)
             async with asyncio.timeout(RECONCILE_TIMEOUT):
                 if not await reconciler.reconcile(key):
                     queue.forget(key)
@@ -51,4 +57,3 @@ async def work(queue: Queue[Key], reconciler: Reconciler, metrics: Metrics) -> N
         finally:
             metrics.reconciles.labels(key.kind, result).inc()
             metrics.duration.observe(time.monotonic() - started)
-        await asyncio.sleep(0)  # a reconcile that asked nobody gave nobody a turn: not even who renews the lease

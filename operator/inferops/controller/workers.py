@@ -22,8 +22,8 @@ REFUSED_WAIT = 5.0  # at least so long until what the API server refused is trie
 async def work(queue: Queue[Key], reconciler: Reconciler, metrics: Metrics, turn: asyncio.Lock) -> None:
     """Reconcile one key after the other until the queue is closed. Whatever a key does, the next gets its turn.
 
-    `turn`: of all workers of the queue. Only who has it begins, and one does in each turn of the event loop: were all to
-    decide in the same one, nobody else would have his in between, not even who renews the lease.
+    `turn`: of all workers of the queue. Only who has it begins, and one does in each turn of the event loop: were all
+    to decide in the same one, nobody else would have his in between, not even who renews the lease.
     """
     while True:
         try:
@@ -35,6 +35,7 @@ async def work(queue: Queue[Key], reconciler: Reconciler, metrics: Metrics, turn
         try:
             async with turn:
                 await asyncio.sleep(0)
+            started = time.monotonic()
             async with asyncio.timeout(RECONCILE_TIMEOUT):
                 if not await reconciler.reconcile(key):
                     queue.forget(key)

@@ -15,6 +15,8 @@ import aiohttp
 from aiohttp.abc import AbstractStreamWriter
 from kubernetes.aio.client import Configuration
 
+from inferops.kube import answers
+from inferops.kube.answers import TooLarge
 from inferops.kube.kinds import Kind
 from inferops.kube.owned import FIELD_MANAGER, Object
 from inferops.kube.session import bearer, new_session, user_agent
@@ -28,6 +30,9 @@ PAGE_OF_METADATA = 500
 APPLY_TYPE = "application/apply-patch+yaml"
 METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
+TOO_LARGE = "TooLarge"  # the reason where an answer is longer than may be
+LONGEST_MESSAGE = 4096  # characters
+
 CIRCUIT_OPEN = "CircuitOpen"  # the reason of a request that was not sent, since nobody has answered of late
 
 Observer = Callable[[str, Kind, str], None]  # verb, kind, status code
@@ -37,6 +42,7 @@ class KubeError(Exception):
     """The API server refused a request, or did not answer (status 0)."""
 
     def __init__(self, doing: str, status: int, reason: str, message: str, retry_after: float | None = None) -> None:
+        reason, message = reason[:LONGEST_MESSAGE], message[:LONGEST_MESSAGE]
         super().__init__(f"{doing}: {status or 'no answer'} {reason}: {message}")
         self.doing = doing
         self.status = status
@@ -136,20 +142,33 @@ class Client:
     async def pages(
         self, kind: Kind, selector: str = "", *, namespace: str = "", metadata_only: bool = False
     ) -> AsyncIterator[tuple[list[Object], int]]:
-        """All objects of a kind, page by page, each with the resource version at which all pages are true."""
+        """All objects of a kind, page by page, each with the resource version at which all pages are true.
+
+        Pages of objects so large that they cannot be read at once get shorter.
+        """
         headers = {"Accept": METADATA_ONLY} if metadata_only else {}
         limit = PAGE_OF_METADATA if metadata_only else PAGE
         params = {"limit": str(limit), **({"labelSelector": selector} if selector else {})}
         path = kind.path(namespace)
-        while True:
-            page = await self._request(
-                "GET", kind, "list", path, "all", params=params, headers=headers, timeout=LIST_TIMEOUT
-            )
-            meta = page.get("metadata") or {}
-            yield page.pop("items", None) or [], int(meta.get("resourceVersion") or 0)
-            if not meta.get("continue"):
+        for _ in range(answers.PAGES):
+            try:
+                answer = await self._request(
+                    "GET", kind, "list", path, "all", params=params, headers=headers, timeout=LIST_TIMEOUT
+                )
+                items, version, following = answers.page(answer)
+            except KubeError as error:
+                if error.reason != TOO_LARGE or limit == 1:
+                    raise
+                limit = max(1, limit // 4)
+                params["limit"] = str(limit)
+                continue
+            except ValueError as error:
+                raise KubeError(f"list {kind.kind} all", 0, "InvalidAnswer", str(error)) from error
+            yield items, version
+            if not following:
                 return
-            params["continue"] = meta["continue"]
+            params["continue"] = following
+        raise KubeError(f"list {kind.kind} all", 0, TOO_LARGE, f"the list has more than {answers.PAGES} pages")
 
     async def create(self, kind: Kind, desired: Object) -> Object:
         """Create the object; 409 where the name is taken."""
@@ -228,18 +247,19 @@ class Client:
             headers = await bearer(self._configuration)
             async with self._session.get(url, params=query, headers=headers, timeout=limit, **self._way) as response:
                 if response.status >= 300:
-                    raise _refusal(doing, response, await response.read())
-                async for line in response.content:
-                    event = json.loads(line)
-                    found = event.get("object") or {}
-                    if event.get("type") == "ERROR":
+                    raise _refusal(doing, response, await answers.read(response))
+                async for type_, found in answers.events(response):
+                    if type_ == "ERROR":
                         told = str(found.get("reason") or ""), str(found.get("message") or "")
-                        raise KubeError(doing, int(found.get("code") or 0), *told)
-                    yield str(event.get("type")), found
+                        code = found.get("code")
+                        raise KubeError(doing, code if isinstance(code, int) else 0, *told)
+                    yield type_, found
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise KubeError(doing, 0, type(error).__name__, str(error) or "timed out") from error
+        except TooLarge as error:
+            raise KubeError(doing, 0, TOO_LARGE, str(error)) from error
         except ValueError as error:
-            raise KubeError(doing, 0, "InvalidEvent", f"what came is not JSON: {error}") from error
+            raise KubeError(doing, 0, "InvalidEvent", f"what came is no event: {error}") from error
 
     async def _write(
         self, method: str, kind: Kind, verb: str, path: str, what: str, body: Object, **options: Any
@@ -269,24 +289,26 @@ class Client:
             async with self._session.request(
                 method, self._host + path, params=params, data=data, headers=all_headers, timeout=limit, **self._way
             ) as response:
-                content = await response.read()
+                content = await answers.read(response)
                 self._observer(verb, kind, str(response.status))
                 if response.status >= 300:
                     raise _refusal(doing, response, content)
-                parsed = json.loads(content)
+                return answers.mapping(content)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             self._observer(verb, kind, "0")
             raise KubeError(doing, 0, type(error).__name__, str(error) or "timed out") from error
+        except TooLarge as error:
+            self._observer(verb, kind, "0")
+            raise KubeError(doing, 0, TOO_LARGE, str(error)) from error
         except ValueError as error:
             raise KubeError(doing, 0, "InvalidAnswer", f"the answer is not JSON: {error}") from error
-        return parsed if isinstance(parsed, dict) else {}
 
 
 def _refusal(doing: str, response: aiohttp.ClientResponse, content: bytes) -> KubeError:
     try:
-        status = json.loads(content)
+        status = answers.mapping(content)
         reason, message = str(status.get("reason") or ""), str(status.get("message") or "")
-    except (ValueError, AttributeError):
+    except ValueError:
         reason, message = "", content[:200].decode(errors="replace")
     wait = response.headers.get("Retry-After", "")
     return KubeError(

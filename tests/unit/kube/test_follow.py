@@ -77,7 +77,7 @@ async def _refused(_: web.Request, response: web.StreamResponse) -> None:
 
 
 async def _cut(request: web.Request, response: web.StreamResponse) -> None:
-    await response.write(event("ADDED"))
+    await response.write(event("ADDED", metadata={"name": "a"}))
     assert request.transport is not None
     request.transport.abort()
 

@@ -20,13 +20,14 @@ from inferops.api.inferenceservice import AcceleratorChoice
 from inferops.controller.queue import Closed, Queue
 from inferops.controller.shapes import mapping
 from inferops.controller.store import Key
+from inferops.core.clusters.naming import HUB, hub_name, parent_name
 from inferops.core.clusters.rolling import FIELDS
 from inferops.core.clusters.seen import ChildView
 from inferops.core.told import describe
 from inferops.kube.client import Fenced, KubeError
 from inferops.kube.kinds import INFERENCE_SERVICE, Kind
 from inferops.kube.owned import Accepted, Object, accept, digest, owned, stands
-from inferops.render.child import HUB, VERSION
+from inferops.render.child import VERSION
 
 log = logging.getLogger(__name__)
 
@@ -58,10 +59,12 @@ class Found:
 class Children:
     """The children in one member. `found` is kept by a mirror; call `run` for as long as the member is reached."""
 
-    def __init__(self, hub: str, changed: Callable[[Key], None]) -> None:
-        """`hub`: the UID by which what is ours is known; `changed`: told of every service of which there is news."""
-        self.hub, self._changed = hub, changed
+    def __init__(self, hub: str, changed: Callable[[Key], None], *, here: bool = False) -> None:
+        """`hub`: the UID by which what is ours is known; `changed`: told of every service of which there is news;
+        `here`: it is the hub's own cluster, where children have names of their own."""
+        self.hub, self._changed, self._here = hub, changed, here
         self.found: dict[Key, Found] = {}
+        self._services: dict[tuple[str, str], Key] = {}  # by the names of their children
         self._wanted: dict[Key, Object | None] = {}  # None: to be gone
         self._refused: dict[Key, tuple[float, int, str]] = {}  # until when, how often in a row, and why
         self._accepted: Accepted = {}
@@ -71,6 +74,10 @@ class Children:
     def selector(self) -> str:
         """What is ours."""
         return f"{HUB}={self.hub}"
+
+    def there(self, service: Key) -> Key:
+        """What a service is there."""
+        return service._replace(name=hub_name(service.name)) if self._here else service
 
     def want(self, key: Key, desired: Object | None) -> None:
         """From now on there is to be `desired`; None: nothing. Takes effect once the member is reached."""
@@ -133,7 +140,7 @@ class Children:
             if found is None:
                 self._wanted.pop(key)
             elif not found.view.deleting:
-                await kube.delete(INFERENCE_SERVICE, key.namespace, key.name, found.view.uid)
+                await kube.delete(INFERENCE_SERVICE, key.namespace, self.there(key).name, found.view.uid)
             return
         if found is not None and found.view.deleting:
             return  # the mirror tells when it is gone
@@ -144,17 +151,18 @@ class Children:
         except KubeError as error:
             if not error.final and error.status != 409:
                 raise
-            self._refuse(key, f"it refuses InferenceService {key.namespace}/{key.name}: {error.message}")
+            self._refuse(key, f"it refuses InferenceService {key.namespace}/{self.there(key).name}: {error.message}")
 
     async def _apply(self, kube: Writing, key: Key, desired: Object, found: Found | None) -> None:
         """Apply it. A namesake that is not ours is never touched."""
         meta: dict[str, Any] = dict(desired["metadata"])
         if found is None:
-            live = await kube.get(INFERENCE_SERVICE, key.namespace, key.name)
+            name = self.there(key).name
+            live = await kube.get(INFERENCE_SERVICE, key.namespace, name)
             labels = ((live or {}).get("metadata") or {}).get("labels") or {}
             if live is not None and labels.get(HUB) != self.hub:
                 whose = f"another hub's ({labels[HUB]})" if HUB in labels else "not of this hub"
-                self._refuse(key, f"InferenceService {key.namespace}/{key.name} is there and {whose}; it is left alone")
+                self._refuse(key, f"InferenceService {key.namespace}/{name} is there and {whose}; it is left alone")
                 return
         else:
             meta["uid"] = found.view.uid
@@ -174,29 +182,37 @@ class Children:
 
     def put(self, raw: Object) -> None:
         """It is there, as it is now."""
-        key, found = _key(raw), child(raw)
-        if (raw["metadata"].get("labels") or {}).get(HUB) != self.hub:
+        key, found = self._service(raw), child(raw)
+        if key is None or (raw["metadata"].get("labels") or {}).get(HUB) != self.hub:
             return
         before = self.found.get(key)
         if before == found:
             return
         self.found[key] = found
+        self._services[key.namespace, raw["metadata"]["name"]] = key
         self._changed(key)
         if before is None or before.digest != found.digest or found.view.deleting:
             self._queue.add(key)
 
     def remove(self, namespace: str, name: str, version: int) -> None:
         """It is gone."""
-        key = Key(INFERENCE_SERVICE.kind, namespace, name)
-        gone = self.found.pop(key, None)
-        if gone is not None:
+        key = self._services.pop((namespace, name), None)
+        gone = self.found.pop(key, None) if key is not None else None
+        if key is not None and gone is not None:
             self._accepted.pop(gone.view.uid, None)
             self._changed(key)
             self._queue.add(key)
 
     def names(self) -> Iterable[tuple[str, str]]:
         """All that are there."""
-        return [(key.namespace, key.name) for key in self.found]
+        return list(self._services)
+
+    def _service(self, raw: Object) -> Key | None:
+        """The service whose child it is. Somebody may have taken the name of that one away; it is put back."""
+        meta = raw["metadata"]
+        namespace, name = meta.get("namespace", ""), str(meta["name"])
+        told = parent_name(name, mapping(meta.get("annotations"))) if self._here else name
+        return Key(INFERENCE_SERVICE.kind, namespace, told) if told else self._services.get((namespace, name))
 
 
 def child(raw: Object) -> Found:
@@ -225,11 +241,6 @@ def child(raw: Object) -> Found:
         conditions=_conditions(status),
     )
     return Found(view, digest(owned(raw)))
-
-
-def _key(raw: Object) -> Key:
-    meta = raw["metadata"]
-    return Key(INFERENCE_SERVICE.kind, meta.get("namespace", ""), meta["name"])
 
 
 def _version(raw: Object) -> str:

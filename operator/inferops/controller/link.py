@@ -81,10 +81,9 @@ class Ends:
 class DirectLink:
     """Over a client of the member's own API server, which is left alone for a while when it fails."""
 
-    def __init__(self, mark: str, client: Asked, ends: Ends, *, hub: bool) -> None:
-        """`hub`: it is our own cluster, which has its services itself."""
+    def __init__(self, mark: str, client: Asked, ends: Ends) -> None:
         self.mark = mark
-        self._client, self._ends, self._hub = client, ends, hub
+        self._client, self._ends = client, ends
         self._breaker = Breaker()
         self._guarded = Guarded(client, self._breaker)
         self._tasks: list[asyncio.Task[None]] = []
@@ -110,11 +109,10 @@ class DirectLink:
         mirrors = [Mirror(self._guarded, kind, self._ends.capacity.copies[kind]) for kind in kinds]
         self._tasks = [asyncio.create_task(mirror.run()) for mirror in mirrors]
         self._tasks.append(asyncio.create_task(self._count(mirrors)))
-        if not self._hub:
-            children = self._ends.children
-            self._children = Mirror(self._guarded, INFERENCE_SERVICE, children, selector=children.selector)
-            self._tasks.append(asyncio.create_task(self._children.run()))
-            self._tasks.append(asyncio.create_task(self._write(self._children)))
+        children = self._ends.children
+        self._children = Mirror(self._guarded, INFERENCE_SERVICE, children, selector=children.selector)
+        self._tasks.append(asyncio.create_task(self._children.run()))
+        self._tasks.append(asyncio.create_task(self._write(self._children)))
 
     async def close(self) -> None:
         for task in self._tasks:

@@ -64,7 +64,7 @@ class MemberCluster:
         self.probed = False
         self._name, self._around, self._news = name, around, news
         self._capacity = Capacity()
-        self.children = Children(around.uid, around.changed)
+        self.children = Children(around.uid, around.changed, here=spec.access.hub)
         free = self._around.free
         self._ends = Ends(self._capacity, self.children, lambda held: free(held, self.spec), self._counted, news)
         self._link: Link | None = None
@@ -96,6 +96,11 @@ class MemberCluster:
         """It is described anew, and reached as before."""
         self.spec = spec
         self._capacity.news.set()  # tolerations count in it
+
+    def without(self, service: Key, replicas: int) -> tuple[offers.Free, ...] | None:
+        """What finds a place once so many replicas of a service have given theirs up."""
+        held = self._capacity.without(service.namespace, service.name, replicas)
+        return None if self.free is None else self._around.free(held, self.spec)
 
     async def close(self) -> None:
         """Stop and hang up."""
@@ -158,7 +163,7 @@ class MemberCluster:
         await self._hang_up()
         self.obstacle = None
         client = around.connect(found.configuration)
-        self._link = DirectLink(found.mark, client, self._ends, hub=self.spec.access.hub)
+        self._link = DirectLink(found.mark, client, self._ends)
 
     async def _hang_up(self) -> None:
         link, self._link = self._link, None

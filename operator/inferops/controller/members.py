@@ -19,6 +19,7 @@ from inferops.controller.memberaccess import Sources
 from inferops.controller.membercapacity import Capacity
 from inferops.controller.memberpromises import Promise, Promises
 from inferops.controller.store import Key
+from inferops.core.clusters.naming import hub_name
 from inferops.core.clusters.seen import ClusterView
 from inferops.core.clusterstatus import Member, restored
 from inferops.core.engine import Obstacle
@@ -167,10 +168,12 @@ class Members:
         self._waiting.add(service)
         return False
 
-    def views(self, service: Key) -> list[ClusterView]:
-        """All clusters as they are for a service, by name."""
+    def views(self, service: Key, gives: int = 0) -> list[ClusterView]:
+        """All clusters as they are for a service, by name. `gives`: how many of the replicas that it has in the hub
+        outside its clusters give way to those that it is to have there."""
         firsts, cut_off = self._firsts(), self._cut_off()
-        return [self._view(known, key.name, service, firsts, cut_off) for key, known in sorted(self._members.items())]
+        members = sorted(self._members.items())
+        return [self._view(known, key.name, service, firsts, cut_off, gives) for key, known in members]
 
     def want(self, service: Key, cluster: str, desired: Object | None) -> None:
         """From now on the service is to have this in a cluster; None: nothing."""
@@ -181,7 +184,7 @@ class Members:
     def promise(self, service: Key, promises: Mapping[str, Promise]) -> None:
         """What a service was given, by cluster: others find no place there any more."""
         for key, known in self._members.items():
-            known.promises.put(service, promises.get(key.name))
+            known.promises.put(_there(known, service), promises.get(key.name))
 
     def forget_service(self, service: Key) -> None:
         """It is gone from the hub."""
@@ -194,7 +197,7 @@ class Members:
         return Key("InferenceCluster", self._namespace, cluster)
 
     def _view(
-        self, known: _Known, name: str, service: Key, firsts: Mapping[str, tuple[str, str]], cut_off: bool
+        self, known: _Known, name: str, service: Key, firsts: Mapping[str, tuple[str, str]], cut_off: bool, gives: int
     ) -> ClusterView:
         problem = self._problem(known, name, firsts)
         told = ClusterView(
@@ -206,7 +209,8 @@ class Members:
         cluster = known.cluster
         if cluster is None:
             return told
-        found = cluster.children.found.get(service)
+        found, there = cluster.children.found.get(service), _there(known, service)
+        free = cluster.free if there == service or not gives else cluster.without(service, gives)
         return ClusterView(
             name,
             told.labels,
@@ -214,10 +218,10 @@ class Members:
             cluster.health.state,
             cut_off,
             told.problem,
-            known.promises.left(service, cluster.free, cluster.scheduled) if cluster.free is not None else None,
+            known.promises.left(there, free, cluster.scheduled) if free is not None else None,
             cluster.listed,
             found.view if found is not None else None,
-            cluster.scheduled[service.namespace, service.name],
+            cluster.scheduled[there.namespace, there.name],
             cluster.children.refused(service),
         )
 
@@ -305,3 +309,8 @@ class Members:
         others = [each.cluster for each in self._members.values() if each.cluster is not None]
         healths = [each.health for each in others if not each.spec.access.hub]
         return cut_off(healths, self._around.now(), self._around.patience)
+
+
+def _there(known: _Known, service: Key) -> Key:
+    """What a service is in a member."""
+    return service._replace(name=hub_name(service.name)) if known.spec.access.hub else service

@@ -10,9 +10,10 @@ from typing import Any
 
 from inferops.api.rollout import ACTION
 from inferops.api.rolloutstatus import AT_REST
+from inferops.core.clusters.naming import HUB, PARENT_NAME
 
 FINALIZER = "inferops.dev/clusters"  # keeps a service until what it has in member clusters is gone
-ACTION_LIMIT = 128  # characters; none that says something is as long
+KEPT = {ACTION: 128, PARENT_NAME: 63}  # annotations, and how many characters of them say something
 
 Raw = Mapping[str, Any]
 
@@ -52,19 +53,24 @@ def parent_view(raw: Raw) -> Parent:
     traffic = spec.get("traffic") or {}
     managed = wakes or rolling or bool(traffic.get("access") or traffic.get("spillover"))
     asleep = wakes and status.get("desiredReplicas") == 0
-    chosen = (spec.get("placement") or {}).get("clusters") is not None
+    part = HUB in (meta.get("labels") or {}) and not cluster
+    chosen = (spec.get("placement") or {}).get("clusters") is not None and not part
     placed = chosen or bool((status.get("placement") or {}).get("clusters"))
     return Parent(str(meta.get("uid", "")), settled, managed, asleep, rolling, placed, zlib.compress(text, 1))
 
 
 def _marks(meta: Raw, cluster: bool) -> dict[str, Any]:
-    """Labels of a cluster, by which services choose; of a service, whether it is kept until members are rid of it."""
+    """Labels of a cluster, by which services choose; of a service, whether it is kept until members are rid of it, and
+    whether a hub wrote it."""
+    labels = meta.get("labels") or {}
     if cluster:
-        return {"labels": meta["labels"]} if meta.get("labels") else {}
-    return {"finalizers": [FINALIZER]} if FINALIZER in (meta.get("finalizers") or ()) else {}
+        return {"labels": labels} if labels else {}
+    kept = {"finalizers": [FINALIZER]} if FINALIZER in (meta.get("finalizers") or ()) else {}
+    return kept | ({"labels": {HUB: labels[HUB]}} if HUB in labels else {})
 
 
 def _asked(meta: Raw) -> dict[str, Any]:
-    """The annotation with an action, alone: others may be large, and change without meaning anything here."""
-    action = str((meta.get("annotations") or {}).get(ACTION) or "")[:ACTION_LIMIT]
-    return {"annotations": {ACTION: action}} if action else {}
+    """The annotations that say something here, alone: others may be large, and change without meaning anything."""
+    found = meta.get("annotations") or {}
+    kept = {name: told for name, most in KEPT.items() if (told := str(found.get(name) or "")[:most])}
+    return {"annotations": kept} if kept else {}

@@ -134,13 +134,15 @@ class Placing:
     def _hand_over(self, key: Key, seen: Observation, placed: Placement, views: Sequence[ClusterView]) -> None:
         """Tell the clusters' own workers what is to be there."""
         urls = {each.name: each.spec.gateway.url for each in views if each.spec.gateway is not None}
+        here = {each.name for each in views if each.spec.access.hub}
         serving = [each.cluster for each in placed.record.clusters if each.state not in ("Lost", "Standby", "Removing")]
         action = passed_on(seen.service.metadata.annotations.get(ACTION, ""), placed.record.rollout)
         for cluster, plan in placed.children.items():
             others = [(name, urls[name]) for name in _nearest(cluster, serving, views) if name in urls]
             bounds = (plan.choice, plan.least, plan.most)
             given = partial(render_child, version=plan.version, action=action)
-            child = given(seen.service, self.members.hub_uid, *bounds, fixed=plan.fixed, others=others)
+            more = {"others": others, "here": cluster in here}
+            child = given(seen.service, self.members.hub_uid, *bounds, fixed=plan.fixed, **more)
             self.members.want(key, cluster, child)
         for cluster in placed.removed:
             self.members.want(key, cluster, None)

@@ -27,6 +27,7 @@ from inferops.controller.rollouts import Rollouts
 from inferops.controller.sizer import Sizer
 from inferops.controller.store import Key, Raw, Store
 from inferops.core import choices
+from inferops.core.clusters import naming
 from inferops.core.clusterstatus import NOT_ACTED_ON, Member, cluster_status
 from inferops.core.decide import Decision, decide
 from inferops.core.engine import Obstacle
@@ -79,7 +80,7 @@ class Reconciler:
             return True
         if seen.looking and choices.waits_for_sizing(seen):
             return True
-        if self.placing is not None and seen.service.spec.placement.clusters is not None:
+        if self.placing is not None and naming.is_placed(seen.service):
             news = await self.placing.place(key, seen)
             await self.recorder.record(key, seen.service.metadata.uid, news)
             return True

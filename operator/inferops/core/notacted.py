@@ -12,6 +12,7 @@ from inferops.api.inferenceservice import InferenceServiceSpec
 from inferops.api.inferenceservicestatus import NotActedOn
 from inferops.api.traffic import TrafficSpec
 from inferops.core import routing
+from inferops.core.clusters.naming import is_placed
 from inferops.core.observation import Observation
 
 _TRAFFIC = TrafficSpec()
@@ -33,6 +34,7 @@ LATER: tuple[tuple[str, Callable[[InferenceServiceSpec], bool], str], ...] = (
         "it runs in the operator's own cluster alone; choose others in spec.placement.clusters",
     ),
 )
+PART = "a hub wrote this service for one cluster, and places it; change placement there"
 
 # What somebody must do who is not there, by what is missing.
 GATEWAY = "the built-in gateway does this, and no replica of it is ready; run `inferops gateway`"
@@ -60,5 +62,7 @@ def not_acted_on(seen: Observation) -> list[NotActedOn]:
     held, routed = bool(seen.gateways), routing.gateway(seen) is not None
     missing = {need for need, there in ((GATEWAY, held), (ROUTE, routed), (EITHER, held or routed)) if not there}
     later = [(field, message) for field, differs, message in LATER if differs(spec)]
+    if spec.placement.clusters is not None and not is_placed(seen.service):
+        later.append(("spec.placement", PART))
     idle = [(field, needed) for field, differs, needed in TRAFFIC if needed in missing and differs(spec.traffic)]
     return [NotActedOn(field=field, message=message) for field, message in (*later, *idle)]

@@ -14,6 +14,7 @@ from inferops.api.conditions import Reason
 from inferops.api.inferenceservice import ModelSpec
 from inferops.api.traffic import GatewayRef
 from inferops.core import activation
+from inferops.core.clusters.naming import known_as
 from inferops.core.observation import HTTP_ROUTE, INFERENCE_POOL, Observation, RevisionView
 
 MOST_HELD = 8  # revisions that stay for a Gateway which does not answer; the status has room for 16
@@ -200,5 +201,5 @@ def _models(seen: Observation, revision: RevisionView) -> tuple[str, ...]:
     traffic = seen.service.spec.traffic
     if traffic.match_model_name if traffic.match_model_name is not None else not traffic.hostnames:
         model: ModelSpec = revision.spec.model if revision.spec is not None else seen.service.spec.model
-        return (model.name or seen.service.metadata.name, *(adapter.name for adapter in model.adapters))
+        return (model.name or known_as(seen.service), *(adapter.name for adapter in model.adapters))
     return ()

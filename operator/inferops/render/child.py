@@ -37,10 +37,9 @@ def render_child(
     """`service` for one cluster, which has `most` replicas where that is `fixed`, and scales from `least` up to them
     else. `others`: clusters to which it may spill over with the URL of their gateways, nearest first, unless an
     endpoint picker keeps requests from the gateways here. `version`: the model and runtime that it is to have there;
-    None: the newest. `action`: what is asked of its rollout there. `ttft`: what
-    the way to the clients leaves of slo.ttft there; None: all of it. `here`: it
-    is the hub's own cluster, where the name is taken by `service` itself. What is left out is as the member's own API has it
-    by default."""
+    None: the newest. `action`: what is asked of its rollout there. `ttft`: what the way to the clients leaves of
+    slo.ttft there; None: all of it. `here`: it is the hub's own cluster, where the name is taken by `service` itself.
+    What is left out is as the member's own API has it by default."""
     after = service.spec.scaling.scale_to_zero_after
     scaling = service.spec.scaling.model_copy(
         update={

@@ -7,6 +7,7 @@ from typing import Any
 from inferops.api.accelerator import AcceleratorSpec
 from inferops.api.resources import InferenceService
 from inferops.api.servingruntime import ServingRuntimeSpec
+from inferops.core.clusters.naming import known_as
 from inferops.core.revision import RevisionSpec, revision_name
 from inferops.render import labels, pod
 from inferops.render.claims import claim_template
@@ -32,7 +33,9 @@ def render_revision(
     Requires that the engine has no obstacle to it and that `service` has a uid. The same input gives the same objects,
     key by key. Raises ValueError where `service` has no uid.
     """
-    launch = Launch(service.metadata.name, revision, runtime, accelerator, zoned=zoned, claimed=claimed)
+    launch = Launch(
+        service.metadata.name, revision, runtime, accelerator, zoned=zoned, claimed=claimed, known_as=known_as(service)
+    )
     return Record(
         spec=revision,
         image=pod.image(launch, engine),

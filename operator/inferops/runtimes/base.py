@@ -95,6 +95,12 @@ class Launch:
     worker: bool = False  # of a replica on several nodes, one that takes no requests itself
     zoned: bool = True  # whether nodes tell their zones
     claimed: bool = False  # whether its accelerators come by a ResourceClaim
+    known_as: str = ""  # the name by which requests know the service, where it is another
+
+    @property
+    def served_name(self) -> str:
+        """The model's name, as requests have it."""
+        return self.revision.model.name or self.known_as or self.service
 
     @property
     def nodes(self) -> int:

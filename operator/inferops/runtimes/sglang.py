@@ -177,7 +177,7 @@ class SGLang(ServingEngine):
         model, pipeline = launch.revision.model, parallel.stages(launch, PIPELINE)
         args = [
             f"--model-path={launch.source.location}",
-            f"--served-model-name={model.name or launch.service}",
+            f"--served-model-name={launch.served_name}",
             "--host=0.0.0.0",
             "--port=30000",
             f"--tp-size={launch.revision.accelerator.count // pipeline}",

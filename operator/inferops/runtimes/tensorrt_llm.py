@@ -112,7 +112,7 @@ class TensorRTLLM(ServingEngine):
             "--backend=pytorch",
             "--host=0.0.0.0",
             "--port=8000",
-            f"--served_model_name={model.name or launch.service}",
+            f"--served_model_name={launch.served_name}",
             f"--tp_size={launch.revision.accelerator.count // pipeline}",
             f"--extra_llm_api_options={SETTINGS_FOLDER}/{SETTINGS_FILE}",
         ]

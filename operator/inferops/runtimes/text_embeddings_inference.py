@@ -101,7 +101,7 @@ class TextEmbeddingsInference(ServingEngine):
         model = launch.revision.model
         args = [
             f"--model-id={launch.source.location}",
-            f"--served-model-name={model.name or launch.service}",
+            f"--served-model-name={launch.served_name}",
             # Else the pod's name, which the variable HOSTNAME holds.
             "--hostname=0.0.0.0",
             "--port=8080",

@@ -168,7 +168,7 @@ class VLLM(ServingEngine):
         args = [
             "--host=0.0.0.0",
             "--port=8000",
-            f"--served-model-name={model.name or launch.service}",
+            f"--served-model-name={launch.served_name}",
             f"--tensor-parallel-size={launch.revision.accelerator.count // pipeline}",
             *([f"{PIPELINE}={pipeline}"] if launch.nodes > 1 else []),
             # With its default of 0 vLLM answers the requests in flight with 500 at SIGTERM.

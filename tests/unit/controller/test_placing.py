@@ -83,7 +83,6 @@ def test_free_gpus_on_many_nodes_are_no_room_for_a_replica_that_needs_them_on_on
         ({"taints": [{"key": "drain", "effect": "NoSchedule"}]}, {}, "Tainted"),
         ({"namespaces": ["others"]}, {}, "NamespaceNotAllowed"),
         ({"region": "us"}, {}, "OtherRegion"),
-        ({"access": {"hub": True}, "region": "eu"}, {}, "Hub"),
         ({"access": {"clusterProfile": {"name": "x"}}, "region": "eu"}, {}, "NotReached"),
     ],
 )

@@ -70,12 +70,6 @@ def taints_are_tolerated(case: Case) -> Refusal | None:
     return None
 
 
-def it_is_a_member(case: Case) -> Refusal | None:
-    if not case.cluster.spec.access.hub:
-        return None
-    return Refusal("Hub", "a service that is placed on members does not run in the hub itself yet")
-
-
 def it_is_reached(case: Case) -> Refusal | None:
     return Refusal("NotReached", case.cluster.problem) if case.cluster.problem else None
 
@@ -114,7 +108,6 @@ CHECKS: tuple[Check, ...] = (
     it_is_selected,
     namespace_is_allowed,
     region_is_allowed,
-    it_is_a_member,
     taints_are_tolerated,
     it_is_reached,
     it_answers,

@@ -13,6 +13,13 @@ from inferops.api.formats import LabelValue, ObjectName
 PlacementState = Literal["Placing", "Serving", "Suspect", "Lost", "Draining", "Standby", "Removing"]
 
 
+class ClientRegion(Model):
+    """Where some of the clients are."""
+
+    region: LabelValue = Field(description="Their region, by the names that InferenceClusters have for theirs.")
+    weight: int = Field(default=1, ge=1, le=1000, description="How many they are next to those of the other regions.")
+
+
 class PlacementSpec(Model):
     """In which clusters replicas run."""
 
@@ -45,6 +52,12 @@ class PlacementSpec(Model):
         default_factory=list,
         description="Only clusters of these regions, by spec.region; of clusters that cost the same the first comes "
         "first. Left out: any.",
+    )
+    clients: Annotated[list[ClientRegion], Field(max_length=32), Unique("region")] = Field(
+        default_factory=list,
+        description="Where the clients are: how far a cluster is from them, by the InferenceClusters' spec.latency, "
+        "is taken from slo.ttft there, and of clusters that cost the same the nearest comes first. Left out: "
+        "distance does not count.",
     )
     min_clusters: int = Field(default=1, ge=1, le=100, description="Spread over at least so many clusters.")
     min_per_cluster: int = Field(

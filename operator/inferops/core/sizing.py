@@ -91,6 +91,7 @@ class Sizing:
     rejected: tuple[Rejection, ...] = field(default=())
     # What was reckoned from it, kept for all services that share it: they ask at each look at their load.
     found: dict[tuple[Shape, int], tuple[float, float, int]] = field(default_factory=dict, compare=False, repr=False)
+    within: dict[tuple[Shape, float], int] = field(default_factory=dict, compare=False, repr=False)
 
 
 def size(facts: ModelFacts, ask: Ask, accelerators: Accelerators) -> Sizing:
@@ -165,6 +166,21 @@ def times(sizing: Sizing, option: Option, accelerator: AcceleratorSpec, concurre
         tpot = latency.tpot(replica, prompt, output, concurrency) if facts.decoder else 0.0
         sizing.found[asked] = latency.ttft(replica, prompt, output, concurrency), tpot, output
     return sizing.found[asked]
+
+
+def concurrency(sizing: Sizing, option: Option, accelerator: AcceleratorSpec, away: float) -> int:
+    """How many requests one replica of an option carries within the objectives where `away` seconds of the TTFT pass
+    on the way to it and back; 0: not even one."""
+    facts, ask, asked = sizing.facts, sizing.ask, (option.shape, away)
+    if ask.ttft is None or away <= 0:
+        return option.concurrency
+    if asked not in sizing.within:
+        replica = _replica(facts, ask, option.shape, accelerator)
+        prompt, output = _lengths(ask, min(ask.context or facts.context, facts.context, ask.prompt + ask.output))
+        sizing.within[asked] = latency.concurrency_within(
+            replica, prompt, output, tpot=ask.tpot, ttft=ask.ttft - away, most=option.concurrency
+        )
+    return sizing.within[asked]
 
 
 def _replica(facts: ModelFacts, ask: Ask, shape: Shape, accelerator: AcceleratorSpec) -> Replica:

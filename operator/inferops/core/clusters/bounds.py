@@ -11,7 +11,7 @@ from dataclasses import replace
 from math import ceil, inf
 
 from inferops.core.clusters.case import Case
-from inferops.core.clusters.price import cost
+from inferops.core.clusters.price import cost_of_work
 from inferops.core.placement.apportion import seats
 from inferops.core.placement.terms import Plan, Share, Site
 
@@ -52,11 +52,10 @@ def _planned(plan: Plan, name: str) -> int:
 
 def _cheapest(case: Case, shares: Mapping[str, Share]) -> list[str]:
     """Clusters by what the work costs there, the least first."""
-    known = {kind.name: kind for kind in case.kinds}
 
     def price(name: str) -> tuple[float, str]:
-        kind = known.get(shares[name].way)
-        return (cost(case.views[name], kind) / kind.work if kind is not None else inf), name
+        kind = case.kind(name, shares[name].way)
+        return (cost_of_work(case.views[name], kind, case.cold_starts[name]) if kind is not None else inf), name
 
     return sorted(shares, key=price)
 

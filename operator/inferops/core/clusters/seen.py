@@ -9,6 +9,7 @@ from inferops.api.conditions import Condition
 from inferops.api.inferencecluster import InferenceClusterSpec
 from inferops.core.membership import State
 from inferops.core.offers import Free
+from inferops.core.quotas import Quota
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ class ChildView:
     stable: str = ""  # hash of that revision
     latest: str = ""  # of the one that its spec asks for
     rejected: str = ""  # why its operator went back from that one; empty: it did not
+    cold_start: float | None = None  # seconds until a new replica is ready, as learned there; None: not yet
     version: str = ""  # hash of the model and runtime that it was given
     rollout: str = ""  # its rollout's status, as JSON (core/clusters/rolling.py); empty: none to tell of
     current: bool = False  # whether its operator has seen its newest spec
@@ -48,6 +50,8 @@ class ClusterView:
     child: ChildView | None = None
     scheduled: int = 0  # replicas of the service that have a node there
     refused: str = ""  # why it did not take what was to be written, of late
+    waiting: tuple[float, ...] = ()  # replicas of the service without a node there: since when, Unix seconds
+    quotas: tuple[Quota, ...] = ()  # of the service's namespace there, with what was promised to others in it
 
     @property
     def healthy(self) -> bool:

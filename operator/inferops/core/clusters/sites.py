@@ -8,22 +8,23 @@ from dataclasses import replace
 from inferops.api.placement import ClusterPlacement
 from inferops.core.clusters import eligible
 from inferops.core.clusters.case import Case
+from inferops.core.clusters.distance import ranks
 from inferops.core.clusters.seen import ClusterView
-from inferops.core.clusters.ways import ways
 from inferops.core.placement.terms import Share, Site, Way
+
+SOONEST = 1 / 12  # hours for which a replica is there twice when it moves, however quickly the new one starts: to drain
 
 
 def sites_of(case: Case) -> list[Site]:
     """The clusters as placement sees them. What a cluster has counts, unless it has to leave or is lost."""
-    regions = case.seen.service.spec.placement.regions
+    order = _ranks(case)
     found = []
     for name, view in case.views.items():
         refusal, entry = case.refusals.get(name), case.before.get(name)
         held = held_in(case, view, entry, refusal)
         if refusal is not None and held is None:
             continue
-        there = ways(view, case.kinds, counted=not case.target.by_load)
-        rank = regions.index(view.spec.region) if view.spec.region in regions else 0
+        there = case.ways(name, counted=not case.target.by_load)
         fixed = held is not None and not view.healthy
         if held is not None and entry is not None and case.target.by_load:
             held = used_of(entry, held)
@@ -32,9 +33,19 @@ def sites_of(case: Case) -> list[Site]:
             there = tuple(_beside(way, held, view) for way in there)
         elif held is not None and not any(way.name == held.way for way in there):
             # what it has carries its part, though nobody knows now what finds a place there
-            there = (*there, Way(held.way, case.works.get(held.way, 1.0), 0.0, 0))
-        found.append(Site(name, there, held, rank, open=refusal is None, fixed=fixed))
+            there = (*there, Way(held.way, case.work(name, held.way), 0.0, 0))
+        starting = max(case.cold_starts[name], SOONEST)
+        found.append(Site(name, there, held, order[name], open=refusal is None, fixed=fixed, starting=starting))
     return found
+
+
+def _ranks(case: Case) -> dict[str, int]:
+    """By the distance from the clients, where these are told, else by the user's order of regions."""
+    spec = case.seen.service.spec.placement
+    if spec.clients:
+        return ranks(case.away)
+    regions = {name: view.spec.region for name, view in case.views.items()}
+    return {name: spec.regions.index(each) if each in spec.regions else 0 for name, each in regions.items()}
 
 
 def _beside(way: Way, held: Share | None, view: ClusterView) -> Way:
@@ -53,7 +64,7 @@ def held_in(
     known = {kind.name for kind in case.kinds}
     way = entry.accelerator
     if way not in known and view.healthy:  # the spec lists others by now: what is there becomes one of these
-        way = next((each.name for each in ways(view, case.kinds, counted=True)), "")
+        way = next((each.name for each in case.ways(view.name, counted=True)), "")
     return Share(way, entry.replicas) if way else None
 
 

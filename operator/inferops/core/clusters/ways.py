@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from inferops.core.clusters.kinds import Kind
-from inferops.core.clusters.price import cost
+from inferops.core.clusters.price import cost, cost_of_work
 from inferops.core.clusters.seen import ClusterView
 from inferops.core.placement.terms import Way
 
 
-def ways(cluster: ClusterView, kinds: Sequence[Kind], *, counted: bool) -> tuple[Way, ...]:
-    """Those of `kinds` that the cluster has nodes for, with the room that there is now. `counted`: whether replicas are
-    counted, whatever they carry: then cost is what the work costs."""
+def ways(cluster: ClusterView, kinds: Sequence[Kind], cold_start: float, *, counted: bool) -> tuple[Way, ...]:
+    """Those of `kinds` that the cluster has nodes for, with the room that there is now. `cold_start`: hours until a new
+    replica serves there. `counted`: whether replicas are counted, whatever they carry: then cost is what the work
+    costs."""
     found = []
     for kind in kinds:
         offers = [
@@ -23,7 +24,8 @@ def ways(cluster: ClusterView, kinds: Sequence[Kind], *, counted: bool) -> tuple
         if not offers or kind.choice.nodes > 1:
             continue
         room = sum(free.room(kind.choice.count) for free in offers)
-        price = cost(cluster, kind)
-        way = Way(kind.name, kind.work, price, room)
-        found.append(Way(kind.name, 1.0, price / kind.work, room) if counted else way)
+        if counted:
+            found.append(Way(kind.name, 1.0, cost_of_work(cluster, kind, cold_start), room))
+        else:
+            found.append(Way(kind.name, kind.work or kind.near, cost(cluster, kind, cold_start), room))
     return tuple(found)

@@ -28,6 +28,7 @@ class Option:
     held: int
     rank: int
     order: int  # in the user's order of ways
+    starting: float | None  # hours of its cost that a new one takes to start
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,9 @@ def _options(ask: Ask, site: Site, index: int) -> list[Option]:
 
 
 def _option(index: int, site: Site, way: Way, order: int, cap: int, floor: int, held: int) -> Option:
-    return Option(index, site.name, way.name, way.work, max(way.cost, 0.0), cap, floor, held, site.rank, order)
+    return Option(
+        index, site.name, way.name, way.work, max(way.cost, 0.0), cap, floor, held, site.rank, order, site.starting
+    )
 
 
 def priced(fleet: Fleet, prices: Sequence[float]) -> Fleet:

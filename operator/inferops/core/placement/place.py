@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from inferops.core.placement.fleet import EQUAL, Fleet, Layout, Sums, priced, read, sums
+from inferops.core.placement.fleet import EQUAL, Fleet, Layout, Option, Sums, priced, read, sums
 from inferops.core.placement.left import most_left
 from inferops.core.placement.polish import polish
 from inferops.core.placement.span import span
@@ -151,14 +151,24 @@ def _undone(fleet: Fleet, have: Sums) -> tuple[float, int, float]:
 
 def _dearer(fleet: Fleet, moving: Moving) -> Fleet:
     """The fleet where replicas in clusters that hold none cost what it takes to start them, too."""
-    factor = 1 + moving.hours / moving.horizon
-    return priced(fleet, [each.cost * (1 if each.held else factor) for each in fleet.options])
+    horizon = moving.horizon
+    return priced(
+        fleet, [each.cost * (1 if each.held else 1 + _starting(each, moving) / horizon) for each in fleet.options]
+    )
+
+
+def _starting(option: Option, moving: Moving) -> float:
+    """Hours of a replica's cost that it takes to start one, while what it stands in for is paid for too."""
+    return moving.hours if option.starting is None else option.starting
 
 
 def _judged(fleet: Fleet, layout: Layout, moving: Moving) -> tuple[tuple[float, int, float], float]:
     """What is undone, and the cost until the horizon with that of starting what is new."""
     options = fleet.options
     costs = [options[index].cost * count for index, count in layout.items()]
-    started = [options[index].cost * max(0, count - options[index].held) for index, count in layout.items()]
-    spent = math.fsum(costs) * moving.horizon + math.fsum(started) * moving.hours
+    started = [
+        options[index].cost * max(0, count - options[index].held) * _starting(options[index], moving)
+        for index, count in layout.items()
+    ]
+    spent = math.fsum(costs) * moving.horizon + math.fsum(started)
     return _undone(fleet, sums(fleet, layout)), round(spent, 9)

@@ -34,6 +34,7 @@ class Site:
     rank: int = 0  # of its region in the user's order; of clusters that cost the same the lowest comes first
     open: bool = True  # whether anything new may be placed there
     fixed: bool = False  # whether what it has stays as it is, such as while nobody knows how it is
+    starting: float | None = None  # hours of its cost that a replica new there takes to start; None: as Moving says
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class Moving:
     """What it costs to move replicas, and for how long a saving counts."""
 
     horizon: float = 6.0  # hours
-    hours: float = 0.5  # of a replica's cost for each that is moved: it is paid for twice while the new one loads
+    hours: float = 0.5  # of a replica's cost for each that is moved, where its new cluster does not say
 
 
 @dataclass(frozen=True, slots=True)

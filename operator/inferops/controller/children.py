@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from pydantic import ValidationError
 
 from inferops.api.conditions import Condition
+from inferops.api.formats import seconds
 from inferops.api.inferenceservice import AcceleratorChoice
 from inferops.controller.queue import Closed, Queue
 from inferops.controller.shapes import mapping
@@ -234,6 +235,7 @@ def child(raw: Object) -> Found:
         stable=str(status.get("stableRevision") or "")[:16],
         latest=str(status.get("latestRevision") or "")[:16],
         rejected=_rejected(status),
+        cold_start=_cold_start(status),
         version=_version(raw),
         rollout=_rollout(status),
         current=_count(status.get("observedGeneration")) >= _count(meta.get("generation")),
@@ -252,6 +254,14 @@ def _way(spec: Mapping[str, Any]) -> str:
         return describe(AcceleratorChoice.model_validate((spec.get("accelerators") or ({},))[0]))
     except (ValidationError, KeyError, TypeError):
         return ""
+
+
+def _cold_start(status: Mapping[str, Any]) -> float | None:
+    """Seconds, as learned."""
+    try:
+        return seconds(str(mapping(status.get("scaling")).get("coldStart"))[:32]) or None
+    except ValueError:
+        return None
 
 
 def _rejected(status: Mapping[str, Any]) -> str:

@@ -140,7 +140,7 @@ class Placing:
         for cluster, plan in placed.children.items():
             others = [(name, urls[name]) for name in _nearest(cluster, serving, views) if name in urls]
             bounds = (plan.choice, plan.least, plan.most)
-            given = partial(render_child, version=plan.version, action=action)
+            given = partial(render_child, version=plan.version, action=action, ttft=plan.ttft)
             more = {"others": others, "here": cluster in here}
             child = given(seen.service, self.members.hub_uid, *bounds, fixed=plan.fixed, **more)
             self.members.want(key, cluster, child)

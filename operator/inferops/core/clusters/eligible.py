@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from inferops.api.placement import PlacementSpec
+from inferops.core.clusters.distance import NEAR, Distance
 from inferops.core.clusters.kinds import Kind
 from inferops.core.clusters.seen import ClusterView
 from inferops.core.clusters.selecting import selected
@@ -33,6 +34,8 @@ class Case:
     placement: PlacementSpec
     kinds: Sequence[Kind]
     cluster: ClusterView
+    away: Distance = NEAR  # from the clients
+    ttft: str | None = None  # within which they are to have the first token
 
 
 Check = Callable[[Case], Refusal | None]
@@ -59,6 +62,17 @@ def region_is_allowed(case: Case) -> Refusal | None:
     where = f"it is in {region}" if region else "it tells no region"
     told = f"{where}, and placement.regions has {', '.join(regions)}"
     return Refusal("OtherRegion", told, evicts=True, bars=True)
+
+
+def it_is_near_enough(case: Case) -> Refusal | None:
+    there = [kind for kind in case.kinds if _offered(case.cluster, kind)] or case.kinds
+    if not there or any(kind.work for kind in there):
+        return None
+    far = f"{case.away.milliseconds:.0f} ms from its clients to its gateways and back"
+    if case.away.guessed:
+        others = "the most that any cluster tells, counts where spec.latency says nothing"
+        far += f" ({', '.join(case.away.guessed)}: {others})"
+    return Refusal("TooFar", f"{far} leave too little of slo.ttft, {case.ttft}, to serve a request on {named(there)}")
 
 
 def taints_are_tolerated(case: Case) -> Refusal | None:
@@ -96,18 +110,29 @@ def it_takes_what_is_written(case: Case) -> Refusal | None:
 
 
 def it_has_an_accelerator(case: Case) -> Refusal | None:
-    there = {(free.accelerator, free.spot) for free in case.cluster.free or () if free.total}
-    if any((kind.choice.type, kind.choice.spot) in there and kind.choice.nodes == 1 for kind in case.kinds):
+    there = [kind for kind in case.kinds if _offered(case.cluster, kind)]
+    if any(kind.choice.nodes == 1 for kind in there):
         return None
-    if any((kind.choice.type, kind.choice.spot) in there for kind in case.kinds):
+    if there:
         return Refusal("SeveralNodes", "replicas that span several nodes are not placed on members yet; use nodes: 1")
-    return Refusal("NoAccelerator", f"no node that can be used has {' or '.join(kind.name for kind in case.kinds)}")
+    return Refusal("NoAccelerator", f"no node that can be used has {named(case.kinds)}")
+
+
+def named(kinds: Sequence[Kind]) -> str:
+    return " or ".join(kind.name for kind in kinds)
+
+
+def _offered(cluster: ClusterView, kind: Kind) -> bool:
+    """Whether it has nodes of the kind."""
+    wanted = (kind.choice.type, kind.choice.spot)
+    return any((free.accelerator, free.spot) == wanted and free.total for free in cluster.free or ())
 
 
 CHECKS: tuple[Check, ...] = (
     it_is_selected,
     namespace_is_allowed,
     region_is_allowed,
+    it_is_near_enough,
     taints_are_tolerated,
     it_is_reached,
     it_answers,

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from inferops.controller.children import Children
-from inferops.controller.membercapacity import ALWAYS, OPTIONAL, Capacity
+from inferops.controller.membercapacity import ALWAYS, OPTIONAL, UNTOLD, Capacity, Quotas, Waiting
 from inferops.core.offers import Free
 from inferops.kube.breaker import Breaker, Calls, Guarded, judge
 from inferops.kube.client import KubeError
@@ -40,6 +40,8 @@ class Counted:
     free: tuple[Free, ...]
     nodes: tuple[int, int] = (0, 0)  # how many there are, and how many of these are ready
     scheduled: Counter[tuple[str, str]] = field(default_factory=Counter)  # replicas by namespace and service
+    waiting: Waiting = field(default_factory=dict)
+    quotas: Quotas = field(default_factory=dict)
 
 
 class Link(Protocol):
@@ -105,8 +107,9 @@ class DirectLink:
     async def follow(self) -> None:
         if self._tasks:
             return
-        kinds = [*ALWAYS, *[kind for kind in OPTIONAL if await self._guarded.offers(kind)]]
-        mirrors = [Mirror(self._guarded, kind, self._ends.capacity.copies[kind]) for kind in kinds]
+        kinds = [*ALWAYS, *UNTOLD, *[kind for kind in OPTIONAL if await self._guarded.offers(kind)]]
+        copies = self._ends.capacity.copies
+        mirrors = [Mirror(self._guarded, kind, copies[kind], needed=kind not in UNTOLD) for kind in kinds]
         self._tasks = [asyncio.create_task(mirror.run()) for mirror in mirrors]
         self._tasks.append(asyncio.create_task(self._count(mirrors)))
         children = self._ends.children
@@ -133,6 +136,7 @@ class DirectLink:
             await mirror.filled.wait()
         while True:
             capacity.news.clear()
-            self._ends.counted(Counted(self._ends.free(capacity), capacity.nodes, capacity.scheduled()))
+            free, nodes, scheduled = self._ends.free(capacity), capacity.nodes, capacity.scheduled()
+            self._ends.counted(Counted(free, nodes, scheduled, capacity.waiting(), capacity.quotas()))
             await capacity.news.wait()
             await asyncio.sleep(TOGETHER)

@@ -20,7 +20,7 @@ from inferops.api.inferencecluster import InferenceClusterSpec, Offer
 from inferops.controller.children import Children
 from inferops.controller.link import Answer, Asked, Counted, DirectLink, Ends, Link
 from inferops.controller.memberaccess import NoAccess, Sources, credentials
-from inferops.controller.membercapacity import Capacity
+from inferops.controller.membercapacity import Capacity, Quotas, Waiting
 from inferops.controller.store import Key
 from inferops.core import offers
 from inferops.core.engine import Obstacle
@@ -61,6 +61,8 @@ class MemberCluster:
         self.offers: tuple[Offer, ...] | None = None
         self.nodes = (0, 0)
         self.scheduled: Counter[tuple[str, str]] = Counter()  # pods by namespace and service, when `free` was counted
+        self.waiting: Waiting = {}
+        self.quotas: Quotas = {}
         self.probed = False
         self._name, self._around, self._news = name, around, news
         self._capacity = Capacity()
@@ -91,6 +93,11 @@ class MemberCluster:
     def listed(self) -> bool:
         """Whether all that we wrote there is known, as it is now."""
         return self._link is not None and self._link.listed
+
+    @property
+    def made(self) -> Counter[tuple[str, str]]:
+        """Replicas whose pods exist, by namespace and service."""
+        return self.scheduled + Counter({service: len(since) for service, since in self.waiting.items()})
 
     def change(self, spec: InferenceClusterSpec) -> None:
         """It is described anew, and reached as before."""
@@ -181,9 +188,9 @@ class MemberCluster:
         return Probe(answer.answered, answer.denied, await asked if asked is not None else None, answer.why)
 
     def _counted(self, found: Counted) -> None:
-        self.scheduled = found.scheduled
-        if (found.free, found.nodes) != (self.free, self.nodes):
-            self.free, self.nodes = found.free, found.nodes
+        self.scheduled, self.quotas = found.scheduled, found.quotas
+        if (found.free, found.nodes, found.waiting) != (self.free, self.nodes, self.waiting):
+            self.free, self.nodes, self.waiting = found.free, found.nodes, found.waiting
             self.offers = tuple(offers.told(found.free))
             self._news()
 

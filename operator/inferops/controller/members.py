@@ -17,6 +17,7 @@ from inferops.controller.link import Asked
 from inferops.controller.member import MemberCluster, Surroundings, answers
 from inferops.controller.memberaccess import Sources
 from inferops.controller.membercapacity import Capacity
+from inferops.controller.membergrowth import Growing
 from inferops.controller.memberpromises import Promise, Promises
 from inferops.controller.store import Key
 from inferops.core.clusters.naming import hub_name
@@ -25,6 +26,7 @@ from inferops.core.clusterstatus import Member, restored
 from inferops.core.engine import Obstacle
 from inferops.core.membership import USUAL, Patience, cut_off
 from inferops.core.offers import Free
+from inferops.core.offers import told as told_offers
 from inferops.kube.client import Client, Reader
 from inferops.kube.clusterprofile import Provider
 from inferops.kube.owned import Object
@@ -53,6 +55,7 @@ class _Known:
     problem: Obstacle | None = None  # why not
     told: object = None  # what services were told of it last
     promises: Promises = field(default_factory=Promises)
+    growing: Growing = field(default_factory=Growing)
 
 
 class Members:
@@ -114,11 +117,12 @@ class Members:
             self._hang_up(key)
             health = restored(status)
             made = MemberCluster(key.name, spec, health, self._around, lambda: self._changed(key))
-            self._members[key] = _Known(identity, spec, made, promises=promises)
+            self._members[key] = _Known(identity, spec, made, promises=promises, growing=Growing(status.offers))
         elif known.spec != spec:
             known.spec = spec
             known.cluster.change(spec)
         self._members[key].identity = identity
+        self._look_at_growth(key)
         self._tell_services(key)
         self._release()
         asked = self._members[key].cluster
@@ -211,6 +215,7 @@ class Members:
             return told
         found, there = cluster.children.found.get(service), _there(known, service)
         free = cluster.free if there == service or not gives else cluster.without(service, gives)
+        grown = self._grown(known, free) if free is not None else None
         return ClusterView(
             name,
             told.labels,
@@ -218,11 +223,13 @@ class Members:
             cluster.health.state,
             cut_off,
             told.problem,
-            known.promises.left(there, free, cluster.scheduled) if free is not None else None,
+            known.promises.left(there, grown, cluster.scheduled) if grown is not None else None,
             cluster.listed,
             found.view if found is not None else None,
             cluster.scheduled[there.namespace, there.name],
             cluster.children.refused(service),
+            cluster.waiting.get((there.namespace, there.name), ()),
+            known.promises.quotas(there, cluster.quotas.get(there.namespace, ()), grown or (), cluster.made),
         )
 
     def _asked(self) -> bool:
@@ -249,6 +256,7 @@ class Members:
         now: tuple[object, ...] = (known.identity, known.spec, self._problem(known, key.name, self._firsts()))
         if cluster is not None:
             now = (*now, cluster.health.state, self._cut_off(), cluster.listed, cluster.free is None)
+            now = (*now, known.growing.trust)
         if known.told != now:
             known.told = now
             for each in self._placed():
@@ -261,6 +269,7 @@ class Members:
         if known is None or known.cluster is None:
             return
         gone, known.cluster = known.cluster, None
+        known.growing.stop()
         task = asyncio.create_task(gone.close())
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
@@ -275,7 +284,10 @@ class Members:
             return problem
         assert member is not None, "who is not asked has a problem"
         nodes, ready = member.nodes
-        return Member(member.health, self._cut_off(), member.uid, nodes, ready, member.offers)
+        offers = member.offers
+        if member.free is not None and known.spec.growth:
+            offers = tuple(told_offers(self._grown(known, member.free)))
+        return Member(member.health, self._cut_off(), member.uid, nodes, ready, offers)
 
     def _firsts(self) -> dict[str, tuple[str, str]]:
         """By UID of the cluster, which InferenceCluster was the first to mean it: when it was created, and its name."""
@@ -303,6 +315,17 @@ class Members:
 
     def _free(self, capacity: Capacity, spec: InferenceClusterSpec) -> tuple[Free, ...]:
         return capacity.free(self._accelerators(), spec.tolerations)
+
+    def _look_at_growth(self, key: Key) -> None:
+        """See whether nodes came for the replicas that wait for them."""
+        known = self._members[key]
+        cluster, growth = known.cluster, known.spec.growth
+        if growth and cluster is not None and cluster.free is not None and cluster.health.state == "Healthy":
+            oldest, now = known.promises.oldest(cluster.waiting), self._around.now()
+            known.growing.look(growth, cluster.free, oldest, now, lambda: self._changed(key))
+
+    def _grown(self, known: _Known, free: tuple[Free, ...]) -> tuple[Free, ...]:
+        return known.growing.grown(free, known.spec.growth, self._accelerators())
 
     def _cut_off(self) -> bool:
         """The hub is no witness: it always answers itself."""

@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 FOLLOW = 30.0  # seconds of one watch, and so until a connection that died silently is noticed
 LEAST_PAUSE = 0.25  # seconds from a failure to the next attempt, twice as long each time
 LONGEST_PAUSE = 5.0
+DENIED_PAUSE = 300.0  # until what need not be read is asked for again
 
 
 class Following(Protocol):
@@ -87,11 +88,22 @@ async def follow(
 class Mirror:
     """Keeps `copy` true to a kind, for as long as it runs."""
 
-    def __init__(self, kube: Following, kind: Kind, copy: Copy, *, selector: str = "", namespace: str = "") -> None:
+    def __init__(
+        self,
+        kube: Following,
+        kind: Kind,
+        copy: Copy,
+        *,
+        selector: str = "",
+        namespace: str = "",
+        needed: bool = True,
+    ) -> None:
+        """`needed`: else the copy stays empty for as long as the API server does not let us read the kind."""
         self.filled = asyncio.Event()  # everything was listed once
         self.live = False  # everything was listed, and what happened since is followed
         self._kube, self._kind, self._copy = kube, kind, copy
-        self._selector, self._namespace = selector, namespace
+        self._selector, self._namespace, self._needed = selector, namespace, needed
+        self._denied = False
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -101,15 +113,28 @@ class Mirror:
                 version = await take_in(self._kube, self._kind, self._copy, self._selector, self._namespace)
                 self.filled.set()
                 self.live = True
-                pause = LEAST_PAUSE
+                pause, self._denied = LEAST_PAUSE, False
                 await self._follow(version)
             except KubeError as error:
                 self.live = False
+                if error.status == 403 and not self._needed:
+                    await self._do_without(error)
+                    continue
                 # Too old a version to follow from is nobody's fault, and who asks nobody has said why before.
                 if error.status != 410 and error.reason != CIRCUIT_OPEN:
                     log.warning("%s stay as they were: %s", self._kind.plural, error)
                 await asyncio.sleep(error.retry_after or pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
+
+    async def _do_without(self, error: KubeError) -> None:
+        """Say so once, and wait for a while."""
+        for gone in list(self._copy.names()):
+            self._copy.remove(*gone, 0)
+        self.filled.set()
+        if not self._denied:
+            log.warning("%s are not reckoned with: %s; grant the rights of this version", self._kind.plural, error)
+        self._denied = True
+        await asyncio.sleep(DENIED_PAUSE)
 
     async def _follow(self, version: int) -> None:
         """Watch after watch. Raises KubeError."""

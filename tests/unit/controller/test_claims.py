@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inferops.controller.claims import NOTHING, PodUse, claim_use, pod_use
-from inferops.kube.kinds import POD
+from inferops.controller.claims import NOTHING, PodUse, claim_use, pod_use, quota_view
+from inferops.core.quotas import Quota
+from inferops.kube.kinds import POD, RESOURCE_QUOTA
 from unit.controller.building import raw
 
 GPU, SLICE = "nvidia.com/gpu", "nvidia.com/mig-1g.10gb"
@@ -72,6 +73,60 @@ def test_a_pod_holds_its_gpus_until_it_is_gone() -> None:
     assert pod_use(leaving) == PodUse("n", {GPU: 8})
 
 
+OURS = {"inferops.dev/service": "llama"}
+MADE = "2025-11-03T12:00:00Z"
+GROUP = {"leaderworkerset.sigs.k8s.io/size": "4"}
+
+
+def test_a_replica_without_a_node_waits_since_it_was_made() -> None:
+    meta = {"labels": OURS, "creationTimestamp": MADE}
+    spec, status = {"containers": [container("8")]}, {"phase": "Pending"}
+    assert pod_use(raw(POD, "p", metadata=meta, spec=spec, status=status)) == PodUse("", {}, "llama", 1, 1762171200.0)
+    leaving = {**meta, "deletionTimestamp": MADE}
+    assert pod_use(raw(POD, "p", metadata=leaving, spec=spec, status=status)) == NOTHING
+    assert pod_use(raw(POD, "p", metadata={"creationTimestamp": MADE}, spec=spec, status=status)) == NOTHING
+
+
+@pytest.mark.parametrize(
+    ("case", "labels", "annotations", "service", "size"),
+    [
+        ("one pod", {}, {}, "llama", 1),
+        ("one of a group", {"inferops.dev/role": "worker"}, GROUP, "llama", 4),
+        ("a leader of nobody knows how many", {"inferops.dev/role": "leader"}, {}, "llama", 1),
+        ("and its worker", {"inferops.dev/role": "worker"}, {}, "", 1),
+        ("a size that is none", {}, {**GROUP, "leaderworkerset.sigs.k8s.io/size": "-1"}, "llama", 1),
+    ],
+)
+def test_pods_of_a_replica(case: str, labels: Any, annotations: Any, service: str, size: int) -> None:
+    meta = {"labels": {**OURS, **labels}, "annotations": annotations}
+    spec = {"nodeName": "n", "containers": [container("8")]}
+    assert pod_use(raw(POD, "p", metadata=meta, spec=spec)) == PodUse("n", {GPU: 8}, service, size)
+
+
+CLASS = f"{DRIVER}.deviceclass.resource.k8s.io/devices"
+ALL = {f"requests.{GPU}": "8", CLASS: "1k", "requests.cpu": "64", "pods": "10", "count/services": "4"}
+
+
+@pytest.mark.parametrize(
+    ("case", "spec", "used", "found"),
+    [
+        ("of accelerators alone", {"hard": ALL}, {f"requests.{GPU}": "6"}, {f"requests.{GPU}": (8, 6), CLASS: (1000, 0)}),
+        ("none at all", {"hard": {f"requests.{GPU}": 0}}, {}, {f"requests.{GPU}": (0, 0)}),
+        ("of pods with a deadline", {"hard": ALL, "scopes": ["Terminating"]}, {}, {}),
+        ("of those without", {"hard": {CLASS: "2"}, "scopes": ["NotTerminating"]}, {}, {CLASS: (2, 0)}),
+        ("of some priority", {"hard": ALL, "scopeSelector": {"matchExpressions": [
+            {"scopeName": "PriorityClass", "operator": "In", "values": ["high"]}]}}, {}, {}),
+        ("of no priority", {"hard": {CLASS: "2"}, "scopeSelector": {"matchExpressions": [
+            {"scopeName": "PriorityClass", "operator": "DoesNotExist"}]}}, {}, {CLASS: (2, 0)}),
+        ("mangled", {"hard": {CLASS: "-2", f"requests.{GPU}": None}, "scopes": 3}, {CLASS: []}, {}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)  # fmt: skip
+def test_quotas(case: str, spec: Any, used: Any, found: dict[str, tuple[int, int]]) -> None:
+    told = quota_view(raw(RESOURCE_QUOTA, "gpus", spec=spec, status={"used": used}))
+    assert told == tuple(Quota("gpus", name, *amounts) for name, amounts in sorted(found.items()))
+
+
 def claim(*results: Any) -> dict[str, Any]:
     return {"metadata": {"name": "c"}, "status": {"allocation": {"devices": {"results": list(results)}}}}
 
@@ -114,7 +169,8 @@ def test_a_pod_uses_the_most_that_runs_at_once(running: list[int], init: list[tu
 
 
 NAMES = ["nodeName", "containers", "initContainers", "resources", "requests", "limits", "overhead", "allocation",
-         "devices", "results", "driver", "pool", "device", "phase", "restartPolicy", GPU]  # fmt: skip
+         "devices", "results", "driver", "pool", "device", "phase", "restartPolicy", GPU, "hard", "used", CLASS,
+         "scopes", "scopeSelector", "matchExpressions", "scopeName", "operator"]  # fmt: skip
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=4),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=4),
@@ -129,3 +185,4 @@ def test_whatever_is_mangled_reads_as_not_there(spec: Any, status: Any) -> None:
     use = pod_use(odd)
     assert all(amount > 0 for amount in use.resources.values()) and (use.node or not use.resources)
     assert all(driver and "/" in name for driver, name in claim_use(odd))
+    assert all(quota.hard >= 0 and quota.used >= 0 for quota in quota_view(odd))

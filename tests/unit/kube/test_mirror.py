@@ -11,7 +11,7 @@ import pytest
 
 from inferops.kube.client import KubeError
 from inferops.kube.kinds import INFERENCE_SERVICE
-from inferops.kube.mirror import FOLLOW, LONGEST_PAUSE, Mirror
+from inferops.kube.mirror import DENIED_PAUSE, FOLLOW, LONGEST_PAUSE, Mirror
 from inferops.kube.owned import Object
 from unit.kube.following import Server, thing
 from unit.kube.virtualtime import now, run
@@ -135,3 +135,23 @@ def test_a_watch_that_ends_at_once_is_not_begun_without_end() -> None:
         assert len(began) <= 60 / 0.25 + 1
 
     mirrored(play, two)
+
+
+def test_what_need_not_be_read_counts_as_none_while_it_is_denied_and_is_said_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def main() -> None:
+        there, copy = two(), Copy()
+        there.go(KubeError("list", 403, "Forbidden", "no"))
+        mirror = Mirror(there, INFERENCE_SERVICE, copy, needed=False)
+        running = asyncio.create_task(mirror.run())
+        await mirror.filled.wait()
+        await asyncio.sleep(3 * DENIED_PAUSE)
+        assert (copy.versions(), mirror.live) == ({}, False)
+        assert sum("not reckoned with" in each.message for each in caplog.records) == 1
+        there.away = None
+        await asyncio.sleep(DENIED_PAUSE)
+        assert copy.versions() == {"a": 3, "b": 5}
+        running.cancel()
+
+    run(main())

@@ -58,6 +58,16 @@ class Record:
         numbers = [sample.wanted for sample in self.within(since, until)]
         return [number for number, before in zip(numbers, [None, *numbers], strict=False) if number != before]
 
+    def told(self, since: float, until: float) -> list[str]:
+        """Each decision of a span of time, and the requests that came by its word, for whoever asks why."""
+        samples = self.within(since, until)
+        news = [each for before, each in zip([None, *samples], samples, strict=False) if not _same(before, each)]
+        return [
+            f"{each.at - since:.1f} s: {each.wanted} wanted, {each.ready} ready, {each.open} open, {each.reason}, "
+            f"{dict(zip(NUMBERS, each.numbers, strict=False))}"
+            for each in news
+        ]
+
     def phase(self, name: str) -> Phase:
         return next(phase for phase in self.phases if phase.name == name)
 
@@ -65,6 +75,10 @@ class Record:
         """As JSON, with the requests as [began, seconds to the first token, seconds from one to the next, error]."""
         told = [(each.began, each.ttft, each.tpot, each.error) for each in requests]
         return json.dumps({**facts, **asdict(self), "requests": told})
+
+
+def _same(before: Sample | None, after: Sample) -> bool:
+    return before is not None and (before.wanted, before.reason) == (after.wanted, after.reason)
 
 
 def turns(numbers: Sequence[int]) -> int:

@@ -90,9 +90,7 @@ async def test_replicas_follow_the_load_through_whatever_happens(stage: Stage, u
         before = await _pods(api)
         await asyncio.sleep(OUTAGE)
         told = time.time()
-        samples = [each for each in record.samples if each.at > silent - 5]
-        said = [(round(each.at - silent, 1), each.wanted, each.reason) for each in samples]
-        assert before <= await _pods(api), f"none goes while nobody tells: {said}"
+        assert before <= await _pods(api), f"none goes while nobody tells: {record.told(silent - 5, told)}"
         await asyncio.to_thread(lambda: stage.tell(metrics=True))
         await watch.until("fewer again", lambda sample: sample.wanted < most, 40)
         fallen = time.time()
@@ -100,13 +98,14 @@ async def test_replicas_follow_the_load_through_whatever_happens(stage: Stage, u
         numbers = record.wanted(phase.since, phase.until)
         share = attainment(load.since(phase.since, phase.until), TTFT, TPOT)
         say(f"{phase.name}: {phase.until - phase.since:.0f} s, replicas wanted {numbers}, {100 * share:.0f} % in time")
-        assert turns(numbers) <= 1, numbers
+        assert turns(numbers) <= 1, record.told(phase.since, phase.until)
     say(f"{took:.0f} s after the restart {GPUS} GPUs were not enough; {len(load.sent)} requests, {len(load.lost)} lost")
     assert not load.lost, load.lost[:3]
     assert all(1 <= sample.wanted <= MOST and sample.ready <= GPUS for sample in record.samples)
     for case, since, until in (("by a restart", killed, restarted + SETTLE), ("unheard", silent + UNDERWAY, told)):
         numbers = record.wanted(since, until)
-        assert all(after > earlier for earlier, after in pairwise(numbers)), f"none goes {case}: {numbers}"
+        fewer = f"none goes {case}: {record.told(since, until)}"
+        assert all(after > earlier for earlier, after in pairwise(numbers)), fewer
 
 
 async def _pods(api: Client) -> set[str]:

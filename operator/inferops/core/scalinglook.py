@@ -17,7 +17,7 @@ from inferops.core.event import Event
 from inferops.core.observation import Looked, Observation
 
 BACK = 60.0  # seconds by which clocks may go back; what was remembered of a later time is forgotten then
-NEWER = 1.0  # seconds by which a look is put off while nothing newer was counted than at the last one
+NEWER = 1.0  # seconds that must be newer than what the last look went by; until then one is put off by as much
 EARLY = 0.5  # seconds by which a look may be early, since timers are
 # Why a look comes to another number than is recommended: a word, and for people
 Why = tuple[str, str]
@@ -102,7 +102,7 @@ def _left(seen: Observation, goals: Goals, now: float) -> float:
     left = looked.at + looked.again - now
     if left > EARLY and now >= looked.at - BACK:
         return left
-    return NEWER if seen.load is not None and seen.load.seconds <= 0 else 0.0
+    return NEWER if seen.load is not None and seen.load.seconds < NEWER else 0.0
 
 
 def _number(case: _Case, signals: Signals, found: Recommendation) -> tuple[int, Why]:

@@ -13,6 +13,8 @@ from math import exp, log, sqrt
 
 LENGTHS = (60.0, 180.0, 480.0)  # seconds of an exponential mean
 TREND = 5.0  # times that for the mean from which it takes its trend
+SURE = 10.0  # seconds before which all that was counted makes one mean: the first moments say no more than others
+NOTHING = (0.0,) * len(LENGTHS)
 FORECASTS = 2 * len(LENGTHS) + 1
 MEMORY = 6 * 3600.0  # seconds; half-life of a forecast's errors
 WORST = 0.25  # square of a log error; worse ones say no more
@@ -36,6 +38,7 @@ class Outlook:
 
     means: tuple[float, ...] = ()  # by LENGTHS; empty before the first look
     slow: tuple[float, ...] = ()  # TREND times longer ones
+    span: float = 0.0  # seconds that all of them are of
     minute: float = 0.0  # mean of some REALISED seconds
     last: float = 0.0  # the rate of the last look
     level: float = 0.0  # what the last two looks had at least
@@ -65,16 +68,18 @@ class Outlook:
 def observe(before: Outlook, now: float, seconds: float, rate: float, horizon: float) -> tuple[Outlook, float]:
     """Take in that `rate` came over the last `seconds`; returns the forecast for `horizon` seconds from now too."""
     before = _stepped(before, rate, seconds)
-    fresh = not before.means
-    means = _follow(before.means, rate, seconds, 1.0) if not fresh else (rate,) * len(LENGTHS)
-    slow = _follow(before.slow, rate, seconds, TREND) if not fresh else (rate,) * len(LENGTHS)
-    minute = rate if fresh else before.minute + (1 - exp(-2 * seconds / REALISED)) * (rate - before.minute)
+    known = before.span if before.means else 0.0
+    least = seconds / (known + seconds) if known < SURE else 0.0  # of the rate, in a mean
+    means = _follow(before.means or NOTHING, rate, seconds, 1.0, least)
+    slow = _follow(before.slow if before.means else NOTHING, rate, seconds, TREND, least)
+    minute = before.minute + max(1 - exp(-2 * seconds / REALISED), least) * (rate - before.minute)
     day = _day(before.day, now, seconds, rate)
     # By what was best and known of the day before now: else more load could mean less of a forecast.
     made = replace(
         before,
         means=means,
         slow=slow,
+        span=known + seconds,
         minute=minute,
         last=rate,
         level=min(rate, before.last),
@@ -107,9 +112,9 @@ def _stepped(before: Outlook, rate: float, seconds: float) -> Outlook:
     )
 
 
-def _follow(means: tuple[float, ...], rate: float, seconds: float, times: float) -> tuple[float, ...]:
+def _follow(means: tuple[float, ...], rate: float, seconds: float, times: float, least: float) -> tuple[float, ...]:
     return tuple(
-        mean + (1 - exp(-seconds / (times * length))) * (rate - mean)
+        mean + max(1 - exp(-seconds / (times * length)), least) * (rate - mean)
         for mean, length in zip(means, LENGTHS, strict=True)
     )
 

@@ -17,7 +17,7 @@ class History:
     """As left by the last look; `History()` before the first. Times are Unix seconds."""
 
     looked: float | None = None
-    begun: float | None = None  # the first look of this start of the operator
+    begun: float | None = None  # what the first look of all since then counted up to; None: nobody tells
     outlook: Outlook = field(default_factory=Outlook)
     capacity: Capacity = field(default_factory=Capacity)
     kind: str = ""  # what the capacity is of

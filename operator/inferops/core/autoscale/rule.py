@@ -22,6 +22,7 @@ from inferops.core.load import Load
 LOOK = 15.0  # seconds between two looks; a quarter of a cold start, where that is less
 SOONEST = 5.0
 GAP = 120.0  # seconds without a look after which what was smoothed begins anew
+SHORTEST = 2.5  # seconds that must have been counted at first: a moment says nothing of a rate
 SLACK = 0.1  # of a replica that the need may be beyond whole ones, and must be below them
 SETTLE = (120.0, 900.0)  # seconds for which fewer must have been enough: a cold start, within these
 DRAIN = (30.0, 120.0)  # seconds in which what waits is to be gone: likewise
@@ -72,14 +73,15 @@ def recommend(history: History, signals: Signals, goals: Goals, now: float) -> R
     history = _started(history, signals.fleet, now)
     load = signals.load
     kept = min(max(signals.fleet.wanted, goals.lowest), goals.highest)
-    if load is None or load.seconds <= 0:
-        quiet = replace(history, looked=now, begun=now if load is None else history.begun)
+    if load is None or load.seconds <= (0.0 if history.outlook.means else SHORTEST):
+        quiet = replace(history, looked=now, begun=None if load is None else history.begun)
         reason: Reason = "NoSignals" if load is None else "Start"
         why = f"as many as before: {signals.why or WHY['Start']}" if load is None else WHY["Start"]
         return Recommendation(kept, reason, why, _numbers(history, goals, None, load), quiet, _again(history))
+    history = replace(history, begun=load.until if history.begun is None else history.begun)
     history = _counted(history, load, signals.fleet, goals, signals.seed, now)
     need, reason, forecast, history = _need(history, load, signals.fleet, goals, now)
-    replicas, reason, history = _bounded(history, need, reason, signals.fleet, goals, now)
+    replicas, reason, history = _bounded(history, need, reason, signals.fleet, goals, load.until, now)
     numbers = _numbers(history, goals, forecast, load)
     why = BURSTS if reason == "Held" and _keeps(history, goals) else WHY[reason]
     return Recommendation(replicas, reason, why, numbers, replace(history, looked=now), _again(history))
@@ -100,7 +102,7 @@ def _started(history: History, fleet: Fleet, now: float) -> History:
     return replace(
         history,
         starts=starts,
-        begun=now if history.begun is None else history.begun,
+        begun=None if fresh else history.begun,
         outlook=replace(history.outlook, means=()) if fresh else history.outlook,
         needs=() if fresh else history.needs,
         capacity=known,
@@ -239,9 +241,9 @@ def _alarm(history: History, load: Load, fleet: Fleet, goals: Goals, need: float
 
 
 def _bounded(
-    history: History, need: float, reason: Reason, fleet: Fleet, goals: Goals, now: float
+    history: History, need: float, reason: Reason, fleet: Fleet, goals: Goals, until: float, now: float
 ) -> tuple[int, Reason, History]:
-    """Whole replicas within the bounds, as far as they may change now."""
+    """Whole replicas within the bounds, as far as they may change now. `until`: what was counted up to."""
     wanted = fleet.wanted
     settle = _settle(history, goals)
     needs = limits.needed(history.needs, need, now, settle)
@@ -254,7 +256,8 @@ def _bounded(
             replicas, reason = most, "StepLimit"
     else:
         enough = ceil(max(max(each for _, each in needs) + SLACK, _carried_by(history, goals)))
-        early = now - (history.begun if history.begun is not None else now) < settle
+        # The first look's word is no more than where evidence begins: it may be of seconds in which somebody stalled.
+        early = until - (until if history.begun is None else history.begun) < settle
         replicas, reason = _fewer(changes, wanted if early else min(wanted, enough), wanted, replicas, goals, now)
     if replicas > goals.highest:
         replicas, reason = goals.highest, "Maximum"

@@ -34,6 +34,13 @@ def test_a_steady_rate_is_foreseen() -> None:
     assert said[-1] == pytest.approx(5.0)
 
 
+def test_the_first_look_counts_for_no_more_than_its_time() -> None:
+    outlook, _ = observe(Outlook(), 1.0, 3.0, 0.0, 60.0)
+    outlook, _ = observe(outlook, 10.0, 9.0, 8.0, 60.0)
+    assert outlook.minute == pytest.approx(6.0, rel=0.001)
+    assert (*outlook.means, *outlook.slow) == pytest.approx((6.0,) * 6, rel=0.001)
+
+
 def test_a_ramp_is_foreseen_by_its_trend() -> None:
     rates = [2.0 + 0.01 * look for look in range(2000)]
     outlook, said = watch(rates, 600.0)
@@ -60,7 +67,7 @@ def test_a_day_is_foreseen_by_the_one_before() -> None:
 def test_a_step_is_believed_in_the_second_look() -> None:
     _, said = watch([4.0] * 100 + [40.0] * 2, 180.0)
     assert said[-2] < 20.0
-    assert said[-1] == pytest.approx(40.0, rel=0.05)
+    assert said[-1] == pytest.approx(40.0, rel=0.001)
 
 
 def test_steps_are_seen_after_other_steps() -> None:

@@ -101,7 +101,7 @@ class Applier:
         for plan in known:
             record = records[plan.hash]
             if record is not None:
-                created |= await self._ensure(key, uid, with_replicas(record.workload, plan.replicas))
+                created |= await self.ensure(key, uid, with_replicas(record.workload, plan.replicas))
         new = [plan for plan in decision.revisions if plan.new is not None]
         if new:
             records = {plan.hash: await self._prepare(key, seen, plan) for plan in new}
@@ -141,10 +141,12 @@ class Applier:
         pods, or to the gateways, which are listed behind it before its pods are not any more."""
         to, uid, gateways = decision.route_to, seen.service.metadata.uid, decision.gateways
         record = records.get(to)
+        if seen.service.status.placement.clusters and not any(each.ready for each in seen.revisions):
+            return  # it comes home from its clusters: until it serves, the name leads to what it has there
         if record is not None and gateways:
-            await self._ensure(key, uid, render_gateway_slice(seen.service, gateways))
+            await self.ensure(key, uid, render_gateway_slice(seen.service, gateways))
         if record is not None:
-            await self._ensure(
+            await self.ensure(
                 key, uid, render_stable(seen.service, to, record, gateway=bool(gateways) or decision.closed)
             )
 
@@ -159,7 +161,7 @@ class Applier:
             return False
         if not ready and seen.gateways and any(plan.replicas for plan in decision.revisions):
             return True  # until one is, they hold the requests
-        await self._remove(key, seen.service.metadata.uid, ENDPOINT_SLICE, name)
+        await self.remove(key, seen.service.metadata.uid, ENDPOINT_SLICE, name)
         return True
 
     async def _route_by_gateway(
@@ -173,30 +175,30 @@ class Applier:
         known = {hash_: record for hash_, record in records.items() if record is not None}
         if decision.pooled and picker is not None:
             for hash_, record in known.items():
-                await self._ensure(key, uid, render_inferencepool(seen.service, hash_, record, picker))
+                await self.ensure(key, uid, render_inferencepool(seen.service, hash_, record, picker))
         written = False
         api = self._api(known.get(decision.route_to))
         if route is not None and api is not None and route.weights.keys() <= known.keys():
             ports = {hash_: http_port(record) for hash_, record in known.items()}
             desired = render_httproute(seen.service, route, ports, api)
             before = self.store.children(key, HTTP_ROUTE).get(key.name)
-            await self._ensure(key, uid, desired)
+            await self.ensure(key, uid, desired)
             written = before != self.store.children(key, HTTP_ROUTE).get(key.name)
         if decision.unrouted:
-            await self._remove(key, uid, HTTP_ROUTE, key.name)
+            await self.remove(key, uid, HTTP_ROUTE, key.name)
         if decision.unpooled:
             for name in self.store.children(key, INFERENCE_POOL):
-                await self._remove(key, uid, INFERENCE_POOL, name)
+                await self.remove(key, uid, INFERENCE_POOL, name)
         return written
 
     async def _export(self, key: Key, seen: Observation, decision: Decision) -> None:
         """Have the service's own Service exported to other clusters, or not."""
         uid = seen.service.metadata.uid
         if not decision.export:
-            await self._remove(key, uid, SERVICE_EXPORT, key.name)
+            await self.remove(key, uid, SERVICE_EXPORT, key.name)
         elif key.name in self.store.children(key, SERVICE) and seen.unexportable is None:
             try:
-                await self._ensure(key, uid, render_export(seen.service))
+                await self.ensure(key, uid, render_export(seen.service))
             except Refused as refused:
                 raise Unexportable(refused.obstacle) from refused
 
@@ -213,7 +215,7 @@ class Applier:
             return None  # its record is lost and the spec asks for another: what is left serves on until replaced
         for name in ("service", "pdb", CLAIMS):
             if name in record.objects:
-                await self._ensure(key, seen.service.metadata.uid, record.objects[name])
+                await self.ensure(key, seen.service.metadata.uid, record.objects[name])
         return record
 
     async def _record(self, key: Key, seen: Observation, plan: RevisionPlan) -> Record | None:
@@ -230,10 +232,10 @@ class Applier:
         engine = ENGINES[seen.runtime.engine]
         zoned, claimed = scheduling.zoned(accelerator, seen.nodes), devices.claimed(accelerator, seen.nodes)
         record = render_revision(seen.service, plan.new, seen.runtime, accelerator, engine, zoned, claimed)
-        await self._ensure(key, uid, render_record(seen.service, plan.hash, plan.order, record))
+        await self.ensure(key, uid, render_record(seen.service, plan.hash, plan.order, record))
         return record
 
-    async def _ensure(self, key: Key, uid: str, desired: Object) -> bool:
+    async def ensure(self, key: Key, uid: str, desired: Object) -> bool:
         """Apply `desired` unless what is ours of the live object is just that. Returns whether it was not there."""
         kind = BY_KIND[desired["kind"]]
         name = desired["metadata"]["name"]
@@ -291,13 +293,20 @@ class Applier:
             "Delete it, or give the InferenceService another name",
         )
 
+    async def resize(self, key: Key, uid: str, hash_: str, replicas: int) -> None:
+        """Have so many replicas of a revision whose record is there."""
+        child = self.store.children(key, RECORD).get(revision_name(key.name, hash_))
+        known = record_of(child, key, hash_) if child is not None and child.owner == uid else None
+        if known is not None:
+            await self.ensure(key, uid, with_replicas(known[0].workload, replicas))
+
     async def remove_revision(self, key: Key, uid: str, hash_: str) -> None:
         """Remove a revision; its record goes last, so that an interrupted removal is taken up again."""
         name = revision_name(key.name, hash_)
         for kind in (SERVICE, BUDGET, *WORKLOADS, CLAIM_TEMPLATE, INFERENCE_POOL, RECORD):
-            await self._remove(key, uid, kind, name)
+            await self.remove(key, uid, kind, name)
 
-    async def _remove(self, key: Key, uid: str, kind: Kind, name: str) -> None:
+    async def remove(self, key: Key, uid: str, kind: Kind, name: str) -> None:
         """Remove one object, where it is there and the service's."""
         child = self.store.children(key, kind).get(name)
         if child is not None and child.owner == uid and not child.deleting:

@@ -104,10 +104,11 @@ class MemberCluster:
         self.spec = spec
         self._capacity.news.set()  # tolerations count in it
 
-    def without(self, service: Key, replicas: int) -> tuple[offers.Free, ...] | None:
-        """What finds a place once so many replicas of a service have given theirs up."""
+    def without(self, service: Key, replicas: int) -> tuple[tuple[offers.Free, ...] | None, Counter[tuple[str, str]]]:
+        """What finds a place once so many replicas of a service have given theirs up, and which have one, as it is now.
+        """
         held = self._capacity.without(service.namespace, service.name, replicas)
-        return None if self.free is None else self._around.free(held, self.spec)
+        return None if self.free is None else self._around.free(held, self.spec), held.scheduled()
 
     async def close(self) -> None:
         """Stop and hang up."""

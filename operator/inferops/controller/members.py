@@ -172,9 +172,9 @@ class Members:
         self._waiting.add(service)
         return False
 
-    def views(self, service: Key, gives: int = 0) -> list[ClusterView]:
+    def views(self, service: Key, gives: int | None = None) -> list[ClusterView]:
         """All clusters as they are for a service, by name. `gives`: how many of the replicas that it has in the hub
-        outside its clusters give way to those that it is to have there."""
+        outside its clusters give way to those that it is to have there; None: it has none."""
         firsts, cut_off = self._firsts(), self._cut_off()
         members = sorted(self._members.items())
         return [self._view(known, key.name, service, firsts, cut_off, gives) for key, known in members]
@@ -201,7 +201,13 @@ class Members:
         return Key("InferenceCluster", self._namespace, cluster)
 
     def _view(
-        self, known: _Known, name: str, service: Key, firsts: Mapping[str, tuple[str, str]], cut_off: bool, gives: int
+        self,
+        known: _Known,
+        name: str,
+        service: Key,
+        firsts: Mapping[str, tuple[str, str]],
+        cut_off: bool,
+        gives: int | None,
     ) -> ClusterView:
         problem = self._problem(known, name, firsts)
         told = ClusterView(
@@ -214,7 +220,9 @@ class Members:
         if cluster is None:
             return told
         found, there = cluster.children.found.get(service), _there(known, service)
-        free = cluster.free if there == service or not gives else cluster.without(service, gives)
+        free, scheduled = cluster.free, cluster.scheduled
+        if there != service and gives is not None:  # counted anew: what gives way must not be missed, nor count twice
+            free, scheduled = cluster.without(service, gives)
         grown = self._grown(known, free) if free is not None else None
         return ClusterView(
             name,
@@ -223,10 +231,10 @@ class Members:
             cluster.health.state,
             cut_off,
             told.problem,
-            known.promises.left(there, grown, cluster.scheduled) if grown is not None else None,
+            known.promises.left(there, grown, scheduled) if grown is not None else None,
             cluster.listed,
             found.view if found is not None else None,
-            cluster.scheduled[there.namespace, there.name],
+            scheduled[there.namespace, there.name],
             cluster.children.refused(service),
             cluster.waiting.get((there.namespace, there.name), ()),
             known.promises.quotas(there, cluster.quotas.get(there.namespace, ()), grown or (), cluster.made),

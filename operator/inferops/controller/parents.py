@@ -48,13 +48,13 @@ def parent_view(raw: Raw) -> Parent:
     metadata = {name: meta[name] for name in kept if name in meta} | _asked(meta) | _marks(meta, cluster)
     content = {"metadata": metadata, "spec": spec, "status": status}
     text = json.dumps(content, separators=(",", ":"), sort_keys=True).encode()
+    part = HUB in (meta.get("labels") or {}) and not cluster
+    chosen = (spec.get("placement") or {}).get("clusters") is not None and not part
     phase = (status.get("rollout") or {}).get("phase")
     rolling = phase not in (None, "", *AT_REST)
     traffic = spec.get("traffic") or {}
-    managed = wakes or rolling or bool(traffic.get("access") or traffic.get("spillover"))
+    managed = wakes or rolling or chosen or bool(traffic.get("access") or traffic.get("spillover"))
     asleep = wakes and status.get("desiredReplicas") == 0
-    part = HUB in (meta.get("labels") or {}) and not cluster
-    chosen = (spec.get("placement") or {}).get("clusters") is not None and not part
     placed = chosen or bool((status.get("placement") or {}).get("clusters"))
     return Parent(str(meta.get("uid", "")), settled, managed, asleep, rolling, placed, zlib.compress(text, 1))
 

@@ -16,13 +16,15 @@ from inferops.api import API_VERSION
 from inferops.api.conditions import Condition, ConditionType, Reason
 from inferops.api.placement import ClusterPlacement, PlacementStatus
 from inferops.api.rollout import ACTION
-from inferops.controller.apply import Applier
+from inferops.controller.apply import Applier, Refused
+from inferops.controller.hubpart import lead
 from inferops.controller.memberpromises import Promise
 from inferops.controller.members import Members
 from inferops.controller.observe import Leaving
 from inferops.controller.parents import FINALIZER
 from inferops.controller.store import Key, Store
 from inferops.core import choices, validity
+from inferops.core.clusters import home
 from inferops.core.clusters.news import events
 from inferops.core.clusters.place import Placement, place_service
 from inferops.core.clusters.seen import ClusterView
@@ -32,10 +34,11 @@ from inferops.core.clusters.waves import passed_on
 from inferops.core.event import Event
 from inferops.core.observation import Observation
 from inferops.core.told import describe
-from inferops.kube.kinds import INFERENCE_SERVICE
+from inferops.kube.kinds import HTTP_ROUTE, INFERENCE_SERVICE
 from inferops.render.child import render_child
 
 BLOCKED = 10.0  # seconds until it is looked again whether a cluster is rid of a service
+SOON = 1.0  # ... whether Kubernetes has listed the pods behind a Service
 
 
 @dataclass(slots=True)
@@ -66,10 +69,17 @@ class Placing:
         if placed is None:
             return ()
         self._hand_over(key, seen, placed, views)
+        ready = any(each.type == ConditionType.READY and each.status == "True" for each in after.conditions)
+        told = await self._in_hub(key, seen, views, ready=ready)
         if after.placement.clusters or placed.children:
             self.later(key, placed.again)
-        await self._leave_home(key, seen, after.conditions)
-        return events(before.placement, after.placement)
+        if ready:
+            await self._leave_home(key, seen)
+        elif seen.revisions:
+            self.later(key, BLOCKED)
+            if (gives := home.giving(seen, placed.record, views)) is not None:
+                await self.applier.resize(key, meta.uid, *gives)
+        return (*events(before.placement, after.placement), *told)
 
     async def leave(self, key: Key, going: Leaving) -> bool:
         """Bring it out of all clusters. Returns whether it is gone from all of them. Raises KubeError, of the hub."""
@@ -102,7 +112,10 @@ class Placing:
 
     async def come_home(self, key: Key, seen: Observation, conditions: Sequence[Condition]) -> None:
         """It is placed on members no more: they are rid of it once it serves here."""
-        if any(each.type == ConditionType.AVAILABLE and each.status == "True" for each in conditions):
+        part = home.part_of(self.members.views(key))
+        if part is not None and part.child is not None and part.child.ready and home.homeless(conditions):
+            self._make_room(key, seen, conditions, part)
+        elif any(each.type == ConditionType.AVAILABLE and each.status == "True" for each in conditions):
             meta = seen.service.metadata
             await self.leave(key, Leaving(meta.uid, meta.generation, seen.service.status, deleted=False))
 
@@ -125,7 +138,7 @@ class Placing:
         on_record = {each.cluster for each in seen.service.status.placement.clusters}
         return [
             view
-            for view in self.members.views(key)
+            for view in self.members.views(key, home.gives(seen) if seen.revisions else None)
             if view.name in on_record
             or view.child is not None
             or (selector is not None and selected(selector, view.labels))
@@ -147,11 +160,36 @@ class Placing:
         for cluster in placed.removed:
             self.members.want(key, cluster, None)
 
-    async def _leave_home(self, key: Key, seen: Observation, conditions: Sequence[Condition]) -> None:
+    async def _leave_home(self, key: Key, seen: Observation) -> None:
         """What ran in the hub before it was placed on members goes once they serve."""
-        ready = any(each.type == ConditionType.READY and each.status == "True" for each in conditions)
-        for revision in seen.revisions if ready else ():
-            await self.applier.remove_revision(key, seen.service.metadata.uid, revision.hash)
+        uid = seen.service.metadata.uid
+        await self.applier.remove(key, uid, HTTP_ROUTE, key.name)  # it leads to nothing but that
+        for revision in seen.revisions:
+            await self.applier.remove_revision(key, uid, revision.hash)
+
+    async def _in_hub(
+        self, key: Key, seen: Observation, views: Sequence[ClusterView], *, ready: bool
+    ) -> tuple[Event, ...]:
+        """Have the service's name lead to its part in the hub, once that has as much as what ran there before."""
+        part, own = home.part_of(views), sum(each.ready for each in seen.revisions)
+        if part is None or part.child is None or not (ready or part.child.ready >= own):
+            return ()
+        try:
+            done = await lead(self.applier, key, seen, part.child)
+        except Refused as refused:
+            return (Event(True, refused.obstacle.reason, refused.obstacle.message),)
+        if not done:
+            self.later(key, SOON)
+        return ()
+
+    def _make_room(self, key: Key, seen: Observation, conditions: Sequence[Condition], part: ClusterView) -> None:
+        """Have the part in the hub give a replica up for those that the service has there itself."""
+        number, child = home.lessened(seen, conditions, part), part.child
+        found = (each for each in choices.each_choice(seen) if child is not None and describe(each) == child.way)
+        choice = next(found, None)
+        if number is not None and choice is not None:
+            less = render_child(seen.service, self.members.hub_uid, choice, 0, number, fixed=True, here=True)
+            self.members.want(key, part.name, less)
 
 
 def _promises(seen: Observation, placed: Placement) -> dict[str, Promise]:

@@ -60,8 +60,8 @@ def render_child(
     spec = service.spec.model_copy(update={**parts, "rollout": rollout})
     content = spec.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude={"placement"})
     traffic = content.setdefault("traffic", {})
-    if not most:
-        traffic.pop("export", None)  # other clusters' clients would wait for replicas here, or be sent on
+    if here or not most:  # here the service is exported itself; other clusters' clients would wait for replicas
+        traffic.pop("export", None)
     if others and "spillover" not in traffic and spec.traffic.endpoint_picker is None:
         traffic["spillover"] = [{"name": name, "url": url} for name, url in others]
     content = {key: value for key, value in content.items() if value}

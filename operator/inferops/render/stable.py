@@ -11,13 +11,16 @@ from inferops.render.record import Record
 HTTP_PORT = 80  # what clients need not name
 
 
-def render_stable(service: InferenceService, revision: str, record: Record, gateway: bool = False) -> dict[str, Any]:
+def render_stable(
+    service: InferenceService, revision: str, record: Record, gateway: bool = False, of: str = ""
+) -> dict[str, Any]:
     """The Service that sends all requests to the revision with the hash `revision`, on every port of its `record`.
 
     HTTP is on port 80, everything else, such as Triton's gRPC, on the engine's own port. Through the built-in
-    `gateway` it selects no pod: its endpoints are those of another slice, for HTTP alone.
+    `gateway` it selects no pod: its endpoints are those of another slice, for HTTP alone. `of`: the service whose
+    revision it is, where that is another.
     """
-    selector = labels.selector(service.metadata.name, revision) | (labels.THROUGH_GATEWAY if gateway else {})
+    selector = labels.selector(of or service.metadata.name, revision) | (labels.THROUGH_GATEWAY if gateway else {})
     ports = [dict(port) for port in record.objects["service"]["spec"]["ports"]]
     return {
         "apiVersion": "v1",

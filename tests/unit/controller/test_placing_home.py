@@ -6,11 +6,13 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+import pytest
+
 from inferops.core.clusters.naming import HUB, PARENT, PARENT_NAME, hub_name, parent_name
-from inferops.kube.kinds import INFERENCE_SERVICE
-from unit.controller.athome import HERE, HomeWorld
-from unit.controller.building import NAMESPACE
-from unit.controller.placed import HUB_UID, member
+from inferops.kube.kinds import INFERENCE_SERVICE, SERVICE
+from unit.controller.athome import HERE, PART, HomeWorld
+from unit.controller.building import NAMESPACE, service
+from unit.controller.placed import ALL, HUB_UID, member
 from unit.kube.virtualtime import run
 
 Scene = Callable[[HomeWorld], Coroutine[Any, Any, None]]
@@ -62,3 +64,205 @@ def test_names_are_bounded_and_lead_back() -> None:
         assert not parent_name(found, {PARENT_NAME: "other"})
         assert not parent_name(found, {})
     assert hub_name("x" * 47) != hub_name("x" * 48)
+
+
+def test_edits_there_are_taken_back_and_it_is_never_placed_itself() -> None:
+    async def scene(world: HomeWorld) -> None:
+        world.register("west", prices=DEAR)
+        world.ask(scaling={"replicas": 2})
+        await asyncio.sleep(60)
+
+        def meddle(raw: dict[str, Any]) -> None:
+            raw["spec"]["scaling"]["replicas"] = 5
+            raw["spec"]["placement"] = ALL
+            del raw["metadata"]["annotations"][PARENT_NAME]
+
+        world.hub.edit(INFERENCE_SERVICE, NAMESPACE, PART, meddle)
+        await asyncio.sleep(60)
+        assert world.part is not None
+        assert world.part["spec"]["scaling"]["replicas"] == 2
+        assert world.part["metadata"]["annotations"][PARENT_NAME] == "llama"
+        assert [each["field"] for each in world.part["status"]["notActedOn"]] == ["spec.placement"]
+        assert not world.part["status"].get("placement", {}).get("clusters")
+        assert world.left(hub_name(PART)) == []
+        assert (world.record, world.pods()) == ({HERE: ("Serving", 2)}, 2)
+
+    play(scene, west={})
+
+
+def test_a_namesake_is_left_alone_and_it_goes_elsewhere() -> None:
+    async def scene(world: HomeWorld) -> None:
+        world.register("west", prices=DEAR)
+        theirs = service(PART, scaling={"replicas": 1})
+        world.hub.put(INFERENCE_SERVICE, theirs)
+        await asyncio.sleep(20)
+        world.ask(scaling={"replicas": 2})
+        await asyncio.sleep(90)
+        assert world.part is not None and world.part["spec"] == theirs["spec"]
+        assert (world.record, world.why_not[HERE]) == ({"west": ("Serving", 2)}, "Refused")
+
+    play(scene, west={})
+
+
+def test_it_is_drained_there_and_deleted_with_all_that_it_has() -> None:
+    async def scene(world: HomeWorld) -> None:
+        world.register("west", prices=DEAR)
+        world.ask(scaling={"replicas": 2})
+        await asyncio.sleep(60)
+        assert world.record == {HERE: ("Serving", 2)}
+        world.register(HERE, access={"hub": True}, taints=[{"key": "drain", "effect": "NoExecute"}], gateway=None)
+        await asyncio.sleep(120)
+        assert world.record == {"west": ("Serving", 2)}
+        assert world.left(PART) == []
+        world.register(HERE, access={"hub": True})
+        world.ask(placement={**ALL, "minClusters": 2})
+        await asyncio.sleep(120)
+        assert world.pods() == 1
+        world.delete()
+        await asyncio.sleep(60)
+        assert world.left(PART) == world.left("llama") == []
+        assert not world.shares
+
+    play(scene, west={})
+
+
+def test_an_orphan_stays_and_is_adopted_once_the_service_is_applied_again() -> None:
+    async def scene(world: HomeWorld) -> None:
+        world.ask(scaling={"replicas": 2}, placement={**ALL, "deletionPolicy": "Orphan"})
+        await asyncio.sleep(60)
+        assert world.part is not None
+        uid = world.part["metadata"]["uid"]
+        world.delete()
+        await asyncio.sleep(60)
+        assert (world.pods(), world.hub.read(INFERENCE_SERVICE, NAMESPACE, "llama")) == (2, None)
+        world.ask(scaling={"replicas": 2})
+        await asyncio.sleep(60)
+        parent = world.hub.read(INFERENCE_SERVICE, NAMESPACE, "llama")
+        assert world.part is not None and parent is not None
+        assert (world.part["metadata"]["uid"], world.record) == (uid, {HERE: ("Serving", 2)})
+        assert world.part["metadata"]["annotations"][PARENT] == parent["metadata"]["uid"]
+
+    play(scene)
+
+
+def test_a_hub_restored_from_an_older_backup_makes_it_anew() -> None:
+    async def scene(world: HomeWorld) -> None:
+        world.ask(scaling={"replicas": 2})
+        await asyncio.sleep(60)
+        older = world.hub.copy()
+        world.ask(scaling={"replicas": 6})
+        await asyncio.sleep(60)
+        assert world.pods() == 6
+        world.hub.objects, world.hub.owners = older.objects, older.owners
+        await world.restart()
+        await asyncio.sleep(60)
+        assert (world.pods(), world.record) == (2, {HERE: ("Serving", 2)})
+
+    play(scene)
+
+
+def leads_to(world: HomeWorld, name: str = "llama") -> str:
+    """The service whose pods the Service of a name selects."""
+    found = world.hub.read(SERVICE, NAMESPACE, name)
+    return str(found["spec"]["selector"]["inferops.dev/service"]) if found is not None else ""
+
+
+async def watched(world: HomeWorld, seconds: int) -> list[int]:
+    """How many replicas of the service answered in the hub, every second."""
+    found = []
+    for _ in range(seconds):
+        found.append(world.pods("llama") + world.pods(PART))
+        await asyncio.sleep(1)
+    return found
+
+
+def test_the_services_own_name_leads_to_it_in_the_hub() -> None:
+    async def scene(world: HomeWorld) -> None:
+        world.ask(scaling={"replicas": 2})
+        await asyncio.sleep(60)
+        own, part = (world.hub.read(SERVICE, NAMESPACE, name) for name in ("llama", PART))
+        assert own is not None and part is not None
+        assert (own["spec"]["selector"], own["spec"]["ports"]) == (part["spec"]["selector"], part["spec"]["ports"])
+        assert own["metadata"]["ownerReferences"][0]["name"] == "llama"
+
+    play(scene)
+
+
+@pytest.mark.parametrize("room", [12, 4])
+def test_what_ran_in_the_hub_before_gives_way_to_what_is_placed_there_and_back(room: int) -> None:
+    """With GPUs for both, and for one of them alone."""
+
+    async def scene(world: HomeWorld) -> None:
+        raw = service("llama", scaling={"replicas": 4})
+        raw["spec"].pop("placement", None)
+        world.hub.put(INFERENCE_SERVICE, raw)
+        await asyncio.sleep(60)
+        assert (world.pods("llama"), leads_to(world)) == (4, "llama")
+        world.ask(placement=ALL)
+        there = await watched(world, 200)
+        assert (world.pods("llama"), world.pods(), leads_to(world)) == (0, 4, PART)
+        assert (world.record, world.condition()) == ({HERE: ("Serving", 4)}, ("True", "Ready"))
+        live = world.hub.read(INFERENCE_SERVICE, NAMESPACE, "llama")
+        assert live is not None
+        live["spec"].pop("placement")
+        world.hub.put(INFERENCE_SERVICE, live)
+        back = await watched(world, 200)
+        assert (world.pods("llama"), world.pods(), leads_to(world)) == (4, 0, "llama")
+        assert world.left(PART) == []
+        assert min(there + back) >= 3, "one may be missing at a time"
+
+    play(scene, gpus=room)
+
+
+def test_the_only_replica_gives_way_where_that_is_asked_for() -> None:
+    async def scene(world: HomeWorld) -> None:
+        raw = service("llama", scaling={"replicas": 1})
+        world.hub.put(INFERENCE_SERVICE, raw)
+        await asyncio.sleep(60)
+        world.ask(placement=ALL)
+        await asyncio.sleep(200)
+        assert (world.pods("llama"), world.pods()) == (1, 0)
+        assert world.condition("Scheduled") == ("False", "InsufficientCapacity")
+        world.ask(rollout={"strategy": "recreate"})
+        await asyncio.sleep(300)
+        assert (world.pods("llama"), world.pods()) == (0, 1)
+        assert world.condition() == ("True", "Ready")
+
+    play(scene, gpus=1)
+
+
+async def _life(world: HomeWorld) -> None:
+    """It runs in the hub, is placed there, drained, and deleted."""
+    world.register("west", prices=DEAR)
+    world.hub.put(INFERENCE_SERVICE, service("llama", scaling={"replicas": 2}))
+    await asyncio.sleep(40)
+    world.ask(placement=ALL)
+    await asyncio.sleep(60)
+    assert (world.record, world.pods(), world.pods("llama")) == ({HERE: ("Serving", 2)}, 2, 0)
+    world.register(HERE, access={"hub": True}, taints=[{"key": "drain", "effect": "NoExecute"}], gateway=None)
+    await asyncio.sleep(60)
+    assert (world.record, world.left(PART)) == ({"west": ("Serving", 2)}, [])
+    world.delete()
+    await asyncio.sleep(40)
+    assert not world.shares and world.left("llama") == world.left(PART) == []
+
+
+def test_the_operator_may_end_at_every_write() -> None:
+    counts = []
+
+    async def undisturbed(world: HomeWorld) -> None:
+        begun = world.killer.count
+        await _life(world)
+        counts.append((begun, world.killer.count))
+
+    play(undisturbed, west={})
+    [(begun, end)] = counts
+    assert end - begun > 10
+    for number in range(begun + 1, end + 1):
+
+        async def killed(world: HomeWorld, number: int = number) -> None:
+            world.killer.at = number
+            await _life(world)
+            assert world.ends == 1
+
+        play(killed, west={})

@@ -164,7 +164,9 @@ class InferenceClusterSpec(Model):
         "placement.tolerations.",
     )
     tolerations: list[Toleration] = Field(
-        default_factory=list, max_length=16, description="Further taints of its nodes that pods tolerate."
+        default_factory=list,
+        max_length=16,
+        description="Further taints of its nodes, which services that are placed there tolerate.",
     )
     growth: list[ClusterGrowth] = Field(
         default_factory=list,

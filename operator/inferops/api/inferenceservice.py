@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from inferops.api.base import ComputeResources, EnvVars, Model
+from inferops.api.base import ComputeResources, EnvVars, Model, Toleration
 from inferops.api.checks import Rule, Unique
 from inferops.api.formats import (
     Argument,
@@ -214,6 +214,12 @@ class InferenceServiceSpec(Model):
         default_factory=list,
         max_length=8,
         description="Accelerators of a replica, in order of preference; left out: the cheapest that fits.",
+    )
+    tolerations: list[Toleration] = Field(
+        default_factory=list,
+        max_length=64,
+        description="Taints of nodes that the pods tolerate, beside those that the Accelerator has. A change restarts "
+        "nothing: the next revision has it.",
     )
     slo: SLOSpec = Field(default_factory=SLOSpec, description="Service level objectives.")
     load: LoadSpec = Field(default_factory=LoadSpec, description="The traffic that sizing reckons with.")

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from pydantic import ValidationError
 
+from inferops.api.base import Toleration
 from inferops.api.conditions import Reason
 from inferops.api.inferenceservicestatus import InferenceServiceStatus
 from inferops.api.problems import problems
@@ -46,7 +47,7 @@ from inferops.kube.kinds import (
     SERVICE_EXPORT,
 )
 from inferops.render.gatewayslice import slice_name
-from inferops.render.record import Record, read_record
+from inferops.render.record import Record, read_record, tolerations_of
 from inferops.runtimes import ENGINES
 
 
@@ -232,6 +233,13 @@ def record_of(child: Child, key: Key, hash_: str) -> tuple[Record, int] | None:
         return None
 
 
+def _tolerations(record: Record) -> tuple[Toleration, ...]:
+    try:
+        return tolerations_of(record)
+    except (KeyError, TypeError, ValueError):  # of an operator that wrote them otherwise
+        return ()
+
+
 def _revisions(store: Store, key: Key, uid: str) -> tuple[RevisionView, ...]:
     """The revisions of which anything is there, oldest first."""
     records = {child.revision: child for child in store.children(key, RECORD).values() if child.owner == uid}
@@ -259,6 +267,7 @@ def _revisions(store: Store, key: Key, uid: str) -> tuple[RevisionView, ...]:
                 hash=hash_,
                 spec=record[0].spec if record is not None else None,
                 image=record[0].image if record is not None else "",
+                tolerations=_tolerations(record[0]) if record is not None else (),
                 order=record[1] if record is not None else 0,
                 workload=workload if isinstance(workload, WorkloadView) else None,
                 pods=tuple(pods.get(hash_, ())),

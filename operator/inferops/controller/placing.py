@@ -148,14 +148,15 @@ class Placing:
         """Tell the clusters' own workers what is to be there."""
         urls = {each.name: each.spec.gateway.url for each in views if each.spec.gateway is not None}
         here = {each.name for each in views if each.spec.access.hub}
+        tolerated = {each.name: each.spec.tolerations for each in views}
         serving = [each.cluster for each in placed.record.clusters if each.state not in ("Lost", "Standby", "Removing")]
         action = passed_on(seen.service.metadata.annotations.get(ACTION, ""), placed.record.rollout)
         for cluster, plan in placed.children.items():
             others = [(name, urls[name]) for name in _nearest(cluster, serving, views) if name in urls]
             bounds = (plan.choice, plan.least, plan.most)
-            given = partial(render_child, version=plan.version, action=action, ttft=plan.ttft)
-            more = {"others": others, "here": cluster in here}
-            child = given(seen.service, self.members.hub_uid, *bounds, fixed=plan.fixed, **more)
+            given = partial(render_child, version=plan.version, action=action, ttft=plan.ttft, others=others)
+            more = partial(given, tolerations=tolerated[cluster], here=cluster in here)
+            child = more(seen.service, self.members.hub_uid, *bounds, fixed=plan.fixed)
             self.members.want(key, cluster, child)
         for cluster in placed.removed:
             self.members.want(key, cluster, None)

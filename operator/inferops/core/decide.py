@@ -16,6 +16,7 @@ from inferops.core import (
     scaling,
     scheduling,
     status,
+    taints,
     told,
     validity,
 )
@@ -198,6 +199,10 @@ def _explain(
             f"revision {current.hash} keeps the image {current.image}; the runtime has {image} by now, "
             "which the next revision takes"
         )
+    if current is not None and current.spec is not None:
+        missing = ", ".join(taints.untolerated(seen.service.spec.tolerations, current.tolerations))
+        if missing:
+            sentences.append(f"the pods of revision {current.hash} do not tolerate {missing}; the next revision's do")
     return [sentence[: status.MESSAGE_LIMIT] for sentence in sentences]
 
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Literal, NamedTuple, Self
 
 from inferops.api.accelerator import AcceleratorSpec
+from inferops.api.base import Toleration
 from inferops.api.resources import InferenceService
 from inferops.api.servingruntime import ServingRuntimeSpec
 from inferops.api.traffic import GatewayRef
@@ -104,6 +105,7 @@ class RevisionView:
     hash: str
     spec: RevisionSpec | None = None  # None: somebody deleted its record
     image: str = ""
+    tolerations: tuple[Toleration, ...] = ()  # of its pods
     order: int = 0  # counts up as revisions are made
     workload: WorkloadView | None = None
     pods: tuple[PodView, ...] = ()

@@ -17,6 +17,11 @@ def tolerations(accelerator: AcceleratorSpec, spot: bool) -> tuple[Toleration, .
     return (*accelerator.tolerations, *(SPOT if spot else ()))
 
 
+def untolerated(wanted: Iterable[Toleration], by: Collection[Toleration]) -> list[str]:
+    """The keys of those of `wanted` that are not in `by`."""
+    return sorted({each.key for each in wanted if each not in by})
+
+
 def tolerated(taints: Iterable[Taint], by: Collection[Toleration]) -> bool:
     """Whether pods with the tolerations `by` may be put on a node with `taints`."""
     return all(any(_tolerates(each, taint) for each in by) for taint in taints)

@@ -67,5 +67,6 @@ def page(answer: Object) -> tuple[list[Object], int, str]:
 
 def _readable(item: object) -> bool:
     meta = item.get("metadata") if isinstance(item, Mapping) else None
-    named = isinstance(meta, Mapping) and isinstance(meta.get("name"), str)
-    return named and str(meta.get("resourceVersion") or 0).isdecimal()
+    if not isinstance(meta, Mapping):
+        return False
+    return isinstance(meta.get("name"), str) and str(meta.get("resourceVersion") or 0).isdecimal()

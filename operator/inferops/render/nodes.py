@@ -5,9 +5,11 @@ Among them replicas are spread over zones and nodes, and the pods of one replica
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from inferops.api.accelerator import AcceleratorSpec
+from inferops.api.base import Toleration
 from inferops.core import taints
 from inferops.core.scheduling import NOT_WHOLE, SPOT_LABELS, ZONE
 from inferops.render import labels
@@ -21,7 +23,7 @@ Expression = dict[str, Any]
 
 def placement(launch: Launch) -> dict[str, Any]:
     """The parts of a pod's spec that place it."""
-    spec = constraints(launch.accelerator, launch.revision.accelerator.spot, launch.claimed)
+    spec = constraints(launch.accelerator, launch.revision.accelerator.spot, launch.claimed, launch.tolerations)
     service, revision = launch.service, launch.revision.hash
     if launch.nodes > 1:
         spec["affinity"]["podAffinity"] = _together(labels.selector(service, revision))
@@ -48,18 +50,22 @@ def _together(selector: dict[str, str]) -> dict[str, Any]:
     return {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 100, "podAffinityTerm": term}]}
 
 
-def constraints(accelerator: AcceleratorSpec, spot: bool, claimed: bool = False) -> dict[str, Any]:
-    """Which nodes: nodeSelector, affinity, tolerations. Of a claim's devices the scheduler knows the nodes."""
+def constraints(
+    accelerator: AcceleratorSpec, spot: bool, claimed: bool = False, further: Sequence[Toleration] = ()
+) -> dict[str, Any]:
+    """Which nodes: nodeSelector, affinity, tolerations and `further` ones. The nodes of a claim's devices are known to
+    the scheduler."""
     selector = {} if claimed else _only_label(accelerator)
     spec: dict[str, Any] = {"nodeSelector": selector} if selector else {}
     terms = [{"matchExpressions": term} for term in (_spot_terms(spot) if claimed else _terms(accelerator, spot))]
     spec["affinity"] = {
         "nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}
     }
+    own = taints.tolerations(accelerator, spot)
     # The API server drops an empty value, and nobody else may own a part of the list.
     tolerations = [
         {field: value for field, value in toleration.dump().items() if value}
-        for toleration in taints.tolerations(accelerator, spot)
+        for toleration in (*own, *(each for each in further if each not in own))
     ]
     if tolerations:
         spec["tolerations"] = tolerations

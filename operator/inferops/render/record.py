@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from inferops.api.base import Toleration
 from inferops.api.resources import InferenceService
 from inferops.core.revision import RevisionSpec, revision_name
 from inferops.render import claims, labels
@@ -34,6 +35,13 @@ class Record:
     def workload(self) -> dict[str, Any]:
         """The Deployment or LeaderWorkerSet."""
         return next(self.objects[key] for key in WORKLOADS if key in self.objects)
+
+
+def tolerations_of(record: Record) -> tuple[Toleration, ...]:
+    """What its pods tolerate. Raises KeyError, TypeError and ValueError where somebody else wrote it."""
+    spec = record.workload["spec"]
+    template = spec["template"] if "template" in spec else spec["leaderWorkerTemplate"]["workerTemplate"]
+    return tuple(Toleration.model_validate(each) for each in template["spec"].get("tolerations", ()))
 
 
 def render_record(service: InferenceService, revision: str, order: int, record: Record) -> dict[str, Any]:

@@ -34,7 +34,14 @@ def render_revision(
     key by key. Raises ValueError where `service` has no uid.
     """
     launch = Launch(
-        service.metadata.name, revision, runtime, accelerator, zoned=zoned, claimed=claimed, known_as=known_as(service)
+        service.metadata.name,
+        revision,
+        runtime,
+        accelerator,
+        zoned=zoned,
+        claimed=claimed,
+        tolerations=tuple(service.spec.tolerations),
+        known_as=known_as(service),
     )
     return Record(
         spec=revision,

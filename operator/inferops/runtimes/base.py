@@ -12,6 +12,7 @@ from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 from inferops.api.accelerator import AcceleratorSpec
+from inferops.api.base import Toleration
 from inferops.api.servingruntime import ServingRuntimeSpec
 from inferops.core.engine import Obstacle
 from inferops.core.revision import RevisionSpec
@@ -95,6 +96,7 @@ class Launch:
     worker: bool = False  # of a replica on several nodes, one that takes no requests itself
     zoned: bool = True  # whether nodes tell their zones
     claimed: bool = False  # whether its accelerators come by a ResourceClaim
+    tolerations: tuple[Toleration, ...] = ()  # further ones of its pods
     known_as: str = ""  # the name by which requests know the service, where it is another
 
     @property

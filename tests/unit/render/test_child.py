@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from inferops.api.base import Toleration
 from inferops.api.inferenceservice import AcceleratorChoice
 from inferops.api.resources import InferenceService
 from inferops.render.child import render_child
@@ -40,3 +41,17 @@ def test_requests_may_go_to_the_others_unless_a_picker_keeps_them_from_the_gatew
     assert child(service(traffic=picked), others=others)["traffic"] == picked
     own = {"spillover": [{"name": "us", "url": "http://us.example.com"}]}
     assert child(service(traffic=own), others=others)["traffic"] == own
+
+
+def test_its_pods_tolerate_what_the_nodes_there_have_besides_what_the_user_names() -> None:
+    team, spot = Toleration(key="team", operator="Equal", value="ml"), Toleration(key="reserved", effect="NoExecute")
+    spelled = [
+        {"key": "team", "operator": "Equal", "value": "ml"},
+        {"key": "reserved", "operator": "Exists", "effect": "NoExecute"},
+    ]
+    assert child(service(), tolerations=[team, spot])["tolerations"] == spelled
+    own = service(tolerations=[team.dump()])
+    assert child(own, tolerations=[spot, team])["tolerations"] == spelled
+    assert "tolerations" not in child(service())
+    many = [Toleration(key=f"k{number}") for number in range(64)]
+    assert len(child(service(tolerations=[each.dump() for each in many]), tolerations=[team])["tolerations"]) == 64

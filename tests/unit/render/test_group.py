@@ -10,7 +10,8 @@ import pytest
 
 from inferops import catalogue
 from inferops.api.accelerator import AcceleratorSpec
-from inferops.render.record import KINDS, Record, read_record, render_record
+from inferops.api.base import Toleration
+from inferops.render.record import KINDS, Record, read_record, render_record, tolerations_of
 from inferops.render.revision import render_revision
 from inferops.render.stable import render_stable
 from inferops.runtimes import ENGINES
@@ -50,6 +51,16 @@ def test_a_replica_on_two_nodes_is_a_group_of_two() -> None:
         assert_restricted(template(record, role)["spec"])
         assert engine(record, role)["resources"]["limits"]["nvidia.com/gpu"] == "8"
     assert engine(record, "leader")["resources"] == engine(record, "worker")["resources"]
+
+
+def test_all_pods_of_a_group_tolerate_what_the_service_names() -> None:
+    further = Toleration(key="reserved", effect="NoSchedule")
+    asked = service(choice=PAIR)
+    record = rendered(asked.model_copy(update={"spec": asked.spec.model_copy(update={"tolerations": [further]})}))
+    for role in ("leader", "worker"):
+        told = template(record, role)["spec"]["tolerations"][-1]
+        assert told == {"key": "reserved", "operator": "Exists", "effect": "NoSchedule"}
+    assert further in tolerations_of(record) and further not in tolerations_of(pair())
 
 
 def test_only_leaders_get_requests_and_all_pods_count_against_the_budget() -> None:

@@ -92,6 +92,8 @@ class Backend:
     tpot: float | None = None
     spillover: tuple[Cluster, ...] = ()  # that are asked where requests would wait too long here, nearest first
     asleep: str = ""  # why no replica will come, whoever waits; empty: one will
+    alias: str = ""  # another name in its namespace by which it is asked for
+    elsewhere: str = ""  # its name in other clusters, where that is another
 
 
 class Table:
@@ -101,6 +103,7 @@ class Table:
         """`own_hosts`: names of the gateway itself, which no service can claim for itself alone."""
         ordered = sorted(backends, key=_age)
         self.by_key: dict[ServiceKey, Backend] = {backend.key: backend for backend in ordered}
+        self._aliases = {ServiceKey(each.key.namespace, each.alias): each for each in ordered if each.alias}
         self.by_model: dict[str, Backend] = {}
         self._own_hosts = frozenset(own_hosts)
         self._hosts: dict[str, Backend] = {}
@@ -131,7 +134,11 @@ class Table:
         namespace, _, suffix = rest.partition(".")
         if suffix and suffix != "svc" and not suffix.startswith("svc."):
             return None, suffix
-        return self.by_key.get(ServiceKey(namespace, name)), suffix
+        return self._called(namespace, name), suffix
+
+    def _called(self, namespace: str, name: str) -> Backend | None:
+        key = ServiceKey(namespace, name)
+        return self.by_key.get(key) or self._aliases.get(key)
 
     def _domain(self, host: str) -> Backend | None:
         """The service that claims the nearest domain above the host."""
@@ -146,7 +153,7 @@ class Table:
         """The service that a path below SERVICES names, and what its own path is."""
         namespace, _, rest = path.removeprefix(SERVICES).partition("/")
         name, _, own = rest.partition("/")
-        return self.by_key.get(ServiceKey(namespace, name)), f"/{own}"
+        return self._called(namespace, name), f"/{own}"
 
 
 def _age(backend: Backend) -> tuple[str, ServiceKey]:

@@ -148,7 +148,7 @@ class Spill:
         stay, left = bool(backend.asleep), call.deadline.at - self._clock()
         wait = backend.queue_timeout - record.queued if stay else allowed
         passed = hop.line(Hop(wait, left, stay))
-        path = f"{SERVICES}{backend.key.namespace}/{backend.key.name}".encode()
+        path = f"{SERVICES}{backend.key.namespace}/{backend.elsewhere or backend.key.name}".encode()
         own = call.target if call.target[1:2] not in (b"", b"?") else call.target[1:]
         host = target.cluster.url.partition("://")[2].encode()
         return b"%b %b%b HTTP/1.1\r\nHost: %b\r\n%b%b" % (record.method.encode(), path, own, host, passed, rest)

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from inferops.api.problems import problems
 from inferops.catalogue import runtimes
+from inferops.core.clusters.naming import hub_name
 from inferops.gateway.sources import views
 from inferops.gateway.sources.views import ServiceView, SliceView
 from inferops.gateway.table import Backend, ServiceKey, Table
@@ -37,6 +38,7 @@ class State:
         self.slices = Slices(self)
         self.peers = Peers(self)
         self._dirty: set[ServiceKey] = set()
+        self._wholes: dict[ServiceKey, ServiceKey] = {}  # services, by the names of their parts in the hub
         self._backends: dict[ServiceKey, Backend] = {}
         self._table: Table | None = None
         self._own_hosts = own_hosts
@@ -49,12 +51,12 @@ class State:
     def table(self) -> Table:
         """The table as it follows now; the one of before where nothing in it has changed."""
         differs = self._table is None
-        for key in self._dirty:
+        for key in self._concerned():
             backend = self._backend(key)
             if backend != self._backends.get(key):
                 differs = True
                 if backend is None:
-                    del self._backends[key]
+                    self._backends.pop(key, None)
                 else:
                     self._backends[key] = backend
         self._dirty.clear()
@@ -63,10 +65,34 @@ class State:
         return self._table
 
     def _backend(self, key: ServiceKey) -> Backend | None:
+        """None: there is none of its own: where it has a part in the hub, that answers for it."""
         service = self.services.views.get(key)
         if service is None:
             return None
-        return views.backend(service, self.runtimes.api(service.runtime), self.slices.of(key))
+        part, whole = self.services.views.get(service.part), self._whole(service)
+        if part is None or not part.is_part(service):
+            made = self._own(service)
+            return views.answering_for(made, self._own(whole)) if whole is not None and whole.placed else made
+        return None if service.placed else views.joined(self._own(service), self._own(part))
+
+    def _own(self, service: ServiceView) -> Backend:
+        return views.backend(service, self.runtimes.api(service.runtime), self.slices.of(service.key))
+
+    def _whole(self, service: ServiceView) -> ServiceView | None:
+        """The service whose part it is."""
+        found = self.services.views.get(ServiceKey(service.metadata.namespace, service.part_of))
+        return found if found is not None and service.is_part(found) else None
+
+    def _concerned(self) -> set[ServiceKey]:
+        """The services of which something has changed, their parts, and those whose parts they are."""
+        found = set(self._dirty)
+        for key in self._dirty:
+            service = self.services.views.get(key)
+            if service is not None and service.part_of:
+                self._wholes[key] = ServiceKey(key.namespace, service.part_of)
+            whole = self._wholes.get(key) if service is not None else self._wholes.pop(key, None)
+            found |= {ServiceKey(key.namespace, hub_name(key.name))} | ({whole} if whole is not None else set())
+        return found
 
 
 class Services:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import Field
@@ -17,6 +17,7 @@ from inferops.api.conditions import ConditionType
 from inferops.api.formats import seconds
 from inferops.api.inferenceservice import RuntimeSpec, SLOSpec
 from inferops.api.traffic import AccessSpec, TrafficSpec
+from inferops.core.clusters.naming import HUB, PARENT, hub_name, parent_name
 from inferops.gateway.table import Access, Backend, Cluster, Limits, Replica, Revision, ServiceKey
 from inferops.render.gatewayslice import MANAGED_BY, MANAGER, SERVICE_NAME
 from inferops.render.labels import REVISION, SERVICE
@@ -75,6 +76,7 @@ class _Metadata(Model):
     name: str
     namespace: str = "default"
     creation_timestamp: str = ""
+    uid: str = ""
 
 
 class ServiceView(Model):
@@ -83,6 +85,10 @@ class ServiceView(Model):
     metadata: _Metadata
     spec: _Spec
     status: _Status = _Status()
+    placed: bool = False  # it is to be in clusters
+    held: bool = False  # it is in some, or may be
+    part_of: str = ""  # the service whose part in the hub's own cluster it says it is
+    parent: str = ""  # the UID of that one
 
     @property
     def key(self) -> ServiceKey:
@@ -92,6 +98,16 @@ class ServiceView(Model):
     def runtime(self) -> str:
         """The name of its ServingRuntime."""
         return self.spec.runtime.name
+
+    @property
+    def part(self) -> ServiceKey:
+        """What its part in the hub's own cluster is called, where it has one."""
+        return ServiceKey(self.metadata.namespace, hub_name(self.metadata.name))
+
+    def is_part(self, whole: ServiceView) -> bool:
+        """Whether it is that part of `whole`: nobody gets another's requests by saying so."""
+        named = whole.part == self.key and self.part_of == whole.metadata.name
+        return named and self.parent == whole.metadata.uid != "" and (whole.placed or whole.held)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +121,17 @@ class SliceView:
 
 def service_view(raw: Mapping[str, Any]) -> ServiceView:
     """The view of an InferenceService. Raises ValidationError where what requests depend on cannot be read."""
-    return ServiceView.model_validate(raw)
+    meta, marks = raw["metadata"], raw["metadata"].get("annotations") or {}
+    ours = HUB in (meta.get("labels") or {})
+    clusters = {"placed": _clusters(raw, "spec") is not None and not ours, "held": bool(_clusters(raw, "status"))}
+    part = {"partOf": parent_name(meta["name"], marks), "parent": str(marks.get(PARENT) or "")} if ours else {}
+    return ServiceView.model_validate({**raw, **clusters, **part})
+
+
+def _clusters(raw: Mapping[str, Any], of: str) -> Any:
+    found = raw.get(of)
+    placement = found.get("placement") if isinstance(found, Mapping) else None
+    return placement.get("clusters") if isinstance(placement, Mapping) else None
 
 
 def engine_of(raw: Mapping[str, Any]) -> str:
@@ -142,7 +168,10 @@ def backend(service: ServiceView, api: Api, slices: Iterable[SliceView]) -> Back
     return Backend(
         key=service.key,
         api=api,
-        names=(spec.model.name or service.key.name, *(adapter.name for adapter in spec.model.adapters)),
+        names=(
+            spec.model.name or service.part_of or service.key.name,
+            *(adapter.name for adapter in spec.model.adapters),
+        ),
         revisions=revisions,
         hostnames=tuple(traffic.hostnames),
         created=service.metadata.creation_timestamp,
@@ -156,7 +185,27 @@ def backend(service: ServiceView, api: Api, slices: Iterable[SliceView]) -> Back
         tpot=seconds(spec.slo.tpot) if spec.slo.tpot is not None else None,
         spillover=tuple(Cluster(each.name, each.url) for each in traffic.spillover),
         asleep="" if any(each.replicas for each in revisions) else _asleep(service),
+        elsewhere=service.part_of,
     )
+
+
+def answering_for(part: Backend, whole: Backend) -> Backend:
+    """A part in the hub's own cluster that gets the requests to the whole service: by its name, and as long ago as that
+    one claimed its host names."""
+    return replace(joined(part, whole), alias=whole.key.name, created=whole.created)
+
+
+def joined(one: Backend, other: Backend) -> Backend:
+    """`one`, of whose requests the replicas of `other` get their part for as long as there are some."""
+    number, others = (sum(len(each.replicas) for each in of.revisions) for of in (one, other))
+    if not others:
+        return one
+    found = {each.hash: replace(each, weight=each.weight * number) for each in one.revisions}
+    for each in other.revisions:
+        here = found.get(each.hash, Revision(each.hash, 0, (), each.usd_per_hour))
+        replicas = tuple(sorted({*here.replicas, *each.replicas}, key=lambda replica: replica.name))
+        found[each.hash] = replace(here, weight=here.weight + each.weight * others, replicas=replicas)
+    return replace(one, revisions=tuple(found.values()), asleep="")
 
 
 def _revision(status: _Revision, replicas: Mapping[str, Replica]) -> Revision:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -35,6 +36,7 @@ log = logging.getLogger(__name__)
 WORKERS = 4
 REFUSED = 60.0  # seconds for which what a member refused counts as refused, the first time; then twice as long
 REFUSED_MOST = 3600.0
+CONTENT_LIMIT = 200_000  # characters
 ROLLOUT_LIMIT = 65536  # characters; what is longer reads as none
 SHOWN = ("Ready", "RolledOut", "Routed")
 
@@ -237,6 +239,7 @@ def child(raw: Object) -> Found:
         rejected=_rejected(status),
         cold_start=_cold_start(status),
         version=_version(raw),
+        content=_content(spec),
         rollout=_rollout(status),
         current=_count(status.get("observedGeneration")) >= _count(meta.get("generation")),
         deleting=bool(meta.get("deletionTimestamp")),
@@ -247,6 +250,12 @@ def child(raw: Object) -> Found:
 
 def _version(raw: Object) -> str:
     return str(mapping(raw["metadata"].get("annotations")).get(VERSION, ""))[:16]
+
+
+def _content(spec: Mapping[str, Any]) -> str:
+    """As a version on record has it. Clusters that have the same share one copy."""
+    text = json.dumps({name: spec.get(name) or {} for name in ("model", "runtime")}, sort_keys=True)
+    return sys.intern(text) if len(text) <= CONTENT_LIMIT else ""
 
 
 def _way(spec: Mapping[str, Any]) -> str:

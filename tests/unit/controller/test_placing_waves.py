@@ -174,6 +174,24 @@ def test_what_was_stopped_is_tried_again_when_somebody_says_so_and_once() -> Non
     play(scene)
 
 
+def test_a_hub_that_has_lost_its_record_goes_on_wave_by_wave() -> None:
+    async def scene(world: World) -> None:
+        await begun(world)
+        raw = world.hub.read(INFERENCE_SERVICE, NAMESPACE, "llama")
+        assert raw is not None
+        raw["spec"]["model"], raw["status"] = model("v2"), {}
+        world.hub.put(INFERENCE_SERVICE, raw)
+        await world.restart()
+        await asyncio.sleep(40)
+        assert has(world) == {"east": "v2", "north": "v1", "west": "v1"}
+        assert rollout(world)["phase"] == "Baking" and len(rollout(world)["versions"]) == 2
+        world.members["north"].bad = frozenset({"v2"})
+        await asyncio.sleep(BAKE + 60)
+        assert has(world) == {"east": "v1", "north": "v1", "west": "v1"}, "it knows what to go back to"
+
+    play(scene)
+
+
 def test_back_to_the_old_version_is_at_once_and_everywhere() -> None:
     async def scene(world: World) -> None:
         await begun(world)

@@ -89,6 +89,35 @@ def fleet(*names: str, spec: ClusterWavesSpec | None = SPEC) -> Fleet:
     return made
 
 
+def lost(wanted: Version, spec: ClusterWavesSpec | None = SPEC, **has: Version) -> Turn:
+    """What a hub decides that has nothing on record, and finds these versions in its clusters."""
+    holders = [Holder(name, each.hash, serves=each == wanted) for name, each in has.items()]
+    there = {each.hash: each for each in has.values()}
+    return advance(Case(spec, wanted, ClusterRolloutStatus(), holders, "", BEGAN, there))
+
+
+def test_waves_apply_to_what_is_found_in_clusters_where_the_record_is_lost() -> None:
+    turn = lost(TWO, a=ONE, b=ONE, c=THREE)
+    assert turn.given == {"a": TWO, "b": ONE, "c": THREE}
+    assert (turn.record.stable, turn.record.phase, turn.record.wave) == (ONE.hash, "Rolling", 1)
+    assert {each.version for each in turn.record.versions} == {each.hash for each in (ONE, TWO, THREE)}
+    under_way = lost(TWO, a=TWO, b=TWO, c=ONE)
+    assert under_way.given == {"a": TWO, "b": TWO, "c": ONE}
+    assert (under_way.record.stable, under_way.record.phase) == (ONE.hash, "Baking")
+
+
+def test_all_get_it_at_once_where_none_has_another_one_or_nobody_asks_for_waves() -> None:
+    for turn in (lost(TWO, a=TWO, b=TWO), lost(TWO), lost(TWO, spec=None, a=ONE)):
+        assert all(each == TWO for each in turn.given.values()) and turn.record.phase == "Complete"
+
+
+def test_what_a_cluster_tells_counts_only_where_nothing_is_on_record() -> None:
+    clusters = fleet("a", "b")
+    holders = [replace(each, version=THREE.hash) for each in clusters.holders.values()]
+    turn = advance(Case(SPEC, TWO, clusters.record, holders, "", BEGAN, {THREE.hash: THREE}))
+    assert turn.record.stable == ONE.hash and turn.given == {"a": TWO, "b": ONE}
+
+
 def test_a_version_is_model_and_runtime_and_nothing_else() -> None:
     config = {"config": {"name": "shapes", "key": "config.json"}}
     same = Version(ModelSpec.model_validate({**ONE.model.dump(), **config}), ONE.runtime)

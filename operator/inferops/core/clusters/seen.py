@@ -29,6 +29,7 @@ class ChildView:
     rejected: str = ""  # why its operator went back from that one; empty: it did not
     cold_start: float | None = None  # seconds until a new replica is ready, as learned there; None: not yet
     version: str = ""  # hash of the model and runtime that it was given
+    content: str = ""  # these, as JSON; empty: too long to be kept
     rollout: str = ""  # its rollout's status, as JSON (core/clusters/rolling.py); empty: none to tell of
     current: bool = False  # whether its operator has seen its newest spec
     deleting: bool = False

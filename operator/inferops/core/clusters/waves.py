@@ -7,8 +7,9 @@ of them went back. What is remembered stands in `status.placement.rollout`.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from inferops.api.conditions import ConditionType, Reason
@@ -56,6 +57,7 @@ class Case:
     holders: Sequence[Holder]
     action: str  # what somebody asks for by annotation
     now: datetime
+    there: Mapping[str, Version] = field(default_factory=dict[str, Version])  # that clusters have, by hash
 
     def wave(self, name: str) -> int:
         """From 1; those that are not named are the last."""
@@ -85,7 +87,17 @@ def staged(seen: Observation, views: Mapping[str, ClusterView], entries: Sequenc
     kept = [each for each in entries if each.state != "Removing"]
     holders = [holder(each, views[each.cluster], wanted.hash, some=some) for each in kept]
     action = seen.service.metadata.annotations.get(ACTION, "")
-    return advance(Case(spec.rollout.clusters, wanted, status.placement.rollout, holders, action, seen.now))
+    before = status.placement.rollout
+    there = {} if before.stable in {each.version for each in before.versions} else _there(views, kept)
+    return advance(Case(spec.rollout.clusters, wanted, before, holders, action, seen.now, there))
+
+
+def _there(views: Mapping[str, ClusterView], entries: Sequence[ClusterPlacement]) -> dict[str, Version]:
+    """What the clusters say that they were given."""
+    children = [child for each in entries if (child := views[each.cluster].child) is not None]
+    told = {each.version: each.content for each in children if each.content}
+    found = [read(PlacedVersion(version=version, content=content)) for version, content in told.items()]
+    return {each.hash: each for each in found if each is not None}
 
 
 def holder(entry: ClusterPlacement, view: ClusterView, wanted: str, *, some: bool) -> Holder:
@@ -115,8 +127,10 @@ def holder(entry: ClusterPlacement, view: ClusterView, wanted: str, *, some: boo
 def advance(case: Case) -> Turn:
     """Pure: the same clusters and record, the same versions."""
     there = {each.version: found for each in case.before.versions if (found := read(each)) is not None}
+    if case.before.stable not in there:
+        there = {**case.there, **there}
     wanted = case.wanted.hash
-    stable = case.before.stable if case.before.stable in there else wanted
+    stable = case.before.stable if case.before.stable in there else _most(case, there)
     versions = {**there, wanted: case.wanted}
     if case.spec is None or stable == wanted:
         return _complete(case)
@@ -146,6 +160,14 @@ def _complete(case: Case) -> Turn:
     handled = case.before.handled
     done = ClusterRolloutStatus(version=wanted, stable=wanted, versions=[record], handled=handled)
     return Turn(done, {each.name: case.wanted for each in case.holders})
+
+
+def _most(case: Case, there: Mapping[str, Version]) -> str:
+    """Where nothing is on record: the version that most clusters have and the spec does not ask for. None: they are
+    new, or have it all."""
+    held = [each.version for each in case.holders if not each.lost]
+    counted = Counter(each for each in held if each in there and each != case.wanted.hash)
+    return min(counted, key=lambda each: (-counted[each], each), default=case.wanted.hash)
 
 
 def _begun(case: Case, stable: str) -> ClusterRolloutStatus:

@@ -197,7 +197,9 @@ def _promises(seen: Observation, placed: Placement) -> dict[str, Promise]:
     """What the service was given, by cluster."""
     found = {describe(each): each for each in choices.each_choice(seen)}
     return {
-        entry.cluster: Promise(choice.type, choice.spot, choice.count, max(entry.desired_replicas, entry.min_replicas))
+        entry.cluster: Promise(
+            choice.type, choice.spot, choice.count, max(entry.desired_replicas, entry.min_replicas), choice.nodes
+        )
         for entry in placed.record.clusters
         if (choice := found.get(entry.accelerator)) is not None
     }

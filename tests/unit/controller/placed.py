@@ -20,6 +20,7 @@ from inferops.api import API_VERSION
 from inferops.api.rollout import ACTION
 from inferops.catalogue import accelerators, runtimes
 from inferops.controller.apply import Applier
+from inferops.controller.claims import GROUP_SIZE
 from inferops.controller.events import Recorder
 from inferops.controller.members import Members
 from inferops.controller.placing import Placing
@@ -27,7 +28,7 @@ from inferops.controller.reconcile import Reconciler
 from inferops.controller.store import WATCHED, Key, Store
 from inferops.controller.watch import selector
 from inferops.kube.client import KubeError
-from inferops.kube.kinds import INFERENCE_CLUSTER, INFERENCE_SERVICE, NODE, POD, Kind
+from inferops.kube.kinds import INFERENCE_CLUSTER, INFERENCE_SERVICE, NODE, POD, RESOURCE_QUOTA, Kind
 from inferops.kube.owned import Object
 from unit.controller.building import NAMESPACE as CHAT
 from unit.controller.building import node, service
@@ -41,6 +42,8 @@ LLAMA = Key("InferenceService", CHAT, "llama")
 SILENT = KubeError("the member", 0, "TimeoutError", "timed out")
 BEGAN = datetime(2025, 11, 3, 12, 0, tzinfo=UTC).timestamp()
 ALL = {"clusters": {}}
+QUOTED = "requests.nvidia.com/gpu"
+MANY = 1_000_000
 WORSE = "20 of 100 requests failed, and 1 of 100 before"
 
 
@@ -121,6 +124,7 @@ class Member(Fake):
     serves: bool = True  # whether its gateways answer
     load: int = 1
     starts: bool = True  # whether replicas become ready
+    waits: bool = False  # whether replicas for which there is no GPU are made and wait for one
     takes: float = 0.0  # seconds for which it watches a new revision
     bad: frozenset[str] = frozenset()  # revisions of the model that it goes back from then
     asked: int = 0
@@ -175,10 +179,11 @@ class Member(Fake):
 
     def gpus(self) -> int:
         free = sum(int(each["status"]["allocatable"]["nvidia.com/gpu"]) for each in self.all(NODE))
-        return free - len(self.all(POD))
+        return free - sum("nodeName" in each["spec"] for each in self.all(POD))
 
     def operate(self) -> None:
         """Its operator, scheduler and kubelets, once; where nothing has changed they have nothing to do."""
+        self._count_quotas()
         rolling = any(each.ends is not None and each.ends <= now() for each in self._rollouts.values())
         if self._operated == (seen := (self.version, self.load, self.starts)) and not rolling:
             return
@@ -192,16 +197,17 @@ class Member(Fake):
             least, most = scaling.get("minReplicas", 1), scaling.get("maxReplicas", scaling.get("minReplicas", 1))
             number = scaling.get("replicas")
             wanted = number if number is not None else min(max(self.load, least), max(most, least))
-            self._scale(name, wanted)
+            size = (raw["spec"].get("accelerators") or [{}])[0].get("nodes", 1)
+            self._scale(name, wanted * size, size)
             pods = [each for each in self.all(POD) if each["metadata"]["labels"]["inferops.dev/service"] == name]
-            ready = len(pods) if self.starts else 0
+            ready = sum("nodeName" in each["spec"] for each in pods) // size if self.starts else 0
             rollout = self._rollouts.setdefault(name, Rolling())
             rollout.look(raw, self.takes, self.bad)
             told = {
                 "observedGeneration": raw["metadata"]["generation"],
                 "desiredReplicas": wanted,
                 "scaling": {"reason": "Maximum" if number is None and self.load > wanted else "Demand"},
-                "replicas": len(pods),
+                "replicas": len(pods) // size,
                 "readyReplicas": ready,
                 "stableRevision": rollout.stable,
                 "latestRevision": rollout.latest,
@@ -215,19 +221,36 @@ class Member(Fake):
             if raw.get("status") != told:
                 self.put(INFERENCE_SERVICE, {**raw, "status": told}, "operator")
 
-    def _scale(self, name: str, wanted: int) -> None:
+    def _scale(self, name: str, wanted: int, size: int) -> None:
+        """So many pods, of which `size` are one replica."""
         label = {"inferops.dev/service": name}
         pods = [raw for raw in self.all(POD) if raw["metadata"]["labels"] == label]
         for raw in pods[wanted:]:
             self.remove(POD, CHAT, raw["metadata"]["name"])
+        for raw in pods[:wanted]:
+            if "nodeName" not in raw["spec"] and self.gpus() > 0:
+                self.put(POD, {**raw, "spec": {**raw["spec"], "nodeName": self._node()}}, "scheduler")
         for number in range(len(pods), wanted):
-            if self.gpus() > 0:
-                spec = {"nodeName": self._node(), "containers": [{"resources": {"limits": {"nvidia.com/gpu": "1"}}}]}
-                meta = {"name": f"{name}-{number}", "namespace": CHAT, "labels": label}
-                self.put(POD, {"metadata": meta, "spec": spec, "status": {"phase": "Running"}}, "kubelet")
+            if (self.gpus() > 0 or self.waits) and self._allowed():
+                node = {"nodeName": self._node()} if self.gpus() > 0 else {}
+                spec = {**node, "containers": [{"resources": {"limits": {"nvidia.com/gpu": "1"}}}]}
+                meta = {"name": f"{name}-{number}", "namespace": CHAT, "labels": label, "creationTimestamp": self.now()}
+                meta["annotations"] = {GROUP_SIZE: str(size)} if size > 1 else {}
+                self.put(POD, {"metadata": meta, "spec": spec, "status": {"phase": "Pending"}}, "kubelet")
+
+    def _allowed(self) -> bool:
+        """Whether quotas allow one more pod."""
+        hard = [int(raw["spec"]["hard"][QUOTED]) for raw in self.all(RESOURCE_QUOTA)]
+        return len(self.all(POD)) < min(hard, default=MANY)
+
+    def _count_quotas(self) -> None:
+        for raw in self.all(RESOURCE_QUOTA):
+            told = {"used": {QUOTED: str(len(self.all(POD)))}}
+            if raw.get("status") != told:
+                self.put(RESOURCE_QUOTA, {**raw, "status": told}, "controller")
 
     def _node(self) -> str:
-        taken = [raw["spec"]["nodeName"] for raw in self.all(POD)]
+        taken = [raw["spec"].get("nodeName") for raw in self.all(POD)]
         return next(
             str(each["metadata"]["name"])
             for each in self.all(NODE)

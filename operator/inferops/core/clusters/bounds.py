@@ -18,26 +18,24 @@ from inferops.core.placement.terms import Plan, Share, Site
 GROWTH = 0.25  # of what is asked for now, by which bounds are beyond it
 
 
-def roomy(case: Case, plan: Plan, shares: Mapping[str, Share], sites: Sequence[Site]) -> dict[str, Share]:
+def roomy(case: Case, plan: Plan, shares: Mapping[str, Share], stages: Sequence[Sequence[Site]]) -> dict[str, Share]:
     """Shares by load with room to grow: bounds beyond what is asked for now, cheapest clusters first, and no others for
-    that alone."""
-    rooms = {site.name: _capacity(site, plan) for site in sites if site.name in plan.shares and not site.fixed}
+    that alone. `stages`: the clusters with the room that is there now, then with more."""
     most, limit = case.seen.service.spec.placement.max_per_cluster, case.target.limit
     taken = sum(max(share.replicas, _planned(plan, name)) for name, share in shares.items())
     spare = ceil(case.target.replicas * GROWTH) + 1
     spare = spare if limit is None else min(spare, max(limit - taken, 0))
-    roomy = {}
-    for name in _cheapest(case, shares):
-        share = shares[name]
-        if name not in plan.shares or plan.shares[name].way != share.way:
-            roomy[name] = share
-            continue
-        bound = max(share.replicas, _planned(plan, name))
-        top = min(rooms.get(name, bound), most) if most is not None else rooms.get(name, bound)
-        extra = max(min(spare, top - bound), 0)
-        spare -= extra
-        roomy[name] = replace(share, replicas=bound + extra)
-    return roomy
+    cheapest = _cheapest(case, shares)
+    open_ = [name for name in cheapest if name in plan.shares and plan.shares[name].way == shares[name].way]
+    bounds = {name: max(shares[name].replicas, _planned(plan, name)) for name in open_}
+    for sites in stages:
+        rooms = {site.name: _capacity(site, plan) for site in sites if site.name in plan.shares and not site.fixed}
+        for name, bound in bounds.items():
+            top = min(rooms.get(name, bound), most) if most is not None else rooms.get(name, bound)
+            extra = max(min(spare, top - bound), 0)
+            spare -= extra
+            bounds[name] = bound + extra
+    return {name: replace(shares[name], replicas=bounds.get(name, shares[name].replicas)) for name in cheapest}
 
 
 def _capacity(site: Site, plan: Plan) -> int:

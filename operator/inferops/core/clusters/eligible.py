@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from inferops.api.placement import PlacementSpec
 from inferops.core.clusters.distance import NEAR, Distance
 from inferops.core.clusters.kinds import Kind
+from inferops.core.clusters.rooms import offer
 from inferops.core.clusters.seen import ClusterView
 from inferops.core.clusters.selecting import selected
 from inferops.core.observation import Taint
@@ -65,7 +66,7 @@ def region_is_allowed(case: Case) -> Refusal | None:
 
 
 def it_is_near_enough(case: Case) -> Refusal | None:
-    there = [kind for kind in case.kinds if _offered(case.cluster, kind)] or case.kinds
+    there = [kind for kind in case.kinds if offer(case.cluster, kind)] or case.kinds
     if not there or any(kind.work for kind in there):
         return None
     far = f"{case.away.milliseconds:.0f} ms from its clients to its gateways and back"
@@ -110,22 +111,13 @@ def it_takes_what_is_written(case: Case) -> Refusal | None:
 
 
 def it_has_an_accelerator(case: Case) -> Refusal | None:
-    there = [kind for kind in case.kinds if _offered(case.cluster, kind)]
-    if any(kind.choice.nodes == 1 for kind in there):
+    if any(offer(case.cluster, kind) for kind in case.kinds):
         return None
-    if there:
-        return Refusal("SeveralNodes", "replicas that span several nodes are not placed on members yet; use nodes: 1")
     return Refusal("NoAccelerator", f"no node that can be used has {named(case.kinds)}")
 
 
 def named(kinds: Sequence[Kind]) -> str:
     return " or ".join(kind.name for kind in kinds)
-
-
-def _offered(cluster: ClusterView, kind: Kind) -> bool:
-    """Whether it has nodes of the kind."""
-    wanted = (kind.choice.type, kind.choice.spot)
-    return any((free.accelerator, free.spot) == wanted and free.total for free in cluster.free or ())
 
 
 CHECKS: tuple[Check, ...] = (

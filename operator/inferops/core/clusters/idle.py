@@ -5,6 +5,7 @@ from __future__ import annotations
 from inferops.api.placement import NotChosen
 from inferops.core.clusters.case import Case
 from inferops.core.clusters.price import cost_of_work, price
+from inferops.core.clusters.rooms import no_room
 from inferops.core.placement.terms import Plan
 
 UNIT = "USD an hour for what a replica of the first kind carries"
@@ -14,8 +15,9 @@ def idle(case: Case, plan: Plan, name: str) -> NotChosen:
     """`name`: of a cluster without replicas that nothing rules out."""
     there = case.ways(name, counted=True)
     if not any(way.room for way in there):
-        wanted = " or ".join(way.name for way in there)
-        return NotChosen(cluster=name, reason="NoRoom", message=f"no room for a replica of {wanted} on any one node")
+        kinds = [kind for way in there if (kind := case.kind(name, way.name)) is not None]
+        reason, why = no_room(case.views[name], kinds)
+        return NotChosen(cluster=name, reason=reason, message=why[:512])
     cheapest = min((way for way in there if way.room), key=lambda way: way.cost)
     told = f"others suffice{_others(case, plan)}; it would cost {cheapest.cost:.2f} {UNIT}"
     return NotChosen(cluster=name, reason="NotNeeded", message=told + _terms(case, name, cheapest.name))

@@ -14,6 +14,8 @@ from inferops.api.placement import ClusterPlacement, NotChosen, PlacementState, 
 from inferops.core.clusters.bounds import floors_of, roomy
 from inferops.core.clusters.case import Case, case_of
 from inferops.core.clusters.idle import idle
+from inferops.core.clusters.reserve import everything, openings, undone
+from inferops.core.clusters.rooms import quota_told, waits
 from inferops.core.clusters.seen import ClusterView
 from inferops.core.clusters.sites import held_in, sites_of, used_of
 from inferops.core.clusters.version import Version
@@ -59,7 +61,7 @@ def place_service(seen: Observation, clusters: Sequence[ClusterView]) -> Placeme
     plan = _plan(case)
     shares = _next(case, plan)
     if case.target.by_load:
-        shares = roomy(case, plan, shares, sites_of(case))
+        shares = roomy(case, plan, shares, [sites_of(case), sites_of(case, everything(case))])
     shares = _unlessened(case, shares)
     floors = floors_of(case, plan, shares)
     entries, children = [], {}
@@ -82,11 +84,21 @@ def _plan(case: Case) -> Plan:
         most=spec.max_per_cluster,
         limit=aim.limit,
     )
-    plan = place(ask, sites_of(case))
+    plan = _placed(case, ask)
     if aim.by_load and sum(share.replicas for share in plan.shares.values()) < aim.least:
         # Fewer of a faster kind would carry it, but so many were asked for.
         counted = replace(case, target=replace(aim, by_load=False))
-        return place(replace(ask, work=float(aim.least)), sites_of(counted))
+        return _placed(counted, replace(ask, work=float(aim.least)))
+    return plan
+
+
+def _placed(case: Case, ask: Ask) -> Plan:
+    """By the room that there is now, and only for what finds none by that which may come."""
+    plan = place(ask, sites_of(case))
+    for more in openings(case, plan, ask.least):
+        plan = place(ask, sites_of(case, more))
+        if not undone(plan):
+            break
     return plan
 
 
@@ -147,7 +159,8 @@ def _entry(
     draining = planned is None or (fixed and planned.replicas < min(share.replicas, base.replicas))
     state = "Draining" if draining else "Serving" if _serves(view, least) else "Placing"
     update = {"accelerator": share.way, "replicas": share.replicas, "min_replicas": least, "state": state}
-    entry = base.model_copy(update={**update, "message": _says(view)})
+    late = waits(view, case.kind(name, share.way), case.seen.now.timestamp())
+    entry = base.model_copy(update={**update, "message": late or _says(view)})
     child = ChildPlan(kind.choice, least, share.replicas, fixed) if kind is not None else None
     return entry, child
 
@@ -226,6 +239,10 @@ def _missing(case: Case, plan: Plan) -> str:
     told = []
     if plan.missing > 0:
         told.append(f"there is no room for {plan.missing:.4g} of {case.target.replicas} replicas")
+        for name, share in plan.shares.items():
+            kind = case.kind(name, share.way)
+            quota = quota_told(case.views[name], kind) if kind is not None else ""
+            told += [f"{name}: {quota}"] if quota else []
     if plan.clusters:
         spec = case.seen.service.spec.placement
         told.append(f"placement.minClusters is {spec.min_clusters}, and {plan.clusters} of them are missing")

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 from inferops.api.placement import ClusterPlacement
 from inferops.core.clusters import eligible
 from inferops.core.clusters.case import Case
 from inferops.core.clusters.distance import ranks
+from inferops.core.clusters.rooms import Room, overdue, room
 from inferops.core.clusters.seen import ClusterView
 from inferops.core.placement.terms import Share, Site, Way
 
 SOONEST = 1 / 12  # hours for which a replica is there twice when it moves, however quickly the new one starts: to drain
 
 
-def sites_of(case: Case) -> list[Site]:
+More = Mapping[tuple[str, str], int]  # replicas for which there is room beside that of now, by cluster and way
+
+
+def sites_of(case: Case, more: More = MappingProxyType({})) -> list[Site]:
     """The clusters as placement sees them. What a cluster has counts, unless it has to leave or is lost."""
     order = _ranks(case)
     found = []
@@ -29,11 +34,12 @@ def sites_of(case: Case) -> list[Site]:
         if held is not None and entry is not None and case.target.by_load:
             held = used_of(entry, held)
         if held is not None and not fixed:
-            held = _holds(held, view, there)
+            held = _holds(case, held, view)
             there = tuple(_beside(way, held, view) for way in there)
         elif held is not None and not any(way.name == held.way for way in there):
             # what it has carries its part, though nobody knows now what finds a place there
             there = (*there, Way(held.way, case.work(name, held.way), 0.0, 0))
+        there = tuple(replace(way, room=way.room + more.get((name, way.name), 0)) for way in there)
         starting = max(case.cold_starts[name], SOONEST)
         found.append(Site(name, there, held, order[name], open=refusal is None, fixed=fixed, starting=starting))
     return found
@@ -68,11 +74,14 @@ def held_in(
     return Share(way, entry.replicas) if way else None
 
 
-def _holds(held: Share, view: ClusterView, there: Sequence[Way]) -> Share | None:
-    """Of what a healthy cluster is to have, what it can: those with a node, and those for which there is one."""
-    room = next((way.room for way in there if way.name == held.way), 0)
-    number = min(held.replicas, view.scheduled + room)
-    return replace(held, replicas=number) if number else None
+def _holds(case: Case, held: Share, view: ClusterView) -> Share | None:
+    """Of what a healthy cluster is to have, what it can: those with a node, those for which there is one, and those for
+    which one may come, until they have waited for too long."""
+    kind = case.kind(view.name, held.way)
+    there = room(view, kind) if kind is not None else Room(0)
+    late = overdue(view, kind, case.seen.now.timestamp())
+    number = min(held.replicas - late, view.scheduled + there.now + there.hoped)
+    return replace(held, replicas=number) if number > 0 else None
 
 
 def used_of(entry: ClusterPlacement, held: Share) -> Share:

@@ -6,26 +6,22 @@ from collections.abc import Sequence
 
 from inferops.core.clusters.kinds import Kind
 from inferops.core.clusters.price import cost, cost_of_work
+from inferops.core.clusters.rooms import offer, room
 from inferops.core.clusters.seen import ClusterView
 from inferops.core.placement.terms import Way
 
 
 def ways(cluster: ClusterView, kinds: Sequence[Kind], cold_start: float, *, counted: bool) -> tuple[Way, ...]:
-    """Those of `kinds` that the cluster has nodes for, with the room that there is now. `cold_start`: hours until a new
-    replica serves there. `counted`: whether replicas are counted, whatever they carry: then cost is what the work
-    costs."""
+    """Those of `kinds` that the cluster has nodes for, or may get, with the room that there is now. `cold_start`: hours
+    until a new replica serves there. `counted`: whether replicas are counted, whatever they carry: then cost is what
+    the work costs."""
     found = []
     for kind in kinds:
-        offers = [
-            free
-            for free in cluster.free or ()
-            if (free.accelerator, free.spot) == (kind.choice.type, kind.choice.spot) and free.total
-        ]
-        if not offers or kind.choice.nodes > 1:
+        if offer(cluster, kind) is None:
             continue
-        room = sum(free.room(kind.choice.count) for free in offers)
+        there = room(cluster, kind).now
         if counted:
-            found.append(Way(kind.name, 1.0, cost_of_work(cluster, kind, cold_start), room))
+            found.append(Way(kind.name, 1.0, cost_of_work(cluster, kind, cold_start), there))
         else:
-            found.append(Way(kind.name, kind.work or kind.near, cost(cluster, kind, cold_start), room))
+            found.append(Way(kind.name, kind.work or kind.near, cost(cluster, kind, cold_start), there))
     return tuple(found)

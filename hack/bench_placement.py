@@ -37,9 +37,9 @@ class Judged:
         return self.cost / self.least - 1 if self.least else 0.0
 
 
-def judged(seed: int) -> Judged:
+def judged(seed: int, *, far: bool) -> Judged:
     """Place the fleet of this seed, and have it solved."""
-    ask, sites = fleet(seed)
+    ask, sites = fleet(seed, far=far)
     start = process_time()
     plan = place(ask, sites)
     placed = process_time()
@@ -95,8 +95,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--fleets", type=int, default=1000)
     parser.add_argument("--first", type=int, default=0, help="the first seed")
+    parser.add_argument("--far", action="store_true", help="clusters are differently far from the clients")
     options = parser.parse_args()
-    rows = [judged(seed) for seed in range(options.first, options.first + options.fleets)]
+    rows = [judged(seed, far=options.far) for seed in range(options.first, options.first + options.fleets)]
     solvable = [row for row in rows if row.least is not None]
     worst = max(solvable, key=lambda row: row.gap)
     print(f"{len(rows)} fleets, {len(solvable)} of which can have all that is asked")

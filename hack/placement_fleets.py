@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 from inferops.core.placement.terms import Ask, Site, Way
 
@@ -21,8 +22,22 @@ SPOT = 0.4  # of the price
 OWN = 0.02  # of the price: power
 
 
-def fleet(seed: int) -> tuple[Ask, list[Site]]:
-    """An ask and the clusters for it; not always can all of it be had."""
+FAR = (1.0, 1.0, 0.99, 0.97, 0.93, 0.82, 0.66, 0.3)  # of what a replica carries, by how far its clients are
+
+
+def fleet(seed: int, *, far: bool = False) -> tuple[Ask, list[Site]]:
+    """An ask and the clusters for it; not always can all of it be had. `far`: replicas carry less in clusters that are
+    farther from their clients."""
+    ask, sites = _fleet(seed)
+    draw = random.Random(f"far {seed}")
+    return ask, [_away(site, draw.choice(FAR)) for site in sites] if far else sites
+
+
+def _away(site: Site, share: float) -> Site:
+    return replace(site, ways=tuple(replace(way, work=way.work * share) for way in site.ways))
+
+
+def _fleet(seed: int) -> tuple[Ask, list[Site]]:
     draw = random.Random(seed)
     wanted = draw.sample(KINDS, draw.randint(1, 3))
     sites = [_site(draw, number, wanted) for number in range(draw.choice((2, 3, 3, 4, 5, 6, 8, 12, 20, 30, 50)))]

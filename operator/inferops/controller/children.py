@@ -167,6 +167,8 @@ class Children:
                 whose = f"another hub's ({labels[HUB]})" if HUB in labels else "not of this hub"
                 self._refuse(key, f"InferenceService {key.namespace}/{name} is there and {whose}; it is left alone")
                 return
+            if self._wanted.get(key) is not desired:
+                return  # something else by now; it stands in the queue again
         else:
             meta["uid"] = found.view.uid
         answer = await kube.apply(INFERENCE_SERVICE, {**desired, "metadata": meta}, force=found is not None)

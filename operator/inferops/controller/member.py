@@ -17,6 +17,7 @@ import aiohttp
 from kubernetes.aio.client import Configuration
 
 from inferops.api.inferencecluster import InferenceClusterSpec, Offer
+from inferops.controller import worklink
 from inferops.controller.children import Children
 from inferops.controller.link import Answer, Asked, Counted, DirectLink, Ends, Link
 from inferops.controller.memberaccess import NoAccess, Sources, credentials
@@ -25,6 +26,8 @@ from inferops.controller.store import Key
 from inferops.core import offers
 from inferops.core.engine import Obstacle
 from inferops.core.membership import Health, Patience, Probe, probed
+from inferops.core.summary import Summary, summarize
+from inferops.kube.breaker import Calls
 from inferops.kube.client import KubeError
 
 log = logging.getLogger(__name__)
@@ -46,6 +49,7 @@ class Surroundings:
     answers: Callable[[str], Awaitable[bool]]  # whether somebody answers at a URL
     connect: Callable[[Configuration], Asked]
     patience: Patience
+    works: Calls | None  # the hub, where ManifestWorks are written
 
 
 class MemberCluster:
@@ -98,6 +102,13 @@ class MemberCluster:
     def made(self) -> Counter[tuple[str, str]]:
         """Replicas whose pods exist, by namespace and service."""
         return self.scheduled + Counter({service: len(since) for service, since in self.waiting.items()})
+
+    @property
+    def summary(self) -> str | None:
+        """All that was counted, for another hub; None: nothing was yet."""
+        if self.free is None:
+            return None
+        return summarize(Summary(self.free, self.nodes, self.scheduled, self.waiting, self.quotas))
 
     def change(self, spec: InferenceClusterSpec) -> None:
         """It is described anew, and reached as before."""
@@ -155,6 +166,10 @@ class MemberCluster:
             return
         around, mark = self._around, self._link.mark if self._link is not None else ""
         try:
+            if self.spec.access.managed_cluster is not None and around.works is not None:
+                await self._connect_works(around.works, self.spec.access.managed_cluster)
+                self._read_at = now
+                return
             found = await credentials(around.sources, self.spec.access, mark, denied=denied)
         except NoAccess as refused:
             await self._hang_up()
@@ -172,6 +187,13 @@ class MemberCluster:
         self.obstacle = None
         client = around.connect(found.configuration)
         self._link = DirectLink(found.mark, client, self._ends)
+
+    async def _connect_works(self, hub: Calls, name: str) -> None:
+        """Have a link over ManifestWorks. Raises NoAccess and KubeError."""
+        await worklink.check(hub, name)
+        self.obstacle = None
+        if self._link is None:
+            self._link = worklink.WorkLink(hub, name, self._around.sources.namespace, self._ends)
 
     async def _hang_up(self) -> None:
         link, self._link = self._link, None

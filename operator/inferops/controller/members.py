@@ -20,13 +20,14 @@ from inferops.controller.membercapacity import Capacity
 from inferops.controller.membergrowth import Growing
 from inferops.controller.memberpromises import Promise, Promises
 from inferops.controller.store import Key
-from inferops.core.clusters.naming import hub_name
+from inferops.core.clusters.naming import HUB, hub_name
 from inferops.core.clusters.seen import ClusterView
 from inferops.core.clusterstatus import Member, restored
 from inferops.core.engine import Obstacle
 from inferops.core.membership import USUAL, Patience, cut_off
 from inferops.core.offers import Free
 from inferops.core.offers import told as told_offers
+from inferops.kube.breaker import Calls
 from inferops.kube.client import Client, Reader
 from inferops.kube.clusterprofile import Provider
 from inferops.kube.owned import Object
@@ -75,11 +76,12 @@ class Members:
         placed: Callable[[], Iterable[Key]] = tuple,
         patience: Patience = USUAL,
         providers: Iterable[Provider] = (),
+        works: Calls | None = None,
     ) -> None:
         """`namespace`: the operator's, in which InferenceClusters and their Secrets are; `now`: Unix seconds;
         `changed`: told of every member and service of which there is news; `ask`: whether somebody answers at a URL;
         `uid`: of the hub, by which what we write into members is known; `placed`: services that are, or are to be, in
-        members; `providers`: of credentials for ClusterProfiles."""
+        members; `providers`: of credentials for ClusterProfiles; `works`: the hub, where ManifestWorks are written."""
         self._changed, self._namespace, self._placed = changed, namespace, placed
         self._accelerators = accelerators
         self._session = aiohttp.ClientSession()
@@ -93,6 +95,7 @@ class Members:
             lambda url: ask(self._session, url),
             connect,
             patience,
+            works,
         )
         self._members: dict[Key, _Known] = {}
         self._closing: set[asyncio.Task[None]] = set()
@@ -295,7 +298,8 @@ class Members:
         offers = member.offers
         if member.free is not None and known.spec.growth:
             offers = tuple(told_offers(self._grown(known, member.free)))
-        return Member(member.health, self._cut_off(), member.uid, nodes, ready, offers)
+        summary = member.summary if HUB in known.identity.labels else ""  # another hub wrote it, and asks for it
+        return Member(member.health, self._cut_off(), member.uid, nodes, ready, offers, summary)
 
     def _firsts(self) -> dict[str, tuple[str, str]]:
         """By UID of the cluster, which InferenceCluster was the first to mean it: when it was created, and its name."""

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
 import pytest
 
 from inferops.core.membership import EVERY, LOST, STABLE, SUSPECT
 from inferops.kube.client import KubeError
-from inferops.kube.kinds import EVENT, INFERENCE_SERVICE, NODE
+from inferops.kube.kinds import EVENT, INFERENCE_SERVICE, NODE, Kind
 from inferops.render.child import HUB
 from unit.controller.building import NAMESPACE, node, service
 from unit.controller.fakekube import refusal
 from unit.controller.placed import ALL, HOME, HUB_UID, SILENT, Member, World, member
-from unit.kube.virtualtime import run
+from unit.kube.virtualtime import now, run
 
 DENIED = KubeError("the member", 401, "Unauthorized", "Unauthorized")
 Scene = Callable[[World], Coroutine[Any, Any, None]]
@@ -133,16 +133,46 @@ def test_what_finds_no_room_is_told() -> None:
     play(scene)
 
 
-def test_a_flap_writes_nothing() -> None:
+@pytest.mark.parametrize("replicas", [2, 12])
+@pytest.mark.parametrize("seconds", [1.5, SUSPECT - EVERY])
+@pytest.mark.parametrize("name", ["east", "west"])
+def test_a_flap_writes_nothing(name: str, seconds: float, replicas: int) -> None:
+    """Neither of a cluster that has replicas, nor of one that is not needed."""
+
     async def scene(world: World) -> None:
-        world.ask(scaling={"replicas": 12})
+        world.register("east", prices=CHEAP)
+        world.ask(scaling={"replicas": replicas})
         await asyncio.sleep(60)
         before = [len(each.writes) for each in (*world.members.values(), world.hub)]
-        silence(world.members["east"])
-        await asyncio.sleep(SUSPECT - EVERY)
-        back(world.members["east"])
+        silence(world.members[name])
+        await asyncio.sleep(seconds)
+        back(world.members[name])
         await asyncio.sleep(120)
         assert [len(each.writes) for each in (*world.members.values(), world.hub)] == before
+
+    play(scene)
+
+
+def test_one_whose_services_cannot_be_listed_for_long_is_told() -> None:
+    async def scene(world: World) -> None:
+        world.register("east", prices=CHEAP)
+        world.ask(scaling={"replicas": 2})
+        await asyncio.sleep(60)
+        assert world.why_not["west"] == "NotNeeded"
+
+        async def refused(kind: Kind, *about: Any, **more: Any) -> AsyncIterator[Any]:
+            if kind is INFERENCE_SERVICE:
+                raise refusal(404, "NotFound", "the server could not find the requested resource")
+            async for each in pages(kind, *about, **more):
+                yield each
+
+        west = world.members["west"]
+        pages, west.pages = west.pages, refused  # type: ignore[method-assign,assignment]
+        silence(west)
+        await asyncio.sleep(3)
+        back(west)
+        await asyncio.sleep(SUSPECT + 3 * EVERY)
+        assert world.why_not["west"] == "NotListed"
 
     play(scene)
 
@@ -311,6 +341,45 @@ def test_deletion_waits_for_the_silent_one_by_name_and_is_replayed() -> None:
         back(world.members["east"])
         await asyncio.sleep(120)
         assert world.members["east"].child is None
+        assert world.hub.read(INFERENCE_SERVICE, NAMESPACE, "llama") is None
+
+    play(scene)
+
+
+@pytest.mark.parametrize("heard", [True, False])
+def test_what_is_being_made_when_it_is_deleted_is_gone_in_the_end(heard: bool) -> None:
+    """By a member that is slow, and by one of which the answer is lost, and the watch with it."""
+
+    async def scene(world: World) -> None:
+        east = world.members["east"]
+        apply, follow = east.apply, east.follow
+
+        async def applied(kind: Kind, *about: Any, **more: Any) -> Any:
+            if kind is INFERENCE_SERVICE:
+                await asyncio.sleep(3.0)
+                east.apply = apply  # type: ignore[method-assign]
+            found = await apply(kind, *about, **more)
+            if not heard:
+                raise SILENT
+            return found
+
+        async def told(kind: Kind, *about: Any, **more: Any) -> AsyncIterator[Any]:
+            if not heard and now() < deaf:
+                await asyncio.sleep(deaf - now())
+                raise SILENT
+            async for each in follow(kind, *about, **more):
+                yield each
+
+        east.apply, east.follow, deaf = applied, told, now() + 120  # type: ignore[method-assign,assignment]
+        world.register("east", prices=CHEAP)
+        await asyncio.sleep(35)
+        world.ask(scaling={"replicas": 2})
+        await asyncio.sleep(2 if heard else 3.6)
+        assert (east.child is None) == heard
+        world.delete()
+        await asyncio.sleep(10)
+        assert east.child is None
+        await asyncio.sleep(120)
         assert world.hub.read(INFERENCE_SERVICE, NAMESPACE, "llama") is None
 
     play(scene)
@@ -541,6 +610,22 @@ def test_what_is_written_says_whose_it_is() -> None:
             "inferops.dev/clusters"
             in (world.hub.read(INFERENCE_SERVICE, NAMESPACE, "llama") or {})["metadata"]["finalizers"]
         )
+
+    play(scene)
+
+
+def test_a_member_is_held_to_what_the_way_to_the_clients_leaves() -> None:
+    async def scene(world: World) -> None:
+        world.register("east", latency=[{"region": "eu", "milliseconds": 240}])
+        world.register("west", latency=[{"region": "eu", "milliseconds": 1000}])
+        world.ask(scaling={"replicas": 2}, slo={"ttft": "1s"}, placement={**ALL, "clients": [{"region": "eu"}]})
+        await asyncio.sleep(60)
+        assert (list(world.shares), world.why_not["west"]) == (["east"], "TooFar")
+        assert (world.members["east"].child or {})["spec"]["slo"] == {"ttft": "760ms"}
+        world.register("east", latency=[{"region": "eu", "milliseconds": 242}])
+        written = len(world.members["east"].written)
+        await asyncio.sleep(60)
+        assert len(world.members["east"].written) == written
 
     play(scene)
 

@@ -153,3 +153,11 @@ def test_spot_nodes_cost_what_their_loss_does_by_how_long_a_start_takes() -> Non
 def test_what_starts_quickly_moves_for_less(cold: float, moves: bool) -> None:
     found = placed({"here": There(4.0, has=2, region="eu", cold=cold), "there": There(3.7, region="eu")})
     assert shares(found) == ({"here": 2, "there": 2} if moves else {"here": 2})
+
+
+def test_equals_share_a_number_and_what_scales_by_load_stays_together() -> None:
+    equals = {name: There(region="eu") for name in ("a", "b", "c")}
+    assert shares(placed(equals, scaling={"replicas": 3})) == {"a": 1, "b": 1, "c": 1}
+    by_load = {"mode": "auto", "minReplicas": 3, "maxReplicas": 20}
+    assert list(shares(placed(equals, scaling=by_load))) == ["a"]
+    assert len(shares(placed(equals, scaling=by_load, minClusters=2))) == 3

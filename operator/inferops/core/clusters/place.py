@@ -83,6 +83,8 @@ def _plan(case: Case) -> Plan:
         least=spec.min_per_cluster,
         most=spec.max_per_cluster,
         limit=aim.limit,
+        # each cluster that scales by load holds a reserve of its own: no more of them than are asked for
+        spread=not aim.by_load or spec.min_clusters > 1 or spec.survive_cluster_loss,
     )
     plan = _placed(case, ask)
     if aim.by_load and sum(share.replicas for share in plan.shares.values()) < aim.least:

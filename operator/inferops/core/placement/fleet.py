@@ -42,6 +42,7 @@ class Fleet:
     work: float
     clusters: int
     survives: bool
+    spread: bool
     limit: int  # replicas beside the fixed ones
     fixed: Mapping[str, Share]
     sunk: float  # work of the fixed ones
@@ -68,6 +69,7 @@ def read(ask: Ask, sites: Sequence[Site]) -> Fleet:
         work=max(ask.work, 0.0),
         clusters=max(ask.clusters, 2 if ask.survives else 0),
         survives=ask.survives,
+        spread=ask.spread,
         limit=max(0, ask.limit - count) if ask.limit is not None else sum(each.cap for each in options),
         fixed=fixed,
         sunk=math.fsum(carried),

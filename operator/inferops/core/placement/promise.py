@@ -15,6 +15,7 @@ PARTS = 8  # equal parts of the work, from one to so many
 
 Entry = tuple[str, float, float, float]  # cluster, price per work, least and most work
 Bar = tuple[float, float]  # price per work and most work of a cluster
+Scale = tuple[list[Entry], list[Bar], float]  # with replicas dearer by what a seat costs, and what all seats cost
 
 
 def promising(fleet: Fleet, base: Layout, left: float) -> list[tuple[float, float]]:
@@ -22,18 +23,25 @@ def promising(fleet: Fleet, base: Layout, left: float) -> list[tuple[float, floa
     entries = _entries(fleet)
     low = sums(fleet, base).top
     high = max([low, *(entry[3] for entry in entries)])
-    middle = _valley(fleet, _bars(entries, math.inf), left, low, high)
+    scales = [(entries, _bars(entries, math.inf), 0.0)]
+    middle = _valley(fleet, scales, left, low, high)
     seat = seat_price(fleet, base, max(fleet.work, left + middle), middle)
-    scale = _entries(scarce(fleet, seat)) if seat > 0 else entries
-    bars = _bars(scale, math.inf)
     if seat > 0:
-        middle = _valley(fleet, bars, left, low, high)
-    first = sorted((_costs(fleet, bars, left, top), top) for top in _tops(fleet, left, low, high, middle))
-    closely = sorted((_costs(fleet, _bars(scale, top), left, top), top) for _, top in first[:PROMISING])
-    if seat <= 0:
-        return _unlike(closely)
-    seats = seat * fleet.limit  # as many at the most are paid for
-    return _unlike([(max(cost - seats, _costs(fleet, _bars(entries, top), left, top)), top) for cost, top in closely])
+        scale = _entries(scarce(fleet, seat))
+        scales.append((scale, _bars(scale, math.inf), seat * fleet.limit))  # as many seats at the most are paid for
+        middle = _valley(fleet, scales, left, low, high)
+    first = sorted((_least(fleet, scales, left, top), top) for top in _tops(fleet, left, low, high, middle))
+    return _unlike(
+        sorted(
+            (_least(fleet, [(each, _bars(each, top), seats) for each, _, seats in scales], left, top), top)
+            for _, top in first[:PROMISING]
+        )
+    )
+
+
+def _least(fleet: Fleet, scales: list[Scale], left: float, top: float) -> float:
+    """No less than this, by any of the scales."""
+    return max(_costs(fleet, bars, left, top) - seats for _, bars, seats in scales)
 
 
 def _unlike(found: list[tuple[float, float]]) -> list[tuple[float, float]]:
@@ -96,11 +104,11 @@ def _tops(fleet: Fleet, left: float, low: float, high: float, middle: float) -> 
     return sorted(top for top in tops if low - fleet.slack <= top <= high + fleet.slack)
 
 
-def _valley(fleet: Fleet, bars: list[Bar], left: float, low: float, high: float) -> float:
+def _valley(fleet: Fleet, scales: list[Scale], left: float, low: float, high: float) -> float:
     """The value at which the cost for divisible replicas, which is convex in it, is least."""
     for _ in range(24):
         first, second = low + (high - low) / 3, high - (high - low) / 3
-        one, two = _costs(fleet, bars, left, first), _costs(fleet, bars, left, second)
+        one, two = _least(fleet, scales, left, first), _least(fleet, scales, left, second)
         if one == two == math.inf or one > two:
             low = first
         else:

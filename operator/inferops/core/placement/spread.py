@@ -11,6 +11,8 @@ from inferops.core.placement.fleet import EQUAL, Fleet, Layout, Option, room, su
 
 def spread(fleet: Fleet, base: Layout, layout: Layout, target: float, top: float) -> Layout:
     """The layout, with what it has beside `base` divided anew among equals, where that costs about as much."""
+    if not fleet.spread:
+        return layout
     ceiling = sums(fleet, layout).cost * (1 + EQUAL)
     for equals in _groups(fleet, layout, base):
         layout = _divided(fleet, base, layout, equals, target, top, ceiling)

@@ -47,6 +47,7 @@ class Ask:
     least: int = 1  # replicas of a cluster that has any
     most: int | None = None  # replicas of one cluster; None: as many as there is room for
     limit: int | None = None  # replicas of all together; None: as many as it takes
+    spread: bool = True  # whether equals share what is given to any of them; else it is together where there is room
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,13 @@ def test_divides_among_equals_by_their_room() -> None:
     }
 
 
+def test_keeps_together_what_is_not_to_be_spread_where_there_is_most_room() -> None:
+    equals = site("a", 1.0, 3), site("b", 1.01, 5), site("c", 1.02, 4)
+    assert placed(Ask(work=50.0, spread=False), *equals) == {"b": 5}
+    assert placed(Ask(work=60.0, spread=False), *equals) == {"b": 5, "c": 1}
+    assert placed(Ask(work=20.0, spread=False, clusters=2), *equals) == {"b": 1, "c": 1}
+
+
 def test_prefers_the_lower_rank_of_equals_and_the_cheaper_of_others() -> None:
     assert placed(Ask(work=40.0), site("a", 1.0, rank=1), site("b", 1.02, rank=0)) == {"b": 4}
     assert placed(Ask(work=40.0), site("a", 1.0, rank=1), site("b", 1.2, rank=0)) == {"a": 4}

@@ -39,7 +39,8 @@ def fleets(draw: st.DrawFn, held: bool = False, odd: bool = False, alike: bool =
             name = draw(st.sampled_from(NAMES if odd or not some else [way.name for way in some]))
             share = Share(name, draw(st.integers(1, 4)))
         closed, fixed = (draw(st.booleans()), draw(st.booleans())) if odd else (False, False)
-        found.append(Site(f"c{number}", tuple(some), share, draw(st.integers(0, 1)), not closed, fixed))
+        starting = draw(st.sampled_from((None, 0.0, 0.1, 3.0))) if held else None
+        found.append(Site(f"c{number}", tuple(some), share, draw(st.integers(0, 1)), not closed, fixed, starting))
     return found
 
 
@@ -51,8 +52,11 @@ asks = st.builds(
     least=st.integers(1, 2),
     most=st.none() | st.integers(2, 4),
     limit=st.none() | st.integers(0, 10),
+    spread=st.booleans(),
 )
-plain = st.builds(Ask, work=st.floats(0.0, 40.0), clusters=st.integers(0, 3), survives=st.booleans())
+plain = st.builds(
+    Ask, work=st.floats(0.0, 40.0), clusters=st.integers(0, 3), survives=st.booleans(), spread=st.booleans()
+)
 
 
 def after(sites: Sequence[Site], plan: Plan) -> list[Site]:

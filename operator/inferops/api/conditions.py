@@ -135,6 +135,8 @@ class Reason(StrEnum):
     KUBECONFIG_REFUSED = "KubeconfigRefused"
     CLUSTER_PROFILE_NOT_FOUND = "ClusterProfileNotFound"
     CLUSTER_PROFILE_REFUSED = "ClusterProfileRefused"
+    MANAGED_CLUSTER_NOT_FOUND = "ManagedClusterNotFound"
+    MANAGED_CLUSTER_REFUSED = "ManagedClusterRefused"
     SAME_CLUSTER = "SameCluster"
     # ... DataPlaneHealthy
     NODES_READY = "NodesReady"

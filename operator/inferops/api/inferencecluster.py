@@ -24,11 +24,14 @@ class ClusterAccess(Model):
 
     rules = (
         Rule(
-            cel="(has(self.kubeconfigSecret) ? 1 : 0) + (has(self.clusterProfile) ? 1 : 0) + (self.hub ? 1 : 0) == 1",
+            cel="(has(self.kubeconfigSecret) ? 1 : 0) + (has(self.clusterProfile) ? 1 : 0) "
+            "+ (has(self.managedCluster) ? 1 : 0) + (self.hub ? 1 : 0) == 1",
             holds=lambda self: (
-                (self.kubeconfig_secret is not None) + (self.cluster_profile is not None) + bool(self.hub) == 1
+                sum(each is not None for each in (self.kubeconfig_secret, self.cluster_profile, self.managed_cluster))
+                + bool(self.hub)
+                == 1
             ),
-            message="give exactly one of kubeconfigSecret, clusterProfile and hub: true",
+            message="give exactly one of kubeconfigSecret, clusterProfile, managedCluster and hub: true",
         ),
     )
     kubeconfig_secret: SecretKey | None = Field(
@@ -38,6 +41,11 @@ class ClusterAccess(Model):
         default=None,
         description="A ClusterProfile, whose cluster is logged in to by a command of the operator's "
         "--clusterprofile-provider-file.",
+    )
+    managed_cluster: ObjectName | None = Field(
+        default=None,
+        description="A ManagedCluster of Open Cluster Management (OCM), of which the operator's cluster is the hub: "
+        "its agent fetches what the cluster is to have, and nothing connects to it.",
     )
     hub: bool = Field(default=False, description="Whether it is the operator's own cluster.")
     allow: Annotated[list[Literal["Exec", "Files", "InsecureTLS"]], Field(max_length=3), Unique()] = Field(
@@ -188,4 +196,9 @@ class InferenceClusterStatus(Model):
     )
     offers: list[Offer] = Field(
         default_factory=list, max_length=128, description="What it can hold now, by accelerator."
+    )
+    summary: str = Field(
+        default="",
+        max_length=65536,
+        description="The same and more for another hub, which reads it over OCM; empty: no other hub asks for it.",
     )

@@ -193,6 +193,7 @@ class Operator:
             placed=self.store.placed,
             patience=self.options.patience,
             providers=self.options.providers,
+            works=client,
         )
         hub = Hub(self.options.hub) if self.options.hub else None
         models = ModelInfo(client, self.queue.add, hub)

@@ -48,6 +48,7 @@ class Member:
     nodes: int = 0
     ready: int = 0  # of these
     offers: tuple[Offer, ...] | None = None  # None: not counted yet
+    summary: str | None = ""  # for another hub; None: not counted yet
 
 
 def cluster_status(
@@ -69,6 +70,7 @@ def cluster_status(
         conditions=date(told, before.conditions, generation, now),
         cluster_uid=seen.uid or before.cluster_uid,
         offers=before.offers if seen.offers is None else list(seen.offers),
+        summary=before.summary if seen.summary is None else seen.summary,
     )
 
 

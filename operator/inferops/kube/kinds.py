@@ -48,6 +48,8 @@ HTTP_ROUTE = Kind("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes")
 INFERENCE_POOL = Kind("inference.networking.k8s.io/v1", "InferencePool", "inferencepools")
 SERVICE_EXPORT = Kind("multicluster.x-k8s.io/v1alpha1", "ServiceExport", "serviceexports")
 CLUSTER_PROFILE = Kind("multicluster.x-k8s.io/v1alpha1", "ClusterProfile", "clusterprofiles")
+MANAGED_CLUSTER = Kind("cluster.open-cluster-management.io/v1", "ManagedCluster", "managedclusters", namespaced=False)
+MANIFEST_WORK = Kind("work.open-cluster-management.io/v1", "ManifestWork", "manifestworks")
 LEASE = Kind("coordination.k8s.io/v1", "Lease", "leases")
 
 BY_KIND: dict[str, Kind] = {

@@ -333,7 +333,7 @@ class World:
         applier = Applier(self.hub, self.store, self._changed, {})
         clusters = Members(
             self.hub, Configuration(), HOME, lambda: at().timestamp(), self._changed, accelerators, self._connect,
-            self._serves, HUB_UID, self.store.placed,
+            self._serves, HUB_UID, self.store.placed, works=self.hub,
         )  # fmt: skip
         placing = Placing(self.store, applier, clusters, at, self._later)
         self.reconciler = Reconciler(

@@ -290,6 +290,13 @@ BAD: tuple[Bad, ...] = (
         "spec.prices",
         "Duplicate value",
     ),
+    Bad(
+        "growth of an accelerator twice",
+        CLUSTER_KIND,
+        {"spec.growth": [{"accelerator": A, "maxNodes": each, "acceleratorsPerNode": 8} for each in (2, 4)]},
+        "spec.growth",
+        "add up maxNodes",
+    ),
     Bad("a region in words", CLUSTER_KIND, {"spec.region": "EU West"}, "spec.region", "must be a label's value"),
     Bad(
         "a namespace by pattern", CLUSTER_KIND, {"spec.namespaces": ["team-*"]}, "spec.namespaces[0]", "must be a name"

@@ -113,6 +113,9 @@ spec:
   region: eu-west-1
   prices: [{accelerator: nvidia-h200, usdPerHour: 3.5, spotUsdPerHour: 1.2}]
   namespaces: [chat, search]
+  growth:
+    - {accelerator: nvidia-h200, maxNodes: 16, acceleratorsPerNode: 8}
+    - {accelerator: nvidia-h200, spot: true, maxNodes: 16, acceleratorsPerNode: 8, provisioning: 5m}
   tolerations: [{key: dedicated, operator: Equal, value: inference, effect: NoSchedule}]
 """
 SOURCES = (

@@ -172,7 +172,7 @@ class Placing:
         self, key: Key, seen: Observation, views: Sequence[ClusterView], *, ready: bool
     ) -> tuple[Event, ...]:
         """Have the service's name lead to its part in the hub, once that has as much as what ran there before."""
-        part, own = home.part_of(views), sum(each.ready for each in seen.revisions)
+        part, own = home.part_of(views), home.answering(seen)
         if part is None or part.child is None or not (ready or part.child.ready >= own):
             return ()
         try:

@@ -231,6 +231,19 @@ def test_the_only_replica_gives_way_where_that_is_asked_for() -> None:
     play(scene, gpus=1)
 
 
+def test_what_answers_in_the_hub_is_not_given_up_for_less_before_the_load_is_known() -> None:
+    async def scene(world: HomeWorld) -> None:
+        world.register("west", prices=DEAR)
+        world.hub.put(INFERENCE_SERVICE, service("llama", scaling={"replicas": 5}))
+        await asyncio.sleep(40)
+        world.ask(placement=ALL, scaling={"replicas": None, "minReplicas": 1, "maxReplicas": 10})
+        assert min(await watched(world, 60)) >= 5
+        assert (world.pods("llama"), leads_to(world)) == (0, PART)
+        assert world.condition() == ("True", "Ready")
+
+    play(scene, gpus=16, west={})
+
+
 async def _life(world: HomeWorld) -> None:
     """It runs in the hub, is placed there, drained, and deleted."""
     world.register("west", prices=DEAR)

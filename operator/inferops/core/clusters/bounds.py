@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import ceil, inf
 
+from inferops.core.clusters import home
 from inferops.core.clusters.case import Case
 from inferops.core.clusters.price import cost_of_work
 from inferops.core.placement.apportion import seats
@@ -60,8 +61,8 @@ def _cheapest(case: Case, shares: Mapping[str, Share]) -> list[str]:
 
 def floors_of(case: Case, plan: Plan, shares: Mapping[str, Share]) -> dict[str, int]:
     """Replicas that each cluster has at least: what is to be there altogether, in the cheapest, and one in each of as
-    many as are asked for. While some clusters are to give theirs up, the others have to be able to take over all that
-    is asked for now."""
+    many as are asked for. While some clusters are to give theirs up, or what ran in the hub before, the others have to be
+    able to take over all that is asked for now."""
     spec = case.seen.service.spec
     caps = {name: shares[name].replicas for name in _cheapest(case, shares) if name in plan.shares}
     total = case.target.least
@@ -70,6 +71,8 @@ def floors_of(case: Case, plan: Plan, shares: Mapping[str, Share]) -> dict[str, 
     leaving = [name for name in case.before if name in shares and name not in caps]
     if leaving and case.target.by_load:
         total = max(total, sum(case.before[name].desired_replicas for name in case.before if name in shares))
+    if case.target.by_load and (here := home.answering(case.seen)):
+        total = max(total, min(case.target.replicas, here + sum(each.ready_replicas for each in case.before.values())))
     if spec.placement.survive_cluster_loss:
         return _floors_without_any(total, caps)
     floors = dict.fromkeys(list(caps)[: min(spec.placement.min_clusters, total)], 1)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from inferops.api.formats import seconds
 from inferops.api.placement import ClusterPlacement
-from inferops.core.clusters import eligible
+from inferops.core.clusters import eligible, home
 from inferops.core.clusters.coldstart import cold_starts
 from inferops.core.clusters.distance import Distance, distances
 from inferops.core.clusters.kinds import Kind, kinds, kinds_at
@@ -78,6 +78,7 @@ def case_of(seen: Observation, clusters: Sequence[ClusterView]) -> Case:
         (each.desired_replicas + (each.cluster in short)) * works.get((each.cluster, each.accelerator), 1.0)
         for each in held
     )
+    asked = max(asked, home.answering(seen))
     certain = all(views[entry.cluster].healthy for entry in held)
     aim = target(seen, asked, certain=certain)
     return Case(seen, views, found, before, refusals, aim, away, there, cold_starts(views))

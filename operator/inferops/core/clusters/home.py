@@ -17,6 +17,11 @@ HOMELESS = (Reason.INSUFFICIENT_CAPACITY, Reason.UNSCHEDULABLE)
 SERVING = ("Placing", "Serving", "Draining")
 
 
+def answering(seen: Observation) -> int:
+    """Its own replicas in the hub that answer."""
+    return sum(each.ready for each in seen.revisions)
+
+
 def gives(seen: Observation) -> int:
     """How many of its own replicas in the hub may give way to those that its clusters are to have there."""
     there = sum(len(_standing(each)) for each in seen.revisions)
@@ -36,7 +41,7 @@ def giving(seen: Observation, record: PlacementStatus, views: Sequence[ClusterVi
         return oldest.hash, 0
     live = [each for each in record.clusters if each.state in SERVING]
     most = min(record.target, sum(each.replicas for each in live) + _kept(seen, record))
-    answer = sum(each.ready for each in seen.revisions) + sum(each.ready_replicas for each in live)
+    answer = answering(seen) + sum(each.ready_replicas for each in live)
     return (oldest.hash, number - 1) if answer - 1 >= max(most - 1, 1) else None
 
 
@@ -58,7 +63,7 @@ def lessened(seen: Observation, conditions: Sequence[Condition], part: ClusterVi
         return None
     if child.replicas > min(child.most, child.ready) or not child.current:
         return None  # the one that it gave up last still ends
-    answer = child.ready + sum(each.ready for each in seen.revisions)
+    answer = child.ready + answering(seen)
     last = 0 if _recreates(seen) else 1
     return child.ready - 1 if child.ready and answer - 1 >= last else None
 
@@ -70,7 +75,7 @@ def _standing(revision: RevisionView) -> list[str]:
 def _kept(seen: Observation, record: PlacementStatus) -> int:
     """Replicas in the hub that stay whoever waits: the last that answers."""
     others = any(each.ready_replicas for each in record.clusters if each.state in SERVING)
-    return 0 if others or _recreates(seen) or not any(each.ready for each in seen.revisions) else 1
+    return 0 if others or _recreates(seen) or not answering(seen) else 1
 
 
 def _recreates(seen: Observation) -> bool:

@@ -28,30 +28,36 @@ def offers(device: DeviceView, wanted: DeviceSpec) -> bool:
 
 
 def count(node: NodeView, wanted: DeviceSpec | None) -> int:
-    """How many devices of this kind a node has."""
+    """How many devices of this kind a node lists, whole ones or slices."""
     return sum(offers(device, wanted) for device in node.devices) if wanted is not None else 0
 
 
 def stock(node: NodeView, accelerator: AcceleratorSpec, taken: Held) -> dict[Device, bool]:
-    """The devices that a node has of an accelerator, and whether each is free where claims hold those in `taken`.
-
-    The same GPU is there once: whole, or by its slices where it is cut. A whole one is free while nobody has it, a
-    slice of it, or it in another form.
-    """
-    if accelerator.device is None:
-        return {}
+    """The devices that a node has of an accelerator, and whether each is free where claims hold those in `taken`. A
+    whole GPU is free while nobody has it, a slice of it, or it in another form."""
     busy = {body for device in node.devices if (device.driver, device.name) in taken for body in _bodies(device)}
-    cut = {device.attributes[PARENT] for device in node.devices if PARENT in device.attributes and _exists(device)}
     found: dict[Device, bool] = {}
-    for device in node.devices:
-        if not device.name or not offers(device, accelerator.device) or not _exists(device):
-            continue
-        held = (device.driver, device.name) in taken
-        if PARENT not in device.attributes and device.attributes.get(UUID) not in cut:
-            found[device.driver, device.name] = not held and busy.isdisjoint(_bodies(device))
-        elif PARENT in device.attributes and accelerator.slice:
-            found[device.driver, device.name] = not held
+    for device in having(node, accelerator):
+        held, sliced = (device.driver, device.name) in taken, PARENT in device.attributes
+        if device.name:
+            found[device.driver, device.name] = not held and (sliced or busy.isdisjoint(_bodies(device)))
     return found
+
+
+def having(node: NodeView, accelerator: AcceleratorSpec) -> list[DeviceView]:
+    """The devices of an accelerator that a node has. The same GPU is there once: whole, or by its slices where it is
+    cut, and these are nothing to an accelerator that is a whole one."""
+    wanted = accelerator.device
+    if wanted is None:
+        return []
+    cut = {device.attributes[PARENT] for device in node.devices if PARENT in device.attributes and _exists(device)}
+    return [
+        device
+        for device in node.devices
+        if offers(device, wanted)
+        and _exists(device)
+        and (accelerator.slice if PARENT in device.attributes else device.attributes.get(UUID) not in cut)
+    ]
 
 
 def claimed(accelerator: AcceleratorSpec, nodes: Sequence[NodeView]) -> bool:

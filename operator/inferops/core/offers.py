@@ -73,12 +73,13 @@ class Free:
 
     def grown(self, count: int, nodes: int = 1) -> int:
         """Replicas for which there is room beside that on the nodes that may come, as far as they are reckoned with."""
-        more = self.coming.reckoned if self.coming is not None else ()
-        return fitting((*self.free, *more), count // nodes, nodes) - self.room(count, nodes)
+        return self._beside(self.coming.reckoned, count, nodes) if self.coming is not None else 0
 
     def hoped(self, count: int, nodes: int = 1) -> int:
         """The same, if all of them came."""
-        more = self.coming.nodes if self.coming is not None else ()
+        return self._beside(self.coming.nodes, count, nodes) if self.coming is not None else 0
+
+    def _beside(self, more: tuple[int, ...], count: int, nodes: int) -> int:
         return fitting((*self.free, *more), count // nodes, nodes) - self.room(count, nodes)
 
 

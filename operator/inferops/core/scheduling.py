@@ -93,7 +93,7 @@ def _match(choice: AcceleratorChoice, accelerator: AcceleratorSpec, nodes: Seque
 
     def number(node: NodeView) -> int:
         offered = node.allocatable.get(accelerator.resource_name, 0)
-        return devices.count(node, accelerator.device) if claimed else offered
+        return len(devices.having(node, accelerator)) if claimed else offered
 
     having = (node for node in nodes if (number(node) if claimed else has_accelerator(node, accelerator)))
     matching = tuple(node for node in having if is_spot(node) == choice.spot)

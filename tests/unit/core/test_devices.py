@@ -37,6 +37,19 @@ def test_only_the_devices_that_are_meant_count() -> None:
     assert devices.count(having("a", H100), None) == 0
 
 
+def test_slices_of_a_gpu_are_not_counted_as_whole_ones() -> None:
+    """NVIDIA's driver gives them the name of the GPU's product."""
+    known = {"productName": "Example H100", "type": "mig", "parentUUID": "GPU-1"}
+    whole = replace(H100, attributes={**H100.attributes, "uuid": "GPU-1"})
+    slices = [replace(H100, attributes={**known, "uuid": f"MIG-{number}"}) for number in range(7)]
+    cut, could_be = having("cut", *slices), having("whole", whole, replace(H100, attributes=known))
+    both = having("both", whole, *slices)
+    found = match(choice("h100"), CLAIMING, [cut, could_be, both])
+    assert [each.name for each in found.matching] == ["whole"] and found.most == 1
+    part = CLAIMING.model_copy(update={"slice": True})
+    assert match(choice("h100", 7), part, [cut]).fits
+
+
 @pytest.mark.parametrize(
     ("case", "spec", "nodes", "claimed"),
     [

@@ -61,7 +61,8 @@ def place_service(seen: Observation, clusters: Sequence[ClusterView]) -> Placeme
     plan = _plan(case)
     shares = _next(case, plan)
     if case.target.by_load:
-        shares = roomy(case, plan, shares, [sites_of(case), sites_of(case, everything(case))])
+        more = everything(case)
+        shares = roomy(case, plan, shares, [sites_of(case), *([sites_of(case, more)] if more else [])])
     shares = _unlessened(case, shares)
     floors = floors_of(case, plan, shares)
     entries, children = [], {}

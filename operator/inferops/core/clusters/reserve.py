@@ -71,6 +71,8 @@ def _all(found: Iterator[_Reserve] | Sequence[_Reserve]) -> More:
 
 def _reserves(case: Case) -> list[_Reserve]:
     """What there is of it, in the order in which it is taken."""
+    if not any(view.spec.growth for view in case.views.values()):
+        return []
     found = [
         each
         for site in sites_of(case)

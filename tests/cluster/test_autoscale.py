@@ -82,8 +82,7 @@ async def test_replicas_follow_the_load_through_whatever_happens(stage: Stage, u
         assert before <= await _pods(api), "a restart touches no pod"
         took = await watch.until("more than there are GPUs", lambda sample: sample.wanted > GPUS, 30)
         await watch.until("all GPUs in use", lambda sample: sample.ready == GPUS, 20)
-        status = (await asyncio.to_thread(user.get, "infs", NAME))["status"]
-        assert f"of {status['desiredReplicas']} replicas find no node" in " ".join(status["explain"])
+        await asyncio.to_thread(wait_until, "it says who finds no node", lambda: _homeless(user), 20)
         await asyncio.to_thread(lambda: stage.tell(metrics=False))
         load.rate, silent, most = BASE, time.time(), watch.now.wanted
         await asyncio.sleep(UNDERWAY)
@@ -106,6 +105,12 @@ async def test_replicas_follow_the_load_through_whatever_happens(stage: Stage, u
         numbers = record.wanted(since, until)
         fewer = f"none goes {case}: {record.told(since, until)}"
         assert all(after > earlier for earlier, after in pairwise(numbers)), fewer
+
+
+def _homeless(user: User) -> bool:
+    """Whether the status tells of replicas without a node: the scheduler may take a while to say so."""
+    status = user.get("infs", NAME)["status"]
+    return f"of {status['desiredReplicas']} replicas find no node" in " ".join(status["explain"])
 
 
 async def _pods(api: Client) -> set[str]:

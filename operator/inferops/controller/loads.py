@@ -230,4 +230,5 @@ def _load(service: Service, source: Source, since: float | None, now: float) -> 
         counted.tpot / counted.paced if counted.paced else None,
         round(counted.judged),
         round(counted.missed),
+        round(counted.spilled),
     )

@@ -29,7 +29,13 @@ class Load:
     tpot: float | None = None  # mean seconds from one token to the next
     judged: int = 0  # requests judged by the SLO as their clients saw them, waiting included
     missed: int = 0  # those of them that it was too slow for, or that were turned away for want of room
+    spilled: int = 0  # requests that came, and that another cluster answers, where they count among arrivals
 
     @property
     def seconds(self) -> float:
         return self.until - self.since
+
+    @property
+    def demand(self) -> int:
+        """Requests that clients sent here, whoever answers them, and those that other clusters passed on."""
+        return self.arrivals + self.spilled

@@ -21,6 +21,7 @@ class Totals(NamedTuple):
     paced: float = 0
     judged: float = 0  # requests judged by the SLO as their clients saw them
     missed: float = 0
+    spilled: float = 0  # requests that came, and that another cluster has begun to answer; no arrivals here
 
 
 NONE = Totals()

@@ -14,7 +14,7 @@ from inferops.controller.demandline import line_of, load_of
 from inferops.signals.totals import FIELDS, NONE, Totals
 from unit.controller.telling import LLAMA, QWEN, bench, boot, line, told
 
-SOME = [120, 118, 310.5, 4.25, 6000, 90000, 118, 40.5, 118, 2.36, 110, 118, 2]
+SOME = [120, 118, 310.5, 4.25, 6000, 90000, 118, 40.5, 118, 2.36, 110, 118, 2, 7]
 
 
 @pytest.fixture(autouse=True)
@@ -85,7 +85,7 @@ async def test_one_that_does_not_tell_of_load_is_known_as_such() -> None:
         ("half a request", [0.5, *SOME[1:]]),
         ("beyond all measure", [10**300, *SOME[1:]]),
         ("not a number", [*SOME[:2], float("nan"), *SOME[3:]]),
-        ("more missed than judged", [*SOME[:-2], 1, 2]),
+        ("more missed than judged", [*SOME[:-3], 1, 2, 7]),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -110,7 +110,8 @@ def test_whatever_is_told_of_load_is_sane_or_nothing(numbers: Any) -> None:
         assert load.missed <= load.judged
 
 
-@given(st.builds(Totals, *[st.integers(0, 2**50)] * 11, judged=st.integers(9, 20), missed=st.integers(0, 9)))
+@given(st.builds(Totals, *[st.integers(0, 2**50)] * 11, judged=st.integers(9, 20), missed=st.integers(0, 9),
+                 spilled=st.integers(0, 9)))  # fmt: skip
 def test_what_is_sane_is_taken_as_it_is(totals: Totals) -> None:
     assert load_of(list(totals)) == totals
 

@@ -24,11 +24,11 @@ def test_a_window_of_what_a_gateway_told() -> None:
     world.time = 10.0
     world.gateways.tell(
         waiting=2, in_flight=3, arrivals=30, ended=20, busy=40.0, queued=1.5, tokens_in=600, tokens_out=2000,
-        counted=20, ttft=9.0, firsts=18, tpot=0.36, paced=18, judged=20, missed=1,
+        counted=20, ttft=9.0, firsts=18, tpot=0.36, paced=18, judged=20, missed=1, spilled=4,
     )  # fmt: skip
-    assert world.load() == Load(START, START + 10, "gateway", 30, 20, 40.0, 1.5, 2, 3, 600, 2000, 0.5, 0.02, 20, 1), (
-        "what was told before anybody asked is where it begins"
-    )
+    assert world.load() == Load(
+        START, START + 10, "gateway", 30, 20, 40.0, 1.5, 2, 3, 600, 2000, 0.5, 0.02, 20, 1, 4
+    ), "what was told before anybody asked is where it begins"
     until = world.time
     world.time = 25.0
     world.gateways.tell(arrivals=5)

@@ -16,7 +16,6 @@ from aiohttp.test_utils import make_mocked_request
 from inferops.controller.demandline import counted_of, line_of
 from inferops.gateway.balance.fleet import Fleet
 from inferops.gateway.balance.outcome import Outcome
-from inferops.gateway.balance.targets import Result
 from inferops.gateway.signals.demand import MOST_READERS, PATIENCE, TICK, Demand
 from inferops.gateway.signals.meters import GONE, Meters
 from inferops.gateway.table import Backend, Cluster, Replica, Revision, ServiceKey, Table
@@ -254,17 +253,14 @@ def test_what_other_clusters_answer_is_told_apart_and_as_a_need() -> None:
         assert pool is not None
         pool.away(1)
         pool.spilled()
-        stream.meters.spilled(LLAMA, "eu", Result.ANSWERED)
-        stream.meters.spilled(LLAMA, "us", Result.REFUSED)
         pool.away(-1)
         await asyncio.sleep(0.01)
         [line] = stream.reader.services(began)
-        assert {name: line["chat/llama"][name] for name in ("waiting", "spilled")} == {"waiting": 1, "spilled": 1}
-        assert Totals(*line["chat/llama"]["load"]).arrivals == 0
+        assert line["chat/llama"]["waiting"] == 1
+        assert Totals(*line["chat/llama"]["load"]) == NONE._replace(spilled=1)
         await asyncio.sleep(6)
         told = [line["chat/llama"]["waiting"] for line in stream.reader.services(began)]
         assert told == [1, 1, 1, 0], "it is told that it is over, and then nothing any more"
-        assert "spilled" not in stream.reader.told[0][1]["services"]["chat/qwen"]
 
     played(play)
 

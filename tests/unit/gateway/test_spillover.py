@@ -31,6 +31,7 @@ async def test_without_a_replica_here_another_cluster_answers() -> None:
         assert sent(own) == {("c0", "answered"): 1}
         assert other.parts.meters.services[KEY].received == 1
         assert (arrivals(own), arrivals(other)) == (0, 1), "it is demand of the cluster that answers it"
+        assert (pool_of(own).overflow.passed, pool_of(other).overflow.passed) == (1, 0), "and of the one it came to"
     seen = there.seen[0]
     assert seen.target == "/v1/chat/completions"
     assert seen.header("Authorization") == "Bearer of-the-engine"

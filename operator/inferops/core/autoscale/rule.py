@@ -115,7 +115,16 @@ def _counted(history: History, load: Load, fleet: Fleet, goals: Goals, seed: See
     known = learned.begin(history.capacity, _carried(seed) if seed is not None else None)
     known = learned.plan(known, now, goals.attainment)
     judged, missed = _judged(load, fleet, goals)
-    each = load.arrivals * _work(history) / load.seconds / fleet.ready if fleet.ready else 0.0
+    forgets, recent = 0.5 ** (load.seconds / HOUR), exp(-load.seconds / LATELY)
+    history = replace(
+        history,
+        late=recent * history.late + (1 - recent) * (missed / judged if judged else 0.0),
+        judged=history.judged * forgets + judged,
+        missed=history.missed * forgets + missed,
+    )
+    # What another cluster answers would have missed the SLO here, and says that replicas do not carry so much.
+    judged, missed = judged + load.spilled, missed + load.spilled
+    each = load.demand * _work(history) / load.seconds / fleet.ready if fleet.ready else 0.0
     known = learned.proven(known, each, judged, missed)
     burst = history.outlook.burst
     planned = known.planned(burst)
@@ -126,8 +135,7 @@ def _counted(history: History, load: Load, fleet: Fleet, goals: Goals, seed: See
         known = learned.served(known, each if calm else peak, judged, missed)
     if not calm and peak >= shock and now - (history.begun or now) > history.cold_start + 2 * LOOK:
         known = learned.shocked(known, missed)  # who was there before its first decisions is not its doing
-    known = learned.met(known, burst, each, load.arrivals if fleet.wanted > goals.lowest else 0)
-    forgets, recent = 0.5 ** (load.seconds / HOUR), exp(-load.seconds / LATELY)
+    known = learned.met(known, burst, each, load.demand if fleet.wanted > goals.lowest else 0)
     tokens, usual = _tokens(history, load)
     return replace(
         history,
@@ -136,9 +144,6 @@ def _counted(history: History, load: Load, fleet: Fleet, goals: Goals, seed: See
         usual_tokens=usual,
         strained=strained,
         peak=peak,
-        late=recent * history.late + (1 - recent) * (missed / judged if judged else 0.0),
-        judged=history.judged * forgets + judged,
-        missed=history.missed * forgets + missed,
     )
 
 
@@ -187,19 +192,20 @@ def _need(
 ) -> tuple[float, Reason, float | None, History]:
     """Replicas needed, not whole; for what; the forecast in requests a second."""
     horizon = history.cold_start + LOOK
-    rate = load.arrivals * _work(history) / load.seconds
+    rate = load.demand * _work(history) / load.seconds
     # By the burstiness known before now: else less load, coming as a surprise, could mean more replicas.
     planned = history.capacity.planned(history.outlook.burst)
     outlook, forecast = observe(history.outlook, now, load.seconds, rate, horizon)
     history = replace(history, outlook=outlook)
     if goals.mode == "queueDepth":
         need, calm, crowd = targets.by_queue(history, load, fleet, goals)
+        need = max(need, targets.by_spill(load, fleet))
         return need, "Queue" if need > fleet.ready else "Steady", forecast, replace(history, calm=calm, crowd=crowd)
     if goals.mode == "latency":
-        need = targets.by_latency(load, fleet, goals)
+        need = max(targets.by_latency(load, fleet, goals), targets.by_spill(load, fleet))
         return need, "Latency" if need > fleet.ready else "Steady", forecast, history
     if planned is None:  # nobody has asked for anything yet
-        return 0.0 if not (load.arrivals or load.in_flight or load.waiting) else 1.0, "Steady", forecast, history
+        return 0.0 if not (load.demand or load.in_flight or load.waiting) else 1.0, "Steady", forecast, history
     waits = max(0.0, load.waiting - goals.queue_depth * max(fleet.ready, 1))
     drain = min(max(history.cold_start, DRAIN[0]), DRAIN[1])
     history = _kept(history, load, goals, planned, forecast, now)
@@ -227,7 +233,7 @@ def _kept(history: History, load: Load, goals: Goals, planned: float, forecast: 
         for rate in (mean, max(mean, outlook.height))
     )
     shock = learned.shock(planned, outlook.burst)
-    asked = Asked(load.seconds, load.arrivals / load.seconds, need, height, known.ends, shock)
+    asked = Asked(load.seconds, load.demand / load.seconds, need, height, known.ends, shock)
     return replace(history, capacity=learned.kept(known, asked, _shortest(history), history.cold_start, now))
 
 
@@ -299,7 +305,7 @@ def _numbers(history: History, goals: Goals, forecast: float | None, load: Load 
     carries = known.carries if goals.mode == "auto" else None
     planned = known.planned(history.outlook.burst)
     return Numbers(
-        arrivals=load.arrivals / load.seconds if load is not None and load.seconds > 0 else None,
+        arrivals=load.demand / load.seconds if load is not None and load.seconds > 0 else None,
         forecast=forecast,
         capacity=carries,
         utilization=planned / carries if carries and planned is not None else None,

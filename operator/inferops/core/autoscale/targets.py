@@ -38,6 +38,14 @@ def by_queue(history: History, load: Load, fleet: Fleet, goals: Goals) -> tuple[
     return max(fewer, load.waiting / (CALM * goals.queue_depth)), calm, crowd
 
 
+def by_spill(load: Load, fleet: Fleet) -> float:
+    """Replicas that would answer what other clusters do, if one carries as much as now: neither a queue nor a latency
+    here shows it. 0: nothing went there."""
+    if not load.spilled:
+        return 0.0
+    return max(fleet.ready, 1) * min(load.demand / load.arrivals if load.arrivals else STEP, STEP)
+
+
 def by_latency(load: Load, fleet: Fleet, goals: Goals) -> float:
     """Replicas for which the mean latencies stay within the SLO, if they change as the load of a replica does."""
     ready = max(fleet.ready, 1)

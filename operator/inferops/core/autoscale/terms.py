@@ -86,7 +86,7 @@ class Signals:
 class Numbers:
     """What a recommendation was reckoned from. None: not known."""
 
-    arrivals: float | None = None  # requests a second
+    arrivals: float | None = None  # requests a second, with those that another cluster answers
     forecast: float | None = None  # requests a second when a replica that is begun now is ready
     capacity: float | None = None  # requests a second of one replica within the SLO
     utilization: float | None = None  # share of the capacity that is planned to be used

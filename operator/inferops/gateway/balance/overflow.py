@@ -23,6 +23,7 @@ class Overflow:
     ) -> None:
         self.targets: Targets | None = None  # None: there are none
         self.away = 0  # requests that another cluster is asked to answer, and that may come back
+        self.passed = 0  # requests that another cluster has begun to answer, all in all
         self._answered = Lately()
         self._firsts: Firsts | None = None  # counted once anybody goes by it
         self._clock, self._jitter, self._refused = clock, jitter, refused
@@ -43,6 +44,7 @@ class Overflow:
     def answered(self, now: float) -> None:
         """Another cluster answers a request."""
         self._answered.add(now)
+        self.passed += 1
 
     def lately(self, now: float) -> int:
         """How many requests other clusters have begun to answer in the last seconds."""

@@ -5,8 +5,8 @@ First all services; then within milliseconds those whose room began to fill or b
 with any traffic since. A line: {"gateway": "POD", "boot": "ID", "up": 61.5, "services": {"NS/NAME": {"waiting": 3,
 "inFlight": 0, "idle": 0.0, "load": [...]}}}, with an ID that no other start of it has, `up` in seconds since that
 start, `idle` in seconds since a request was there last, and in "load" the numbers of `Totals`, all in all since then.
-Of a service that has other clusters to go to, "waiting" holds those too that one of them has just begun to answer, and
-"spilled" tells how many they answered, all in all; "load" counts none of these but for how long they waited here.
+Of a service that has other clusters to go to, "waiting" holds those too that one of them has just begun to answer;
+"load" counts them apart, and else for no more than how long they waited here.
 
 A service with replicas of two revisions or more has "replicas": {"HASH": {"POD": [...]}} in addition, all in all since
 the gateway began: attempts judged, and those of them that failed; requests judged by the time to their first token, and
@@ -26,7 +26,6 @@ from aiohttp import web
 
 from inferops.gateway.balance.fleet import Fleet
 from inferops.gateway.balance.pool import Pool
-from inferops.gateway.balance.targets import Result
 from inferops.gateway.signals.load import Load
 from inferops.gateway.signals.meters import Meters
 from inferops.gateway.signals.series import ReplicaSeries
@@ -114,8 +113,6 @@ class Demand:
                 "idle": round(pool.idle(now), 3),
                 "load": self._load(pool, now),
             }
-            if pool.overflow.targets is not None:
-                told["spilled"] = self._spilled(key)
             if replicas := self._replicas(pool.backend):
                 told["replicas"] = replicas
                 reader.counted.add(key)
@@ -142,13 +139,8 @@ class Demand:
             load.paced,
             load.judged,
             load.missed,
+            pool.overflow.passed,
         )
-
-    def _spilled(self, key: ServiceKey) -> int:
-        """Requests that other clusters answered, of those that came here."""
-        series = self._meters.services.get(key)
-        answered = (Result.ANSWERED, Result.BROKEN)
-        return sum(n for (_, result), n in series.spilled.items() if result in answered) if series is not None else 0
 
     def _replicas(self, backend: Backend) -> Counts:
         """What the replicas of a service have counted; nothing where only one revision has any. Those that left the

@@ -45,6 +45,7 @@ class Intent:
     action: Action
     revision: str
     will: str
+    bake: bool = False  # whether it cuts short how long a wave of clusters is watched
 
 
 def intent(action: Action, service: InferenceService, asked: str = "") -> Intent:
@@ -64,6 +65,10 @@ def intent(action: Action, service: InferenceService, asked: str = "") -> Intent
 
 def _promote(service: InferenceService, asked: str) -> Intent:
     canary = _under_way("promote", service)
+    waves = service.status.placement.rollout
+    if waves.phase == "Baking":
+        will = f"wave {waves.wave} of {waves.waves} is watched no longer: the next one begins"
+        return Intent("promote", canary, will, bake=True)
     if service.status.rollout.phase == "Promoting" and service.status.rollout.paused is None:
         raise Refused(f"cannot promote: revision {canary} is being promoted already")
     will = (
@@ -231,6 +236,8 @@ def done(found: Intent, service: InferenceService) -> str:
         falls = f"revision {hash_} still gets {weight}% of requests, which go to the other as it can carry them"
         came = falls if weight else f"revision {hash_} gets no requests any more"
         told = f"aborted: {came}; {rollout.stable if rollout.stable not in ('', hash_) else serves} serves"
+    elif found.bake:
+        told = f"promoted: the wave after the one that served revision {hash_} has begun"
     elif found.action == "promote":
         told = f"promoted: revision {hash_} gets {weight}% of requests, and all once its replicas are ready"
     elif found.action == "pause":

@@ -14,7 +14,7 @@ from inferops.api.rolloutstatus import Phase
 from inferops.cli.access import Unreachable
 from inferops.cli.rolloutact import ACTIONS, Action, Refused, ask, intent, value
 from inferops.cli.rolloutstate import Code
-from inferops.controller.parents import ACTION_LIMIT
+from inferops.controller.parents import KEPT
 from inferops.kube.client import KubeError
 from inferops.kube.owned import Object
 from unit.cli.scenes import (
@@ -36,6 +36,8 @@ from unit.cli.scenes import (
 from unit.kube.virtualtime import now, run
 
 RETAINING = service(retaining(), **PROMOTED)
+WAVES = {"phase": "Baking", "version": "0ddba11000", "wave": 1, "waves": 3}
+BAKING = service(observing(phase="Promoting"), placement={"rollout": WAVES})
 COLD = service(retaining(phase="Succeeded", rollback={"to": OLD, "ready": "Cold"}), **PROMOTED)
 SHAPE = re.compile("(promote|pause|resume|abort|retry)@[0-9a-z]{1,16}/[0-9a-z]{1,32}")
 
@@ -46,6 +48,7 @@ SHAPE = re.compile("(promote|pause|resume|abort|retry)@[0-9a-z]{1,16}/[0-9a-z]{1
         ("a canary is promoted", "promote", service(OBSERVING), NEW, "gets all requests as soon as"),
         ("... also while it loads", "promote", service(loading()), NEW, "gets all requests as soon as"),
         ("... and from a pause at the end", "promote", service(paused(phase="Promoting")), NEW, "all requests"),
+        ("a wave that bakes", "promote", BAKING, NEW, "wave 1 of 3 is watched no longer: the next one begins"),
         ("a canary is paused", "pause", service(OBSERVING), NEW, f"revision {NEW} keeps its share"),
         ("a pause ends", "resume", service(paused()), NEW, "goes on where it was paused"),
         ("a manual gate opens", "resume", service(gated()), NEW, f"the gate owner opens for revision {NEW}"),
@@ -110,7 +113,7 @@ def test_in_every_phase_an_action_is_refused_or_well_formed(
         assert str(error)
         return
     assert found.action == action and found.will and asked in ("", found.revision)
-    assert SHAPE.fullmatch(value(found)) and len(value(found)) < ACTION_LIMIT
+    assert SHAPE.fullmatch(value(found)) and len(value(found)) < KEPT[ACTION]
 
 
 def test_every_request_is_another_one() -> None:

@@ -192,6 +192,24 @@ def test_a_hub_that_has_lost_its_record_goes_on_wave_by_wave() -> None:
     play(scene)
 
 
+def test_a_wave_that_bakes_is_cut_short_by_hand_and_the_next_one_is_not() -> None:
+    async def scene(world: World) -> None:
+        await begun(world)
+        world.ask(model=model("v2"))
+        await until(lambda: rollout(world)["phase"] == "Baking", 60)
+        asked = ask("promote", world)
+        assert await until(lambda: has(world)["north"] == "v2", 10) <= 5
+        assert asked in world.status["rollout"]["handled"]
+        annotations = (world.members["north"].child or {})["metadata"]["annotations"]
+        assert ACTION not in annotations, "it skips nothing of the rollout there"
+        await asyncio.sleep(BAKE - 10)
+        assert has(world) == {"east": "v2", "north": "v2", "west": "v1"}
+        await asyncio.sleep(30)
+        assert has(world)["west"] == "v2"
+
+    play(scene)
+
+
 def test_back_to_the_old_version_is_at_once_and_everywhere() -> None:
     async def scene(world: World) -> None:
         await begun(world)

@@ -118,6 +118,53 @@ def test_what_a_cluster_tells_counts_only_where_nothing_is_on_record() -> None:
     assert turn.record.stable == ONE.hash and turn.given == {"a": TWO, "b": ONE}
 
 
+def baking() -> Fleet:
+    """It is watched in the first of three waves."""
+    clusters = fleet("a", "b", "d")
+    clusters.ask(TWO)
+    clusters.serve("a")
+    clusters.turn()
+    assert (clusters.record.phase, clusters.record.wave, clusters.record.waves) == ("Baking", 1, 3)
+    return clusters
+
+
+def test_who_promotes_while_a_wave_bakes_begins_the_next_one_and_no_other() -> None:
+    clusters = baking()
+    clusters.action = f"promote@{TWO.hash}/1"
+    clusters.turn()
+    assert (clusters.record.phase, clusters.record.wave) == ("Rolling", 2)
+    assert clusters.has == {"a": "two", "b": "two", "d": "one"}
+    assert clusters.record.handled == clusters.action
+    assert passed_on(clusters.action, clusters.record) == "", "it opens no gate of the clusters of the next wave"
+    clusters.serve("b")
+    assert clusters.turn().again == BAKE and clusters.record.phase == "Baking"
+    clusters.action = f"promote@{TWO.hash}/2"
+    clusters.turn()
+    assert clusters.has["d"] == "two"
+
+
+def test_where_the_next_wave_serves_already_it_is_watched_all_the_same() -> None:
+    clusters = baking()
+    clusters.change("b", version=TWO.hash, serves=True)
+    clusters.action = f"promote@{TWO.hash}/1"
+    assert clusters.turn().again == BAKE
+    assert (clusters.record.phase, clusters.record.wave) == ("Baking", 2)
+
+
+def test_what_was_said_before_a_wave_bakes_or_of_something_else_does_not_cut_it_short() -> None:
+    clusters = fleet("a", "b", "d")
+    clusters.ask(TWO)
+    clusters.action = f"promote@{TWO.hash}/1"  # of the rollout within a
+    clusters.turn()
+    assert passed_on(clusters.action, clusters.record) == clusters.action
+    clusters.serve("a")
+    assert clusters.turn().again == BAKE and clusters.record.phase == "Baking"
+    for other in (f"promote@{ONE.hash}/2", f"resume@{TWO.hash}/3", f"retry@{TWO.hash}/4", "promote", ""):
+        clusters.action = other
+        clusters.turn()
+        assert (clusters.record.phase, clusters.record.wave) == ("Baking", 1), other
+
+
 def test_a_version_is_model_and_runtime_and_nothing_else() -> None:
     config = {"config": {"name": "shapes", "key": "config.json"}}
     same = Version(ModelSpec.model_validate({**ONE.model.dump(), **config}), ONE.runtime)

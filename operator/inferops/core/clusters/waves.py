@@ -58,6 +58,7 @@ class Case:
     action: str  # what somebody asks for by annotation
     now: datetime
     there: Mapping[str, Version] = field(default_factory=dict[str, Version])  # that clusters have, by hash
+    known: frozenset[str] = frozenset()  # hashes of revisions by which clusters know the version
 
     def wave(self, name: str) -> int:
         """From 1; those that are not named are the last."""
@@ -89,7 +90,9 @@ def staged(seen: Observation, views: Mapping[str, ClusterView], entries: Sequenc
     action = seen.service.metadata.annotations.get(ACTION, "")
     before = status.placement.rollout
     there = {} if before.stable in {each.version for each in before.versions} else _there(views, kept)
-    return advance(Case(spec.rollout.clusters, wanted, before, holders, action, seen.now, there))
+    children = [child for each in kept if (child := views[each.cluster].child) is not None]
+    known = frozenset(child.latest for child in children if child.version == wanted.hash and child.current)
+    return advance(Case(spec.rollout.clusters, wanted, before, holders, action, seen.now, there, known))
 
 
 def _there(views: Mapping[str, ClusterView], entries: Sequence[ClusterPlacement]) -> dict[str, Version]:
@@ -141,7 +144,9 @@ def advance(case: Case) -> Turn:
         record, again = (stopped, None) if stopped is not None else _moved(case, record)
     if record.phase == "Complete":
         return _complete(case)
-    if (record.version, record.wave) != (case.before.version, case.before.wave):
+    turned = (record.version, record.wave) != (case.before.version, case.before.wave)
+    bakes = record.phase == "Baking" and case.before.phase != "Baking"
+    if turned or (bakes and _promotes(case)):  # that was of the rollouts within this wave
         record = record.model_copy(update={"handled": case.action[:128]})
     given = {each.name: versions[_turn(case, record, each, versions)] for each in case.holders}
     return Turn(record.model_copy(update={"versions": _kept(versions, record, given)}), given, again)
@@ -192,6 +197,16 @@ def _retried(case: Case) -> bool:
     return meant and case.action != before.handled
 
 
+def _skips(case: Case) -> bool:
+    """Whether somebody asks to begin the next wave at once. What was said before this one baked is handled already."""
+    return case.before.phase == "Baking" and case.action != case.before.handled and _promotes(case)
+
+
+def _promotes(case: Case) -> bool:
+    action = actions.read(case.action)
+    return action is not None and action.verb == "promote" and action.hash in (*case.known, case.wanted.hash)
+
+
 def _stopped(case: Case, record: ClusterRolloutStatus) -> ClusterRolloutStatus | None:
     """The rollout's end where a cluster went back; None where none did."""
     back = [(each.name, each.rejection) for each in case.holders if each.known and each.rejection is not None]
@@ -219,7 +234,7 @@ def _moved(case: Case, record: ClusterRolloutStatus) -> tuple[ClusterRolloutStat
     live = [each for each in case.holders if not each.lost]
     numbers = sorted({case.wave(each.name) for each in live})
     bake = seconds(case.spec.bake) if case.spec is not None else 0.0
-    wave, since = record.wave, record.since
+    wave, since, skips = record.wave, record.since, _skips(case)
     while numbers:
         here = next((number for number in numbers if number >= wave), wave)  # else all that are left are lost
         since = since if here == wave else ""
@@ -236,7 +251,7 @@ def _moved(case: Case, record: ClusterRolloutStatus) -> tuple[ClusterRolloutStat
             return record.model_copy(update={"phase": "Complete"}), None
         since = since if clocks.parse(since) is not None else clocks.stamp(case.now)
         left = bake - clocks.elapsed(case.now, since)
-        if left > 0:
+        if left > 0 and not (skips and here == record.wave):
             return _baking(record, here, since, clocks.later(since, bake)), left
         wave, since = here + 1, ""
     return _rolling(record, wave, since, "no cluster that has the service can tell of it now"), None

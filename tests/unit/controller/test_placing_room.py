@@ -183,6 +183,42 @@ def test_it_moves_to_another_cluster_that_grows_and_not_back_and_forth() -> None
     play(scene, east={"nodes": 0}, north={"nodes": 0}, west={"gpus": 1})
 
 
+def test_where_nodes_come_nowhere_it_moves_ever_less_often() -> None:
+    async def scene(world: World) -> None:
+        for name in ("east", "north"):
+            world.members[name].waits = True
+        world.register("north", growth=GROWTH)
+        await grows(world, 2)
+        seen, moves = {"east"}, list[float]()
+        for number in range(50):
+            await asyncio.sleep(2 * MINUTES)
+            assert world.shares["west"] == 1
+            waits = {name for name in ("east", "north") if world.members[name].all(POD)}
+            assert waits, "it waits somewhere"
+            if waits != seen:
+                moves.append(2.0 * number)
+                seen = waits
+        assert len(moves) == 3, "after 10 minutes, and then after 20 each"
+
+    play(scene, east={"nodes": 0}, north={"nodes": 0}, west={"gpus": 1})
+
+
+def test_a_rollouts_replica_that_waits_beside_all_others_moves_none_of_them() -> None:
+    async def scene(world: World) -> None:
+        await grows(world, 1)
+        world.ask(scaling={"replicas": 2})
+        await asyncio.sleep(60)
+        assert world.shares == {"east": 2}
+        [first, _] = world.members["east"].all(POD)
+        meta = {**first["metadata"], "name": "canary", "labels": {**first["metadata"]["labels"], "new": "yes"}}
+        world.members["east"].put(POD, {"metadata": meta, "spec": {"containers": []}, "status": {"phase": "Pending"}})
+        await asyncio.sleep(15 * MINUTES)
+        assert world.record == {"east": ("Serving", 2)}
+        assert offer(world, "east")["growth"]["trust"] == 0.5, "it waited for a node as well"
+
+    play(scene, east={"gpus": 2}, west={"gpus": 2})
+
+
 def test_an_operator_that_ends_while_nodes_come_does_not_begin_to_wait_anew() -> None:
     async def scene(world: World) -> None:
         await grows(world)

@@ -1,7 +1,8 @@
 """Room that is not there yet, for what finds none elsewhere: nodes that may come, and places that are waited for.
 
-It is taken in this order: nodes that came whenever they were needed, those of which fewer are reckoned with, the
-cheapest of equals; at last replicas that wait for too long wait on, since they have nowhere else to go.
+It is taken in this order: nodes that came whenever they were needed, those of which fewer are reckoned with; of equals
+those that are waited for already, then the cheapest. At last replicas that wait for too long wait on, since they have
+nowhere else to go.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ class _Reserve:
     where: tuple[str, str]
     replicas: int
     work: float
-    order: tuple[float, float, int, str]  # the least first
+    order: tuple[float, bool, float, int, str]  # the least first
 
 
 def openings(case: Case, plan: Plan, least: int) -> Iterator[More]:
@@ -91,8 +92,8 @@ def _of(case: Case, site: Site, way: Way) -> Iterator[_Reserve]:
     there, cost = room(view, kind), way.cost / way.work if way.work else 0.0
     held = site.held.replicas if site.held is not None and site.held.way == way.name else 0
     taken = max(held - view.scheduled - there.now, 0)  # of those that come, for which nodes have to come
-    where, order = (site.name, way.name), (cost, site.rank, site.name)
+    has = before is not None and before.accelerator == way.name
+    late = overdue(view, kind, case.seen.now.timestamp()) if has else 0
+    where, order = (site.name, way.name), (not late, cost, site.rank, site.name)
     yield _Reserve(where, there.grown - taken, way.work, (-there.trust, *order))
-    if before is not None and before.accelerator == way.name:
-        waiting = overdue(view, kind, case.seen.now.timestamp())
-        yield _Reserve(where, min(waiting, there.hoped), way.work, (0.0, *order))
+    yield _Reserve(where, min(late, there.hoped), way.work, (0.0, *order))

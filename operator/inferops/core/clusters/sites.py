@@ -80,7 +80,8 @@ def _holds(case: Case, held: Share, view: ClusterView) -> Share | None:
     kind = case.kind(view.name, held.way)
     there = room(view, kind) if kind is not None else Room(0)
     late = overdue(view, kind, case.seen.now.timestamp())
-    number = min(held.replicas - late, view.scheduled + there.now + there.hoped)
+    patient = max(held.replicas - late, min(held.replicas, view.scheduled))  # a rollout's may wait beside all of these
+    number = min(patient, view.scheduled + there.now + there.hoped)
     return replace(held, replicas=number) if number > 0 else None
 
 

@@ -71,6 +71,7 @@ class Children:
         self._wanted: dict[Key, Object | None] = {}  # None: to be gone
         self._refused: dict[Key, tuple[float, int, str]] = {}  # until when, how often in a row, and why
         self._accepted: Accepted = {}
+        self._unsure: set[Key] = set()  # may have been made, though no answer says so
         self._queue: Queue[Key] = Queue(asyncio.get_running_loop().time)
 
     @property
@@ -91,7 +92,7 @@ class Children:
             return
         if before is not None and desired is not None and _version(before) != _version(desired):
             self._refused.pop(key, None)  # that may have been what was wrong with it
-        if desired is not None or key in self.found:
+        if desired is not None or self.may_have(key):
             self._wanted[key] = desired
             self._queue.add(key)
         else:
@@ -101,6 +102,10 @@ class Children:
         """The service is gone from the hub. Whatever there is stays as it is."""
         self._wanted.pop(key, None)
         self._refused.pop(key, None)
+
+    def may_have(self, key: Key) -> bool:
+        """Whether it is there, or is being made just now, or was asked to be made by somebody who heard no answer."""
+        return key in self.found or key in self._unsure
 
     def refused(self, key: Key) -> str:
         """Why what is wanted was refused, of late; empty: it was not."""
@@ -141,7 +146,7 @@ class Children:
         desired, found = self._wanted[key], self.found.get(key)
         if desired is None:
             if found is None:
-                self._wanted.pop(key)
+                await self._look_for(kube, key)
             elif not found.view.deleting:
                 await kube.delete(INFERENCE_SERVICE, key.namespace, self.there(key).name, found.view.uid)
             return
@@ -171,12 +176,31 @@ class Children:
                 return  # something else by now; it stands in the queue again
         else:
             meta["uid"] = found.view.uid
-        answer = await kube.apply(INFERENCE_SERVICE, {**desired, "metadata": meta}, force=found is not None)
+        self._unsure.add(key)
+        try:
+            answer = await kube.apply(INFERENCE_SERVICE, {**desired, "metadata": meta}, force=found is not None)
+        except KubeError as error:
+            if 0 < error.status < 500:
+                self._unsure.discard(key)
+            raise
         self.put(answer)
+        self._unsure.discard(key)
         self._refused.pop(key, None)
         now = self.found.get(key)
         if now is not None:
             accept(self._accepted, now.view.uid, now.digest, desired)
+
+    async def _look_for(self, kube: Writing, key: Key) -> None:
+        """See whether one that is to be gone was made after all. Raises KubeError."""
+        live = await kube.get(INFERENCE_SERVICE, key.namespace, self.there(key).name) if key in self._unsure else None
+        self._unsure.discard(key)
+        if live is not None:
+            self.put(live)
+        if key in self.found:
+            self._queue.add(key)
+        else:
+            self._wanted.pop(key)
+            self._changed(key)
 
     def _refuse(self, key: Key, why: str) -> None:
         times = self._refused.get(key, (0.0, 0, ""))[1]

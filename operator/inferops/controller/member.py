@@ -75,6 +75,7 @@ class MemberCluster:
         self._ends = Ends(self._capacity, self.children, lambda held: free(held, self.spec), self._counted, news)
         self._link: Link | None = None
         self._read_at = float("-inf")
+        self._lapses = float("-inf")
         self._told: object = (self.obstacle, health, self.uid, self.settled, False)
         self._task = asyncio.create_task(self._run(), name=f"member {name}")
 
@@ -95,8 +96,10 @@ class MemberCluster:
 
     @property
     def listed(self) -> bool:
-        """Whether all that we wrote there is known, as it is now."""
-        return self._link is not None and self._link.listed
+        """Whether all that we wrote there is known, as it is now. A watch that was dropped is passed over for as long
+        as a silence is."""
+        now = asyncio.get_running_loop().time()
+        return (self._link is not None and self._link.listed) or now < self._lapses
 
     @property
     def made(self) -> Counter[tuple[str, str]]:
@@ -153,6 +156,9 @@ class MemberCluster:
                 await self._link.follow()
         except KubeError as error:  # of the hub, or of a member that fell silent just now
             log.warning("member cluster %s: %s", self._name, error)
+        if self._link is not None and self._link.listed:
+            patience = self._around.patience
+            self._lapses = asyncio.get_running_loop().time() + patience.suspect + patience.every
         now = (self.obstacle, self.health, self.uid, self.settled, self.listed)
         if now != self._told or self._around.cut_off():
             self._told = now

@@ -188,6 +188,11 @@ class Members:
         if known is not None and known.cluster is not None:
             known.cluster.children.want(service, desired)
 
+    def may_have(self, service: Key, cluster: str) -> bool:
+        """Whether the service is in a cluster, or may be as far as is known: what was written had no answer yet."""
+        known = self._members.get(self._key(cluster))
+        return known is not None and known.cluster is not None and known.cluster.children.may_have(service)
+
     def promise(self, service: Key, promises: Mapping[str, Promise]) -> None:
         """What a service was given, by cluster: others find no place there any more."""
         for key, known in self._members.items():

@@ -93,7 +93,8 @@ class Placing:
         on_record = {each.cluster: each for each in before.placement.clusters}
         left = []
         for view in views:
-            if view.child is None and (view.healthy or view.name not in on_record):
+            unmade = view.child is None and not self.members.may_have(key, view.name)
+            if unmade and (view.healthy or view.name not in on_record):
                 continue
             self.members.want(key, view.name, None)
             known = on_record.get(view.name, ClusterPlacement(cluster=view.name, state="Removing"))

@@ -31,8 +31,11 @@ LONG = (
     *("test_operator.py", "test_zero.py", "test_scheduling.py", "test_gateway.py", "test_crds.py"),
     *("test_rollouts.py", "test_bench.py"),
 )
-# One after the other on one control plane. The first of them wants one on which nothing was installed.
-TOGETHER = (("test_crds.py", "test_sizing.py", "test_runtimes.py", "test_devices.py"),)
+# One after the other on the same control planes. The first of those on one wants it as it is when nothing was installed.
+TOGETHER = (
+    ("test_crds.py", "test_sizing.py", "test_runtimes.py", "test_devices.py"),
+    ("test_placement.py", "test_placement_faults.py"),
+)
 LANES = 2
 LEFT = 5  # modules; once no more wait one more runs at a time, as these are short and mostly wait themselves
 IDLE = 0.25  # share of the processors' time; once so much is over, one more runs too: what ran beside has ended

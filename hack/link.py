@@ -1,5 +1,7 @@
-"""A line to an address that fails as lines do: bytes pass through it, or come late, or nothing does and connections seem
-to hang, or they are reset. `bites` counts what came of it, since a fault that hit nobody shows nothing."""
+"""A line to an address, which fails as lines do: bytes pass, or come late, or connections seem to hang, or are reset.
+
+`bites` counts what came of it, since a fault that hit nobody shows nothing.
+"""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from cluster.placements import Fleet, fleet_of
 from cluster.services import Say
 from controlplane import Binaries, Cluster, enter, find_binaries
 from harness import begin_namespace
@@ -49,6 +50,13 @@ def cluster(binaries: Binaries, inside: None) -> Iterator[Cluster]:
 def member(binaries: Binaries, inside: None) -> Iterator[Cluster]:
     """A second cluster that all tests of several clusters share."""
     with Cluster("member", 1, audit=True, binaries=binaries) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def fleet(cluster: Cluster, binaries: Binaries) -> Iterator[Fleet]:
+    """The hub with three members, that all tests of placement share."""
+    with fleet_of(cluster, binaries) as running:
         yield running
 
 

@@ -29,7 +29,14 @@ PASSED_ON = ("Accept", "Authorization", "Content-Type", "User-Agent")
 PASSED_BACK = ("Content-Type", "Retry-After")
 LINE_LIMIT = 2**21  # bytes; an event of a watch is one line
 START_DEADLINE = 10.0  # seconds
-REASONS = {409: "Conflict", 410: "Expired", 429: "TooManyRequests", 500: "InternalError", 503: "ServiceUnavailable"}
+REASONS = {
+    401: "Unauthorized",
+    409: "Conflict",
+    410: "Expired",
+    429: "TooManyRequests",
+    500: "InternalError",
+    503: "ServiceUnavailable",
+}
 
 
 @dataclass(slots=True)
@@ -135,25 +142,27 @@ class FaultProxy:
         finally:
             self._loop.call_soon_threadsafe(self._thawed.set)
 
-    def cut_watches(self) -> None:
-        """Drop the connections of all watches, and what they had not told yet."""
-        self._end_watches(b"")
+    def cut_watches(self) -> int:
+        """Drop the connections of all watches, and what they had not told yet. Returns how many there were."""
+        return self._end_watches(b"")
 
-    def fail_watches(self, code: int = 410) -> None:
-        """End all watches by an event that says ERROR: 410 Gone, as the API server does after a compaction."""
-        self._end_watches(json.dumps({"type": "ERROR", "object": _failure(code)}).encode() + b"\n")
+    def fail_watches(self, code: int = 410) -> int:
+        """End all watches by an event that says ERROR: 410 Gone, as the API server does after a compaction. Returns how
+        many there were."""
+        return self._end_watches(json.dumps({"type": "ERROR", "object": _failure(code)}).encode() + b"\n")
 
     def writes(self, since: float = 0.0) -> list[Entry]:
         """Requests for changes that came after `since` (time.monotonic), Leases left out."""
         return [entry for entry in tuple(self.journal) if entry.writes and entry.at >= since]
 
-    def _end_watches(self, last: bytes) -> None:
-        async def end() -> None:
+    def _end_watches(self, last: bytes) -> int:
+        async def end() -> int:
             for task in self._watches:
                 self._watches[task] = last
                 task.cancel()
+            return len(self._watches)
 
-        asyncio.run_coroutine_threadsafe(end(), self._loop).result(START_DEADLINE)
+        return asyncio.run_coroutine_threadsafe(end(), self._loop).result(START_DEADLINE)
 
     def _run(self) -> None:
         try:

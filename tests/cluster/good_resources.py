@@ -182,7 +182,9 @@ GOOD: tuple[dict[str, Any], ...] = (
     resource(SERVICE_KIND, "no-canary", {"spec.rollout.steps": []}),
     resource(SERVICE_KIND, "a" * 50, {}),
     resource(SERVICE_KIND, "no-waiting", {"spec.traffic": {"maxQueue": 0, "queueTimeout": "0s"}}),
-    resource(SERVICE_KIND, "a-picker", {"spec.traffic": {"endpointPicker": {"name": "picker"}}}),
+    # No cluster is named, so the built-in gateway passes nothing on.
+    resource(SERVICE_KIND, "a-picker", {"spec.traffic": {"endpointPicker": {"name": "picker"}, "spillover": []}}),
+    resource(SERVICE_KIND, "exported", {"spec.traffic": {"export": True}, "spec.tolerations": [{"key": "reserved"}]}),
     *(resource(SERVICE_KIND, name, {"spec.scaling": scaling}) for name, scaling in SCALING.items()),
     resource(
         SERVICE_KIND,

@@ -34,7 +34,7 @@ from inferops.core.clusters.waves import passed_on
 from inferops.core.event import Event
 from inferops.core.observation import Observation
 from inferops.core.told import describe
-from inferops.kube.kinds import HTTP_ROUTE, INFERENCE_SERVICE
+from inferops.kube.kinds import HTTP_ROUTE, INFERENCE_SERVICE, SERVICE_EXPORT
 from inferops.render.child import render_child
 
 BLOCKED = 10.0  # seconds until it is looked again whether a cluster is rid of a service
@@ -74,7 +74,7 @@ class Placing:
         if after.placement.clusters or placed.children:
             self.later(key, placed.again)
         if ready:
-            await self._leave_home(key, seen)
+            await self._leave_home(key, seen, views)
         elif seen.revisions:
             self.later(key, BLOCKED)
             if (gives := home.giving(seen, placed.record, views)) is not None:
@@ -162,10 +162,12 @@ class Placing:
         for cluster in placed.removed:
             self.members.want(key, cluster, None)
 
-    async def _leave_home(self, key: Key, seen: Observation) -> None:
+    async def _leave_home(self, key: Key, seen: Observation, views: Sequence[ClusterView]) -> None:
         """What ran in the hub before it was placed on members goes once they serve."""
         uid = seen.service.metadata.uid
         await self.applier.remove(key, uid, HTTP_ROUTE, key.name)  # it leads to nothing but that
+        if home.part_of(views) is None:
+            await self.applier.remove(key, uid, SERVICE_EXPORT, key.name)  # its Service leads to nobody
         for revision in seen.revisions:
             await self.applier.remove_revision(key, uid, revision.hash)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from inferops.kube.kinds import SERVICE_EXPORT
+from unit.controller.building import child
 from unit.controller.placed import ALL, World, member
 from unit.kube.virtualtime import run
 
@@ -50,6 +52,23 @@ def test_it_is_exported_from_clusters_with_replicas_and_not_from_one_that_stands
         told = {name: traffic(world, name) or {} for name in world.members}
         assert all(told[name]["export"] for name in world.shares)
         assert world.record["east"] == ("Standby", 0) and set(told["east"]) == {"spillover"}
+        await world.close()
+
+    run(scene())
+
+
+def test_what_ran_in_the_hub_and_was_exported_there_is_not_once_its_clusters_serve() -> None:
+    async def scene() -> None:
+        world = World({"east": member("east")})
+        world.ask(traffic={"export": True})
+        world.hub.put(SERVICE_EXPORT, child(SERVICE_EXPORT, "llama"), "inferops")
+        world.store.offer(SERVICE_EXPORT, True)
+        world.store.put(SERVICE_EXPORT, world.hub.all(SERVICE_EXPORT)[0])
+        await asyncio.sleep(20)
+        assert world.hub.all(SERVICE_EXPORT), "while nobody else serves"
+        world.register("east")
+        await asyncio.sleep(60)
+        assert (traffic(world, "east") or {})["export"] and not world.hub.all(SERVICE_EXPORT)
         await world.close()
 
     run(scene())

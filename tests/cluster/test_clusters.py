@@ -9,17 +9,31 @@ from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.error import URLError
+from urllib.request import Request, urlopen
 
 import pytest
 import yaml
 
+import harness
 from cluster.faultproxy import Fault, FaultProxy
-from cluster.services import denied, gpu_nodes
+from cluster.services import denied, gpu_nodes, manifest
 from controlplane import Cluster
-from harness import NAMESPACE, ROOT, OperatorProcess, install, wait_until
+from harness import (
+    NAMESPACE,
+    ROOT,
+    GatewayProcess,
+    OperatorProcess,
+    begin_namespace,
+    install,
+    install_gateway,
+    wait_until,
+)
 from inferops.core.membership import Patience
 
 HUB_ACCOUNT = "inferops-hub"
+PLACED = "placed"
+PACE = ("--time-scale", "20", "--load-seconds", "0.5")
 # Silences are shorter than usual; virtual time has the usual ones.
 PATIENCE = Patience(suspect=9.0, lost=90.0, stable=9.0)
 FLAGS = ("--member-suspect-after=9s", "--member-lost-after=90s", "--member-stable-after=9s")
@@ -157,6 +171,40 @@ def test_the_hub_is_a_member_too(hub: Hub) -> None:
     hub.register("here", hub=True)
     hub.until("here", "Ready", SOON)
     assert hub.status("here")["clusterUID"] != hub.status("east")["clusterUID"]
+
+
+def test_a_service_that_is_placed_in_the_hub_answers_there_by_its_name(hub: Hub) -> None:
+    """By the gateway and behind its Service, though what serves there has another name; and is gone with it."""
+    kubectl, path = hub.cluster.kubectl, f"/services/{PLACED}/llama/v1/chat/completions"
+    kubectl("label", "inferencecluster", "here", "-n", NAMESPACE, "it=here")
+    begin_namespace(hub.cluster, PLACED)
+    install_gateway(hub.cluster)
+    with (
+        harness.gpu_nodes(hub.cluster, "1x1xnvidia-h100-80gb", "--name-prefix", "home-", *PACE),
+        GatewayProcess(hub.cluster, 0) as gateway,
+    ):
+        wait_until("its node counts", lambda: hub.free("here") == 1, SOON, 0.2)
+        raw = manifest("llama")
+        raw["spec"]["placement"] = {"clusters": {"matchLabels": {"it": "here"}}}
+        kubectl("apply", "-n", PLACED, "-f", "-", input=json.dumps(raw))
+        told = ("get", "infs", "llama", "-n", PLACED, "-o", 'jsonpath={.status.conditions[?(@.type=="Ready")].status}')
+        wait_until("it is ready", lambda: kubectl(*told) == "True", SOON, 0.2)
+        body = json.dumps({"model": "llama", "messages": [{"role": "user", "content": "hello"}], "max_tokens": 2})
+        asked = Request(gateway.url + path, body.encode(), {"Content-Type": "application/json"})
+        wait_until("it answers", lambda: _answers(asked), SOON, 0.2)
+        pods = kubectl("get", "pods", "-n", PLACED, "-o", "jsonpath={.items[*].status.podIP}").split()
+        listed = ("get", "endpointslices", "-n", PLACED, "-l", "kubernetes.io/service-name=llama", "-o")
+        wait_until("its Service leads there", lambda: kubectl(*listed, "jsonpath={..addresses[*]}").split() == pods, SOON)
+        kubectl("delete", "infs", "llama", "-n", PLACED, "--timeout=60s")
+        assert not kubectl("get", "infs", "-n", PLACED, "-o", "name")
+
+
+def _answers(asked: Request) -> bool:
+    try:
+        with urlopen(asked, timeout=10) as answer:
+            return json.load(answer)["model"] == "llama"
+    except URLError:
+        return False
 
 
 def test_a_dangerous_kubeconfig_is_refused_by_its_field(hub: Hub) -> None:

@@ -75,7 +75,7 @@ class Placing:
             self.later(key, placed.again)
         if ready:
             await self._leave_home(key, seen, views)
-        elif seen.revisions:
+        elif seen.revisions and any(each.spec.access.hub for each in views):
             self.later(key, BLOCKED)
             if (gives := home.giving(seen, placed.record, views)) is not None:
                 await self.applier.resize(key, meta.uid, *gives)

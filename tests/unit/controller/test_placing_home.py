@@ -244,28 +244,47 @@ def test_what_answers_in_the_hub_is_not_given_up_for_less_before_the_load_is_kno
     play(scene, gpus=16, west={})
 
 
-async def _life(world: HomeWorld) -> None:
+async def _goes(world: HomeWorld) -> None:
     """It runs in the hub, is placed there, drained, and deleted."""
     world.register("west", prices=DEAR)
-    world.hub.put(INFERENCE_SERVICE, service("llama", scaling={"replicas": 2}))
-    await asyncio.sleep(40)
+    world.hub.put(INFERENCE_SERVICE, service("llama", scaling={"replicas": 1}))
+    await asyncio.sleep(15)
     world.ask(placement=ALL)
-    await asyncio.sleep(60)
-    assert (world.record, world.pods(), world.pods("llama")) == ({HERE: ("Serving", 2)}, 2, 0)
+    await asyncio.sleep(30)
+    assert (world.record, world.pods(), world.pods("llama")) == ({HERE: ("Serving", 1)}, 1, 0)
     world.register(HERE, access={"hub": True}, taints=[{"key": "drain", "effect": "NoExecute"}], gateway=None)
-    await asyncio.sleep(60)
-    assert (world.record, world.left(PART)) == ({"west": ("Serving", 2)}, [])
-    world.delete()
+    await asyncio.sleep(30)
+    assert (world.record, world.left(PART)) == ({"west": ("Serving", 1)}, [])
+    await _ends(world)
+
+
+async def _returns(world: HomeWorld) -> None:
+    """It is placed in the hub, is placed no more, and deleted."""
+    world.ask(placement={**ALL, "minClusters": 2}, scaling={"replicas": 2})
+    await asyncio.sleep(20)
+    assert world.shares == {HERE: 1, "west": 1}
+    live = world.hub.read(INFERENCE_SERVICE, NAMESPACE, "llama")
+    assert live is not None
+    live["spec"].pop("placement")
+    world.hub.put(INFERENCE_SERVICE, live)
     await asyncio.sleep(40)
+    assert (world.pods("llama"), world.left(PART), world.shares) == (2, [], {HERE: 2})
+    await _ends(world)
+
+
+async def _ends(world: HomeWorld) -> None:
+    world.delete()
+    await asyncio.sleep(25)
     assert not world.shares and world.left("llama") == world.left(PART) == []
 
 
-def test_the_operator_may_end_at_every_write() -> None:
+@pytest.mark.parametrize("life", [_goes, _returns])
+def test_the_operator_may_end_at_every_write(life: Scene) -> None:
     counts = []
 
     async def undisturbed(world: HomeWorld) -> None:
         begun = world.killer.count
-        await _life(world)
+        await life(world)
         counts.append((begun, world.killer.count))
 
     play(undisturbed, west={})
@@ -275,7 +294,7 @@ def test_the_operator_may_end_at_every_write() -> None:
 
         async def killed(world: HomeWorld, number: int = number) -> None:
             world.killer.at = number
-            await _life(world)
+            await life(world)
             assert world.ends == 1
 
         play(killed, west={})

@@ -61,8 +61,8 @@ def _cheapest(case: Case, shares: Mapping[str, Share]) -> list[str]:
 
 def floors_of(case: Case, plan: Plan, shares: Mapping[str, Share]) -> dict[str, int]:
     """Replicas that each cluster has at least: what is to be there altogether, in the cheapest, and one in each of as
-    many as are asked for. While some clusters are to give theirs up, or what ran in the hub before, the others have to be
-    able to take over all that is asked for now."""
+    many as are asked for. While some clusters are to give theirs up, or what ran in the hub before, the others have to
+    be able to take over all that is asked for now."""
     spec = case.seen.service.spec
     caps = {name: shares[name].replicas for name in _cheapest(case, shares) if name in plan.shares}
     total = case.target.least

@@ -42,6 +42,7 @@ class Counted:
     scheduled: Counter[tuple[str, str]] = field(default_factory=Counter)  # replicas by namespace and service
     waiting: Waiting = field(default_factory=dict)
     quotas: Quotas = field(default_factory=dict)
+    uid: str = ""  # which cluster it is, where that is told with it
 
 
 class Link(Protocol):

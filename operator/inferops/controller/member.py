@@ -217,6 +217,7 @@ class MemberCluster:
         return Probe(answer.answered, answer.denied, await asked if asked is not None else None, answer.why)
 
     def _counted(self, found: Counted) -> None:
+        self.uid = found.uid or self.uid
         self.scheduled, self.quotas = found.scheduled, found.quotas
         if (found.free, found.nodes, found.waiting) != (self.free, self.nodes, self.waiting):
             self.free, self.nodes, self.waiting = found.free, found.nodes, found.waiting

@@ -63,7 +63,7 @@ class WorkLink:
         self._works = Works(ends.children, self._count)
         self._mirror = Mirror(hub, MANIFEST_WORK, self._works, selector=ends.children.selector, namespace=name)
         self._tasks: list[asyncio.Task[None]] = []
-        self._why, self._uid, self._counted = "", "", ""
+        self._why, self._counted = "", ""
 
     @property
     def listed(self) -> bool:
@@ -79,7 +79,7 @@ class WorkLink:
         if lease.get("status") != "True":
             why = text(lease.get("message"))[:512] or "its agent has not reported yet"
             return Answer(False, why=f"ManagedCluster {self._name}: {why}")
-        return Answer(True, denied=bool(self._why), why=self._why, uid=self._uid)
+        return Answer(True, denied=bool(self._why), why=self._why)
 
     async def follow(self) -> None:
         if not self._tasks:
@@ -133,7 +133,6 @@ class WorkLink:
             self._why = f"{where}: {seen.why}; is inferops installed there, with manifests/member/ocm.yaml?"
         elif ready.get("reason") == Reason.SAME_CLUSTER:
             self._why = f"{where}: {ready.get('message', '')}"
-        self._uid = values.get("status.clusterUID", "")
         summary = values.get("status.summary", "")
         if not summary or summary == self._counted:
             return
@@ -143,7 +142,8 @@ class WorkLink:
             self._why = f"{where}: its status.summary cannot be read ({error}); update inferops there or here"
             return
         self._counted = summary
-        self._ends.counted(Counted(found.free, found.nodes, found.scheduled, found.waiting, found.quotas))
+        uid = values.get("status.clusterUID", "")
+        self._ends.counted(Counted(found.free, found.nodes, found.scheduled, found.waiting, found.quotas, uid))
 
 
 class Works:

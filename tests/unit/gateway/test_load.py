@@ -106,7 +106,7 @@ def test_what_is_added_up() -> None:
 
 
 def test_the_words_are_those_that_clients_read() -> None:
-    assert {CODES[each] for each in CODES if each.__name__ in ("QueueFull", "QueueTimeout")} < NO_ROOM
+    assert {CODES[each] for each in CODES if each.__name__ in ("QueueFull", "QueueTimeout", "TooLong")} < NO_ROOM
 
 
 def counted(running: Gateway) -> tuple[int, int, int, int]:

@@ -69,6 +69,8 @@ async def test_nothing_is_passed_on_twice() -> None:
         assert {record.error for record in other.log.records} == {"wait_too_long"}
         assert (arrivals(one), arrivals(other)) == (1, 0)
         assert 1 <= len(other.log.records) <= 8
+        load = other.parts.meters.services[KEY].load
+        assert (load.judged, load.missed) == (len(other.log.records),) * 2, "its replicas do not carry it"
 
 
 async def test_a_gateway_that_is_its_own_neighbour_asks_itself_at_the_most() -> None:

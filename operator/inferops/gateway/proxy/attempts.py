@@ -29,7 +29,7 @@ from inferops.gateway.proxy.retries import BROKEN as MOST_BROKEN
 from inferops.gateway.proxy.retries import REPEATABLE, Budget, Tries
 from inferops.gateway.proxy.spill import Spill, Spilling
 from inferops.gateway.proxy.upstream import Answer, Broken, Unreached, Upstream
-from inferops.gateway.signals.load import ENGINE_FULL, QUEUE_FULL, QUEUE_TIMEOUT
+from inferops.gateway.signals.load import ENGINE_FULL, GUEST_REFUSED, QUEUE_FULL, QUEUE_TIMEOUT
 from inferops.gateway.signals.meters import Meters
 from inferops.gateway.table import ServiceKey
 
@@ -40,7 +40,7 @@ CODES: dict[type[NoReplica], str] = {
     QueueTimeout: QUEUE_TIMEOUT,
     Asleep: "service_asleep",
     NoOther: "no_other_replica",
-    TooLong: "wait_too_long",
+    TooLong: GUEST_REFUSED,
     Withdrawn: "service_deleted",
 }
 

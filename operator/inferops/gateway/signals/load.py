@@ -12,7 +12,8 @@ from inferops.gateway.signals.record import Record
 from inferops.gateway.table import Backend
 
 QUEUE_FULL, QUEUE_TIMEOUT, ENGINE_FULL = "queue_full", "queue_timeout", "engine_full"  # errors of requests
-NO_ROOM = frozenset((QUEUE_FULL, QUEUE_TIMEOUT, ENGINE_FULL))
+GUEST_REFUSED = "wait_too_long"  # one that another cluster's gateway passed on, and that counts as asked there
+NO_ROOM = frozenset((QUEUE_FULL, QUEUE_TIMEOUT, ENGINE_FULL, GUEST_REFUSED))
 
 
 class Load:

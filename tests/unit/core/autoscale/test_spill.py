@@ -19,6 +19,7 @@ SEED = Seed(concurrency=32, ttft=0.4, tpot=0.04, output_tokens=200)  # 3.8 reque
 CARRIES = 4.0  # requests a second of a replica
 COLD = 60.0  # seconds until one is ready
 LOOK = 15.0
+TRIES = 0.2  # requests a second for which a cluster without room is asked all the same
 
 
 @dataclass
@@ -33,6 +34,7 @@ class Cluster:
     spilled: float = 0.0  # requests a second that the other one answers
     guests: float = 0.0  # that come from it
     left: float = 0.0  # that nobody answers in time
+    refused: float = 0.0  # requests a second of the other's that were turned away
     reason: str = ""
 
     @property
@@ -47,9 +49,9 @@ class Cluster:
         started = [birth for birth in self.births if birth + COLD <= now]
         self.births = self.births[len(started) :]
         requests, spilled, left = (round(LOOK * each) for each in (self.own + self.guests, self.spilled, self.left))
-        waiting = round(4 * self.left)
+        waiting, refused = round(4 * self.left), round(LOOK * self.refused)
         told = Load(now - LOOK, now, "gateway", requests + left, requests, 8.0 * requests, waiting=waiting, ttft=0.3,
-                    tpot=0.04, judged=requests + left, missed=left, spilled=spilled)  # fmt: skip
+                    tpot=0.04, judged=requests + left + refused, missed=left + refused, spilled=spilled)  # fmt: skip
         fleet = Fleet(self.wanted, self.ready, len(self.births), started=(COLD,) * len(started), kind="a")
         found: Recommendation = recommend(self.history, Signals(told, fleet, SEED), self.goals, now)
         self.history, self.reason, more = found.history, found.reason, found.replicas - self.wanted
@@ -64,6 +66,7 @@ def run(here: Cluster, there: Cluster, looks: int, now: float = 1_000_000.0) -> 
             over = one.rate - one.own
             one.spilled = other.guests = min(over, CARRIES * other.ready - other.own)
             one.left = over - one.spilled
+            other.refused = TRIES if one.left else 0.0
         here.look(now)
         there.look(now)
     return now
@@ -102,8 +105,12 @@ def test_at_rest_nothing_is_sized_for_twice(mine: float, theirs: float) -> None:
 
 
 def test_who_may_have_no_more_says_so_and_the_other_is_sized_for_the_rest() -> None:
-    here, there = Cluster(40.0, replace(GOALS, highest=4), 4), Cluster(4.0)
-    run(here, there, 200)
+    """Though its replicas run hot, so that as many as there are seem to do for all that it answers."""
+    here, there = Cluster(8.0, replace(GOALS, highest=4)), Cluster(4.0)
+    now = run(here, there, 240)
+    here.rate = 40.0
+    run(here, there, 300, now)
+    assert (here.left, there.left) == (0.0, 0.0)
     assert (here.wanted, here.reason) == (4, "Maximum")
     assert there.wanted >= (40.0 + 4.0) / CARRIES - 4
     assert here.wanted + there.wanted <= alone(44.0) + 1

@@ -12,6 +12,7 @@ from inferops.core.placement.fleet import Fleet, Layout, priced, room, sums
 from inferops.core.placement.full import fullest, least, tight
 
 NODES = 150  # looked at in one search; the first is the greedy answer, the rest are for its last replicas
+OVER = 1.2  # times what is asked for: who carries more may have taken replicas that are too large
 GAP = 0.004  # relative: a branch that can save no more is left
 
 
@@ -192,12 +193,20 @@ def cover(fleet: Fleet, base: Layout, target: float, top: float, below: float = 
         other = _searched(dear, kinds(dear, base, top), rest, left, math.inf, True)[0]
         if other is not None and _spent(fleet, other, below) < _spent(fleet, found, below):
             found = other
+    if found is not None and _carried(fleet, found) > rest * OVER:
+        small = [each.index for each in fleet.options if each.floor * each.work <= rest]
+        other = _searched(fleet, kinds(fleet, base, top, small), rest, left, _spent(fleet, found, below), True)[0]
+        found = other or found
     if found is None and below == math.inf:
         full = fullest(fleet, base, top)
         found = _beside(base, full) if sums(fleet, full).work >= target - fleet.slack else None
     if found is None:
         return None
     return {**base, **{index: base.get(index, 0) + count for index, count in found.items()}}
+
+
+def _carried(fleet: Fleet, added: Layout) -> float:
+    return math.fsum(fleet.options[index].work * count for index, count in added.items())
 
 
 def _spent(fleet: Fleet, added: Layout | None, otherwise: float) -> float:

@@ -31,12 +31,14 @@ def promising(fleet: Fleet, base: Layout, left: float) -> list[tuple[float, floa
         scales.append((scale, _bars(scale, math.inf), seat * fleet.limit))  # as many seats at the most are paid for
         middle = _valley(fleet, scales, left, low, high)
     first = sorted((_least(fleet, scales, left, top), top) for top in _tops(fleet, left, low, high, middle))
-    return _unlike(
-        sorted(
-            (_least(fleet, [(each, _bars(each, top), seats) for each, _, seats in scales], left, top), top)
-            for _, top in first[:PROMISING]
-        )
-    )
+    fewest = {round(option.floor * option.work, 9) for option in fleet.options}  # where one more way becomes possible
+    tops = [top for at, (_, top) in enumerate(first) if at < PROMISING or top in fewest]
+    return _unlike(sorted((_closely(fleet, scales, left, top), top) for top in tops))
+
+
+def _closely(fleet: Fleet, scales: list[Scale], left: float, top: float) -> float:
+    """No less than this, by the ways alone that do not exceed `top`."""
+    return _least(fleet, [(entries, _bars(entries, top), seats) for entries, _, seats in scales], left, top)
 
 
 def _least(fleet: Fleet, scales: list[Scale], left: float, top: float) -> float:

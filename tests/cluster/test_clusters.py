@@ -194,7 +194,9 @@ def test_a_service_that_is_placed_in_the_hub_answers_there_by_its_name(hub: Hub)
         wait_until("it answers", lambda: _answers(asked), SOON, 0.2)
         pods = kubectl("get", "pods", "-n", PLACED, "-o", "jsonpath={.items[*].status.podIP}").split()
         listed = ("get", "endpointslices", "-n", PLACED, "-l", "kubernetes.io/service-name=llama", "-o")
-        wait_until("its Service leads there", lambda: kubectl(*listed, "jsonpath={..addresses[*]}").split() == pods, SOON)
+        wait_until(
+            "its Service leads there", lambda: kubectl(*listed, "jsonpath={..addresses[*]}").split() == pods, SOON
+        )
         kubectl("delete", "infs", "llama", "-n", PLACED, "--timeout=60s")
         assert not kubectl("get", "infs", "-n", PLACED, "-o", "name")
 

@@ -61,7 +61,8 @@ class Cluster:
         spec, order = self.records.get(hash_, (None, 0))
         workload = WorkloadView() if hash_ in self.workloads else None
         pods = tuple(pod for pod in self.pods.values() if pod.revision == hash_)
-        return RevisionView(hash_, spec, "vllm/vllm-openai:v1" if spec else "", order, workload, pods)
+        image = "vllm/vllm-openai:v1" if spec else ""
+        return RevisionView(hash_, spec, image, order=order, workload=workload, pods=pods)
 
     def writes(self, decision: Decision) -> Iterator[Write]:
         """The writes that bring the cluster to `decision`, in the controller's order. Unchanged is not written."""

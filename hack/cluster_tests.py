@@ -31,7 +31,7 @@ LONG = (
     *("test_operator.py", "test_zero.py", "test_scheduling.py", "test_gateway.py", "test_crds.py"),
     *("test_rollouts.py", "test_bench.py"),
 )
-# One after the other on the same control planes. The first of those on one wants it as it is when nothing was installed.
+# One after the other on the same control planes. test_crds.py wants one on which nothing was installed.
 TOGETHER = (
     ("test_crds.py", "test_sizing.py", "test_runtimes.py", "test_devices.py"),
     ("test_placement.py", "test_placement_faults.py"),

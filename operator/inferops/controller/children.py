@@ -170,15 +170,18 @@ class Children:
             labels = ((live or {}).get("metadata") or {}).get("labels") or {}
             if live is not None and labels.get(HUB) != self.hub:
                 whose = f"another hub's ({labels[HUB]})" if HUB in labels else "not of this hub"
-                self._refuse(key, f"InferenceService {key.namespace}/{name} is there and {whose}; it is left alone")
+                told = f"InferenceService {key.namespace}/{name} is there and {whose}; it is left alone"
+                self._refuse(key, f"{told}. Label it {HUB}={self.hub} there to hand it over")
                 return
             if self._wanted.get(key) is not desired:
                 return  # something else by now; it stands in the queue again
+            ours = live is not None  # and somebody has taken away by what it is known whose child it is
+            meta |= {"uid": live["metadata"]["uid"]} if live is not None else {}
         else:
-            meta["uid"] = found.view.uid
+            ours, meta["uid"] = True, found.view.uid
         self._unsure.add(key)
         try:
-            answer = await kube.apply(INFERENCE_SERVICE, {**desired, "metadata": meta}, force=found is not None)
+            answer = await kube.apply(INFERENCE_SERVICE, {**desired, "metadata": meta}, force=ours)
         except KubeError as error:
             if 0 < error.status < 500:
                 self._unsure.discard(key)
@@ -217,6 +220,8 @@ class Children:
         before = self.found.get(key)
         if before == found:
             return
+        if before is None:
+            self._refused.pop(key, None)  # it is ours now, whosever it was
         self.found[key] = found
         self._services[key.namespace, raw["metadata"]["name"]] = key
         self._changed(key)
@@ -241,7 +246,10 @@ class Children:
         meta = raw["metadata"]
         namespace, name = meta.get("namespace", ""), str(meta["name"])
         told = parent_name(name, mapping(meta.get("annotations"))) if self._here else name
-        return Key(INFERENCE_SERVICE.kind, namespace, told) if told else self._services.get((namespace, name))
+        if told:
+            return Key(INFERENCE_SERVICE.kind, namespace, told)
+        there = Key(INFERENCE_SERVICE.kind, namespace, name)
+        return self._services.get((namespace, name)) or next((e for e in self._wanted if self.there(e) == there), None)
 
 
 def child(raw: Object) -> Found:

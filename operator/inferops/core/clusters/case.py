@@ -112,6 +112,7 @@ def _refreshed(entry: ClusterPlacement, view: ClusterView) -> ClusterPlacement:
     if child is None:
         told = {"desired_replicas": 0, "ready_replicas": 0, "revision": ""}
         return entry.model_copy(update={"state": state, **told})
-    desired = child.desired if child.desired is not None else child.ready
+    # Who tells no number asks for what he did before: it may be his status that was lost, not his load.
+    desired = child.desired if child.desired is not None else max(entry.desired_replicas, child.ready)
     told = {"desired_replicas": desired, "ready_replicas": child.ready, "revision": child.stable}
     return entry.model_copy(update={"state": state, **told})

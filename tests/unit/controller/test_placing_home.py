@@ -66,7 +66,10 @@ def test_names_are_bounded_and_lead_back() -> None:
     assert hub_name("x" * 47) != hub_name("x" * 48)
 
 
-def test_edits_there_are_taken_back_and_it_is_never_placed_itself() -> None:
+@pytest.mark.parametrize("away", [False, True])
+def test_edits_there_are_taken_back_and_it_is_never_placed_itself(away: bool) -> None:
+    """Also those that nobody saw, since the operator was away."""
+
     async def scene(world: HomeWorld) -> None:
         world.register("west", prices=DEAR)
         world.ask(scaling={"replicas": 2})
@@ -78,6 +81,8 @@ def test_edits_there_are_taken_back_and_it_is_never_placed_itself() -> None:
             del raw["metadata"]["annotations"][PARENT_NAME]
 
         world.hub.edit(INFERENCE_SERVICE, NAMESPACE, PART, meddle)
+        if away:
+            await world.restart()
         await asyncio.sleep(60)
         assert world.part is not None
         assert world.part["spec"]["scaling"]["replicas"] == 2
@@ -102,6 +107,22 @@ def test_a_namesake_is_left_alone_and_it_goes_elsewhere() -> None:
         assert (world.record, world.why_not[HERE]) == ({"west": ("Serving", 2)}, "Refused")
 
     play(scene, west={})
+
+
+def test_what_is_labelled_as_the_hubs_is_handed_over() -> None:
+    async def scene(world: HomeWorld) -> None:
+        world.hub.put(INFERENCE_SERVICE, service(PART, scaling={"replicas": 1}))
+        await asyncio.sleep(20)
+        world.ask(scaling={"replicas": 2})
+        await asyncio.sleep(30)
+        assert world.part is not None and world.why_not[HERE] == "Refused"
+        uid = world.part["metadata"]["uid"]
+        world.hub.edit(INFERENCE_SERVICE, NAMESPACE, PART, lambda raw: raw["metadata"].update(labels={HUB: HUB_UID}))
+        await asyncio.sleep(90)
+        assert (world.record, world.pods()) == ({HERE: ("Serving", 2)}, 2)
+        assert world.part["metadata"]["uid"] == uid
+
+    play(scene)
 
 
 def test_it_is_drained_there_and_deleted_with_all_that_it_has() -> None:

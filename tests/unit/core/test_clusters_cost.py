@@ -62,10 +62,16 @@ class There:
 
 
 def placed(
-    clusters: dict[str, There], *, slo: str | None = TTFT, scaling: dict[str, Any] | None = None, **placement: Any
+    clusters: dict[str, There],
+    *,
+    slo: str | None = TTFT,
+    scaling: dict[str, Any] | None = None,
+    record: PlacementStatus | None = None,
+    **placement: Any,
 ) -> Placement:
     """Where it is placed, two replicas unless `scaling` says otherwise."""
-    record = PlacementStatus(target=2, clusters=[each.entry(name) for name, each in clusters.items() if each.has])
+    held = [each.entry(name) for name, each in clusters.items() if each.has]
+    record = record or PlacementStatus(target=2, clusters=held)
     of = service(
         InferenceServiceStatus(placement=record),
         slo={"ttft": slo} if slo else {},
@@ -161,3 +167,11 @@ def test_equals_share_a_number_and_what_scales_by_load_stays_together() -> None:
     by_load = {"mode": "auto", "minReplicas": 3, "maxReplicas": 20}
     assert list(shares(placed(equals, scaling=by_load))) == ["a"]
     assert len(shares(placed(equals, scaling=by_load, minClusters=2))) == 3
+
+
+def test_what_is_far_away_and_scales_by_load_stays_as_it_is() -> None:
+    clusters = {"far": There(has=8, latency={"eu": 100}, nodes=20), "dear": There(9.0, region="eu")}
+    by_load = {"mode": "auto", "minReplicas": 2, "maxReplicas": 20}
+    once = placed(clusters, scaling=by_load)
+    assert (list(shares(once)), once.record.target) == (["far"], 7), "eight of which each carries eight tenths"
+    assert placed(clusters, scaling=by_load, record=once.record).record == once.record

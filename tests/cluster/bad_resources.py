@@ -280,7 +280,7 @@ BAD: tuple[Bad, ...] = (
         CLUSTER_KIND,
         {"spec.access": {"hub": True, "clusterProfile": {"name": "eu-1"}}},
         "spec.access",
-        "give exactly one of kubeconfigSecret, clusterProfile and hub",
+        "give exactly one of kubeconfigSecret, clusterProfile",
     ),
     Bad("no way to a cluster", CLUSTER_KIND, {"spec.access": {}}, "spec.access", "give exactly one of"),
     Bad(

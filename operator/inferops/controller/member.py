@@ -119,8 +119,7 @@ class MemberCluster:
         self._capacity.news.set()  # tolerations count in it
 
     def without(self, service: Key, replicas: int) -> tuple[tuple[offers.Free, ...] | None, Counter[tuple[str, str]]]:
-        """What finds a place once so many replicas of a service have given theirs up, and which have one, as it is now.
-        """
+        """What finds a place once so many replicas of a service have given theirs up, and which have one now."""
         held = self._capacity.without(service.namespace, service.name, replicas)
         return None if self.free is None else self._around.free(held, self.spec), held.scheduled()
 

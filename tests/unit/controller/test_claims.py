@@ -110,7 +110,7 @@ ALL = {f"requests.{GPU}": "8", CLASS: "1k", "requests.cpu": "64", "pods": "10", 
 @pytest.mark.parametrize(
     ("case", "spec", "used", "found"),
     [
-        ("of accelerators alone", {"hard": ALL}, {f"requests.{GPU}": "6"}, {f"requests.{GPU}": (8, 6), CLASS: (1000, 0)}),
+        ("of accelerators", {"hard": ALL}, {f"requests.{GPU}": "6"}, {f"requests.{GPU}": (8, 6), CLASS: (1000, 0)}),
         ("none at all", {"hard": {f"requests.{GPU}": 0}}, {}, {f"requests.{GPU}": (0, 0)}),
         ("of pods with a deadline", {"hard": ALL, "scopes": ["Terminating"]}, {}, {}),
         ("of those without", {"hard": {CLASS: "2"}, "scopes": ["NotTerminating"]}, {}, {CLASS: (2, 0)}),

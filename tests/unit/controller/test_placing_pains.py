@@ -14,7 +14,7 @@ import pytest
 from inferops.kube.kinds import INFERENCE_SERVICE, NODE
 from inferops.render.child import HUB
 from unit.controller.building import NAMESPACE, service
-from unit.controller.placed import ALL, World
+from unit.controller.placed import ALL, SILENT, World
 from unit.controller.test_placing import CHEAP, play
 
 FREE = [{"accelerator": "nvidia-l4", "usdPerHour": 0.0}]
@@ -74,6 +74,35 @@ def test_a_member_that_tells_no_numbers_gets_no_fewer() -> None:
         assert world.shares == {"west": 6}
 
     play(scene)
+
+
+def test_by_load_nobody_gets_less_while_one_is_silent() -> None:
+    async def scene(world: World) -> None:
+        for each in world.members.values():
+            each.load = 5
+        world.ask(scaling={"mode": "auto", "minReplicas": 1, "maxReplicas": 20}, placement={**ALL, "minClusters": 2})
+        await asyncio.sleep(300)
+        [silent, *others] = world.shares
+        assert others
+        world.members[silent].error = SILENT
+        await asyncio.sleep(60)
+        before = bounds(world)
+        for each in world.members.values():
+            each.load = 1
+        for _ in range(180):
+            await asyncio.sleep(10)
+            assert all(most >= before[name][1] for name, (_, most) in bounds(world).items())
+        world.members[silent].error = None
+        await asyncio.sleep(900)
+        assert sum(most for _, most in bounds(world).values()) < sum(most for _, most in before.values())
+
+    play(scene)
+
+
+def bounds(world: World) -> dict[str, tuple[int, int]]:
+    """Within which each cluster scales."""
+    found = {name: (each.child or {}).get("spec", {}).get("scaling") for name, each in world.members.items()}
+    return {name: (each.get("minReplicas", 1), each["maxReplicas"]) for name, each in found.items() if each}
 
 
 def test_a_hub_that_begins_with_nothing_at_all_takes_over_what_is_handed_to_it(monkeypatch: pytest.MonkeyPatch) -> None:

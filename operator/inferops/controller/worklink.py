@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 
 from inferops.api.conditions import Reason
 from inferops.controller.children import Children
@@ -103,7 +104,7 @@ class WorkLink:
         probes: set[str] = set()
         while True:
             there = self._works.there.get(HERE_WORK)
-            if there is None or not as_written(there):
+            if there is None or not there.as_written:
                 try:
                     here = render_here(self._name, self._ends.children.hub, self._namespace)
                     await self._hub.apply(MANIFEST_WORK, here, force=True)
@@ -115,10 +116,10 @@ class WorkLink:
     async def _forget_probes(self, before: set[str]) -> set[str]:
         """Delete the works that only look and were there before: who asked by them has ended, or wants it no more.
         Returns those that are left."""
-        left = {each["metadata"]["uid"]: each for each in self._works.there.values() if told(each).reads}
+        left = {each.uid: name for name, each in self._works.there.items() if each.reads}
         for uid in before & left.keys():
             with suppress(KubeError):
-                await self._hub.delete(MANIFEST_WORK, self._name, left[uid]["metadata"]["name"], uid)
+                await self._hub.delete(MANIFEST_WORK, self._name, left[uid], uid)
         return left.keys() - before
 
     def _count(self, work: Object) -> None:
@@ -146,41 +147,61 @@ class WorkLink:
         self._ends.counted(Counted(found.free, found.nodes, found.scheduled, found.waiting, found.quotas, uid))
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What is kept of a work. All of them whole would be much."""
+
+    uid: str
+    version: int
+    generation: int
+    leaving: bool
+    brings: tuple[str, str] | None  # namespace and name of a service
+    reads: bool  # it only looks
+    whose: str  # the hub's that the object's label tells
+    applied: bool | None
+    there: bool | None
+    known: bool
+    why: str
+    as_written: bool
+    raw: Object | None  # all of it, while somebody asks for that
+
+
 class Works:
     """The works of one member, as a mirror's copy. `children` are told of those that bring services."""
 
     def __init__(self, children: Children, here: Callable[[Object], None]) -> None:
         """`here`: told of the work by which the member counts."""
-        self.there: dict[str, Object] = {}
+        self.there: dict[str, Kept] = {}
         self._children, self._here = children, here
+        self._namespace = ""
+        self._whole: set[str] = set()
         self._news = asyncio.Event()
 
     def put(self, raw: Object) -> None:
-        name, namespace = raw["metadata"]["name"], raw["metadata"]["namespace"]
-        before = self.there.get(name)
-        if before is not None and _version(raw) < _version(before):
+        name, self._namespace = raw["metadata"]["name"], raw["metadata"]["namespace"]
+        now, before = _kept(raw, whole=name in self._whole), self.there.get(name)
+        if before is not None and now.version < before.version:
             return  # what came of a write was overtaken by what happened since
-        self.there[name] = {**raw, "metadata": {**raw["metadata"], "managedFields": []}}
+        self.there[name] = now
         self._tell()
         found = child_of(raw)
         if name == HERE_WORK:
             self._here(raw)
-        elif found is not None and work_name(found["metadata"]["namespace"], found["metadata"]["name"]) == name:
+        elif found is not None and now.brings is not None:
             self._children.put(found)
-        elif found is not None:
-            log.warning("ManifestWork %s/%s has our label and is none of ours", namespace, name)
+        elif not now.reads:
+            log.warning("ManifestWork %s/%s has our label and is none of ours", self._namespace, name)
 
     def remove(self, namespace: str, name: str, version: int) -> None:
         gone = self.there.pop(name, None)
         self._tell()
-        found = child_of(gone) if gone is not None else None
-        if found is not None:
-            self._children.remove(found["metadata"]["namespace"], found["metadata"]["name"], version)
+        if gone is not None and gone.brings is not None:
+            self._children.remove(*gone.brings, version)
 
     def names(self) -> Iterable[tuple[str, str]]:
-        return [(each["metadata"]["namespace"], name) for name, each in self.there.items()]
+        return [(self._namespace, name) for name in self.there]
 
-    async def until(self, name: str, is_so: Callable[[Object | None], bool], doing: str) -> Object | None:
+    async def until(self, name: str, is_so: Callable[[Kept | None], bool], doing: str) -> Kept | None:
         """The work once it is so. Raises KubeError where the agent takes longer than it should."""
         try:
             async with asyncio.timeout(AGENT):
@@ -189,6 +210,15 @@ class Works:
         except TimeoutError:
             raise KubeError(doing, 0, "NotYet", WAITS) from None
         return self.there.get(name)
+
+    @contextmanager
+    def whole(self, name: str) -> Iterator[None]:
+        """From now on all of this work is kept, whoever tells of it."""
+        self._whole.add(name)
+        try:
+            yield
+        finally:
+            self._whole.discard(name)
 
     def _tell(self) -> None:
         self._news.set()
@@ -205,43 +235,42 @@ class Writing:
         """What has the name there, by a work that only looks. Raises KubeError, final where it may not look."""
         doing, of = f"look for {kind.kind} {namespace}/{name}", work_name(namespace, name)
         child = {"kind": kind.kind, "metadata": {"namespace": namespace, "name": name}}
-        await self._works.until(of, lambda work: work is None or not _leaving(work), doing)
+        await self._works.until(of, lambda work: work is None or not work.leaving, doing)
         if of not in self._works.there:
             probe = render_work(self._cluster, self._uid, child, strategy="ReadOnly")
             self._works.put(await self._hub.apply(MANIFEST_WORK, probe, force=True))
         work = await self._works.until(of, _looked, doing)
-        if work is None or not told(work).reads:
+        if work is None or not work.reads or (work.there is False and work.applied):
             return None
-        seen = told(work)
-        if seen.there is False and seen.applied:
-            return None
-        labels = {HUB: seen.values[HUB]} if HUB in seen.values else {}
-        if labels.get(HUB) != self._uid:  # else the same work brings it from now on
-            await self.remove(work)
-        if seen.there:
-            return {"metadata": {"labels": labels}}
-        raise KubeError(doing, 403, "NotFetched", seen.why)
+        if work.whose != self._uid:  # else the same work brings it from now on
+            await self._hub.delete(MANIFEST_WORK, self._cluster, of, work.uid)
+        if work.there:
+            return {"metadata": {"labels": {HUB: work.whose} if work.whose else {}}}
+        raise KubeError(doing, 403, "NotFetched", work.why)
 
     async def apply(self, kind: Kind, desired: Object, *, force: bool, subresource: str = "") -> Object:
         """Write the work that brings it, and wait until it was applied. Raises KubeError, final where the member
         refused it: what was never there does not stay."""
         meta = desired["metadata"]
-        doing = f"apply {kind.kind} {meta['namespace']}/{meta['name']}"
+        doing, name = (
+            f"apply {kind.kind} {meta['namespace']}/{meta['name']}",
+            work_name(meta["namespace"], meta["name"]),
+        )
         work = render_work(self._cluster, self._uid, desired, strategy="ServerSideApply")
         if "uid" in meta:
             work["metadata"]["uid"] = meta["uid"]
-        written = await self._hub.apply(MANIFEST_WORK, work, force=True)
-        name, generation = written["metadata"]["name"], written["metadata"]["generation"]
-        self._works.put(written)
-        done = await self._works.until(name, lambda each: each is None or _tried(each, generation), doing)
+        with self._works.whole(name):
+            written = await self._hub.apply(MANIFEST_WORK, work, force=True)
+            self._works.put(written)
+            generation = written["metadata"]["generation"]
+            done = await self._works.until(name, lambda each: each is None or _tried(each, generation), doing)
         if done is None:
             raise KubeError(doing, 0, "Gone", "its work was deleted meanwhile")
-        seen = told(done)
-        if seen.applied is False:
-            if not seen.known:
-                await self.remove(done)
-            raise KubeError(doing, 422, "NotApplied", seen.why)
-        found = child_of(done)
+        if done.applied is False:
+            if not done.known:
+                await self._hub.delete(MANIFEST_WORK, self._cluster, name, done.uid)
+            raise KubeError(doing, 422, "NotApplied", done.why)
+        found = child_of(done.raw or written)
         assert found is not None, "what was written brings one"
         return found
 
@@ -249,28 +278,34 @@ class Writing:
         """Delete its work; the agent then deletes what it brought, and only then is the work gone."""
         await self._hub.delete(MANIFEST_WORK, self._cluster, work_name(namespace, name), uid)
 
-    async def remove(self, work: Object) -> None:
-        """Delete a work of ours."""
-        meta = work["metadata"]
-        await self._hub.delete(MANIFEST_WORK, self._cluster, meta["name"], meta["uid"])
+
+def _kept(raw: Object, *, whole: bool) -> Kept:
+    seen, meta = told(raw), raw["metadata"]
+    named = mapping(seen.manifest.get("metadata"))
+    where = text(named.get("namespace")), text(named.get("name"))
+    ours = not seen.reads and seen.manifest.get("kind") == "InferenceService" and work_name(*where) == meta["name"]
+    return Kept(
+        text(meta.get("uid")),
+        int(meta.get("resourceVersion") or 0),
+        int(meta.get("generation") or 0),
+        bool(meta.get("deletionTimestamp")),
+        where if ours else None,
+        seen.reads,
+        seen.values.get(HUB, ""),
+        seen.applied,
+        seen.there,
+        seen.known,
+        seen.why,
+        as_written(raw),
+        raw if whole else None,
+    )
 
 
-def _version(raw: Object) -> int:
-    return int(raw["metadata"].get("resourceVersion") or 0)
-
-
-def _leaving(work: Object) -> bool:
-    return bool(work["metadata"].get("deletionTimestamp"))
-
-
-def _looked(work: Object | None) -> bool:
+def _looked(work: Kept | None) -> bool:
     """Whether the agent has looked what is there, or cannot."""
-    if work is None:
-        return False
-    seen = told(work)
-    return not seen.reads or seen.there is not None or bool(seen.why)
+    return work is not None and (not work.reads or work.there is not None or bool(work.why))
 
 
-def _tried(work: Object, generation: int) -> bool:
+def _tried(work: Kept, generation: int) -> bool:
     """Whether the agent has tried to apply that generation, or a later one."""
-    return bool(work["metadata"]["generation"] >= generation and told(work).applied is not None)
+    return work.generation >= generation and work.applied is not None

@@ -42,7 +42,7 @@ class ClusterAccess(Model):
         description="A ClusterProfile, whose cluster is logged in to by a command of the operator's "
         "--clusterprofile-provider-file.",
     )
-    managed_cluster: ObjectName | None = Field(
+    managed_cluster: Name | None = Field(
         default=None,
         description="A ManagedCluster of Open Cluster Management (OCM), of which the operator's cluster is the hub: "
         "its agent fetches what the cluster is to have, and nothing connects to it.",

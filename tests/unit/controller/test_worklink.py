@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from inferops.core.membership import LOST, STABLE, SUSPECT
+from inferops.core.summary import read
 from inferops.kube.kinds import INFERENCE_CLUSTER, INFERENCE_SERVICE, MANIFEST_WORK
 from inferops.render.child import HUB
 from inferops.render.manifestwork import HERE
@@ -74,6 +75,17 @@ def test_its_own_inferops_counts_what_it_has() -> None:
         assert len(world.hub.writes) == written
 
     play(scene)
+
+
+def test_a_cluster_tells_its_capacity_as_one_value_where_a_hub_asks_for_it() -> None:
+    async def scene(world: World, agent: Agent) -> None:
+        world.register("east", labels={HUB: "another"})
+        await asyncio.sleep(20)
+        found = read(cluster(world, "east")["summary"])
+        assert [(each.accelerator, each.free) for each in found.free] == [("nvidia-l4", (8,))]
+        assert (found.nodes, cluster(world, "west")["summary"]) == ((1, 1), "")
+
+    play(scene, "east", "west")
 
 
 def test_a_service_is_placed_scaled_and_deleted() -> None:

@@ -11,7 +11,7 @@ import json
 import logging
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from pydantic import ValidationError
@@ -57,6 +57,7 @@ class Found:
 
     view: ChildView
     digest: str  # of what is ours in it
+    version: int = field(default=0, compare=False)  # by which it is told whether an answer is older than what was heard
 
 
 class Children:
@@ -72,6 +73,7 @@ class Children:
         self._refused: dict[Key, tuple[float, int, str]] = {}  # until when, how often in a row, and why
         self._accepted: Accepted = {}
         self._unsure: set[Key] = set()  # may have been made, though no answer says so
+        self._gone: dict[Key, int] = {}  # versions at which these were gone again
         self._queue: Queue[Key] = Queue(asyncio.get_running_loop().time)
 
     @property
@@ -180,13 +182,14 @@ class Children:
         else:
             ours, meta["uid"] = True, found.view.uid
         self._unsure.add(key)
+        self._gone.pop(key, None)
         try:
             answer = await kube.apply(INFERENCE_SERVICE, {**desired, "metadata": meta}, force=ours)
         except KubeError as error:
             if 0 < error.status < 500:
                 self._unsure.discard(key)
             raise
-        self.put(answer)
+        self._hear(key, answer)
         self._unsure.discard(key)
         self._refused.pop(key, None)
         now = self.found.get(key)
@@ -198,12 +201,18 @@ class Children:
         live = await kube.get(INFERENCE_SERVICE, key.namespace, self.there(key).name) if key in self._unsure else None
         self._unsure.discard(key)
         if live is not None:
-            self.put(live)
+            self._hear(key, live)
         if key in self.found:
             self._queue.add(key)
         else:
             self._wanted.pop(key)
             self._changed(key)
+
+    def _hear(self, key: Key, answer: Object) -> None:
+        """An answer tells what it is, unless the mirror has told of something newer while it was on its way."""
+        found = self.found.get(key)
+        if _resource_version(answer) >= (found.version if found is not None else self._gone.get(key, 0)):
+            self.put(answer)
 
     def _refuse(self, key: Key, why: str) -> None:
         times = self._refused.get(key, (0.0, 0, ""))[1]
@@ -219,6 +228,7 @@ class Children:
             return
         before = self.found.get(key)
         if before == found:
+            self.found[key] = found  # of a newer version
             return
         if before is None:
             self._refused.pop(key, None)  # it is ours now, whosever it was
@@ -234,6 +244,8 @@ class Children:
         gone = self.found.pop(key, None) if key is not None else None
         if key is not None and gone is not None:
             self._accepted.pop(gone.view.uid, None)
+            if key in self._unsure:
+                self._gone[key] = version
             self._changed(key)
             self._queue.add(key)
 
@@ -279,7 +291,11 @@ def child(raw: Object) -> Found:
         deleting=bool(meta.get("deletionTimestamp")),
         conditions=_conditions(status),
     )
-    return Found(view, digest(owned(raw)))
+    return Found(view, digest(owned(raw)), _resource_version(raw))
+
+
+def _resource_version(raw: Object) -> int:
+    return int(raw["metadata"].get("resourceVersion") or 0)
 
 
 def _version(raw: Object) -> str:

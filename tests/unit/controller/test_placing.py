@@ -385,6 +385,27 @@ def test_what_is_being_made_when_it_is_deleted_is_gone_in_the_end(heard: bool) -
     play(scene)
 
 
+def test_an_answer_that_comes_late_does_not_undo_what_was_heard_since() -> None:
+    async def scene(world: World) -> None:
+        east = world.members["east"]
+        apply = east.apply
+
+        async def applied(kind: Kind, *about: Any, **more: Any) -> Any:
+            found = await apply(kind, *about, **more)
+            await asyncio.sleep(4.0)  # meanwhile its replicas are ready
+            return found
+
+        east.apply = applied  # type: ignore[method-assign]
+        world.register("east", prices=CHEAP)
+        for replicas in (2, 4):
+            world.ask(scaling={"replicas": replicas})
+            await asyncio.sleep(30)
+            assert world.record == {"east": ("Serving", replicas)}
+            assert world.condition() == ("True", "Ready")
+
+    play(scene)
+
+
 def test_an_orphan_stays_as_it_is() -> None:
     async def scene(world: World) -> None:
         world.ask(scaling={"replicas": 6}, placement={**ALL, "deletionPolicy": "Orphan", "minClusters": 3})

@@ -111,6 +111,7 @@ def hub(cluster: Cluster, member: Cluster, tmp_path_factory: pytest.TempPathFact
     member.kubectl("apply", "--server-side", "-f", str(ROOT / "manifests" / "member" / "rbac.yaml"))
     with (
         gpu_nodes(member, "2x8xnvidia-h100-80gb", "east-"),
+        harness.gpu_nodes(cluster, "1x1xnvidia-h100-80gb", "--name-prefix", "home-", *PACE),
         FaultProxy(member.server, member.ca) as proxy,
         OperatorProcess(
             cluster,
@@ -179,10 +180,7 @@ def test_a_service_that_is_placed_in_the_hub_answers_there_by_its_name(hub: Hub)
     kubectl("label", "inferencecluster", "here", "-n", NAMESPACE, "it=here")
     begin_namespace(hub.cluster, PLACED)
     install_gateway(hub.cluster)
-    with (
-        harness.gpu_nodes(hub.cluster, "1x1xnvidia-h100-80gb", "--name-prefix", "home-", *PACE),
-        GatewayProcess(hub.cluster, 0) as gateway,
-    ):
+    with GatewayProcess(hub.cluster, 0) as gateway:
         wait_until("its node counts", lambda: hub.free("here") == 1, SOON, 0.2)
         raw = manifest("llama")
         raw["spec"]["placement"] = {"clusters": {"matchLabels": {"it": "here"}}}

@@ -71,8 +71,7 @@ class Placing:
         self._hand_over(key, seen, placed, views)
         ready = any(each.type == ConditionType.READY and each.status == "True" for each in after.conditions)
         told = await self._in_hub(key, seen, views, ready=ready)
-        if after.placement.clusters or placed.children:
-            self.later(key, placed.again)
+        self.later(key, placed.again)
         if ready:
             await self._leave_home(key, seen, views)
         elif seen.revisions and any(each.spec.access.hub for each in views):

@@ -270,3 +270,45 @@ def test_a_replica_over_two_nodes_goes_where_two_nodes_have_room() -> None:
         assert len(writes(world)) == written
 
     play(scene, large={"gpus": 8}, two={"gpus": 2, "nodes": 2})
+
+
+def test_what_found_no_room_is_placed_soon_after_there_is_some() -> None:
+    async def scene(world: World) -> None:
+        west = world.members["west"]
+        before = west.read(NODE, "", "west-0")
+        assert before is not None
+        west.remove(NODE, "", "west-0")
+        await asyncio.sleep(20)
+        world.ask(scaling={"replicas": 2})
+        await asyncio.sleep(600)
+        assert not world.shares and "no room" in world.status["placement"]["message"]
+        written = len(writes(world))
+        await asyncio.sleep(600)
+        assert len(writes(world)) == written, "looking writes nothing"
+        west.put(NODE, before)
+        await asyncio.sleep(60)
+        assert world.shares == {"west": 2} and world.condition() == ("True", "Ready")
+
+    play(scene, west={})
+
+
+def test_a_replica_whose_room_somebody_took_goes_elsewhere_soon() -> None:
+    async def scene(world: World) -> None:
+        world.register("west", prices=CHEAP)
+        await asyncio.sleep(20)
+        west = world.members["west"]
+        operate = west.operate
+        west.operate = lambda: None  # type: ignore[method-assign]
+        world.ask(scaling={"replicas": 8})
+        await asyncio.sleep(10)
+        assert world.record["west"][1] == 8
+
+        def fewer(raw: Any) -> None:
+            raw["status"]["allocatable"]["nvidia.com/gpu"] = "6"
+
+        west.edit(NODE, "", "west-0", fewer)
+        west.operate = operate  # type: ignore[method-assign]
+        await asyncio.sleep(60)
+        assert world.shares["west"] == 6 and sum(world.shares.values()) == 8
+
+    play(scene)

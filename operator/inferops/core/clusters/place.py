@@ -28,6 +28,7 @@ from inferops.core.told import describe
 
 AT_ONCE = 4  # replicas that move at the same time
 AGAIN = 300.0  # seconds until it is looked whether moving pays by now: nobody tells of each GPU that becomes free
+MISSING = 20.0  # seconds, where replicas have no place or no node yet
 MOST = 100  # clusters in a status
 
 
@@ -226,8 +227,15 @@ def _placement(
         message=_missing(case, plan),
     )
     removed = frozenset(each.cluster for each in entries if each.state == "Removing")
-    again = min(each for each in (AGAIN, case.target.again, turn.again) if each is not None)
+    usual = MISSING if record.message or any(_waits(case, each) for each in entries) else AGAIN
+    again = min(each for each in (usual, case.target.again, turn.again) if each is not None)
     return Placement(record, children, removed, again)
+
+
+def _waits(case: Case, entry: ClusterPlacement) -> bool:
+    """Whether replicas that a cluster is to have found no node there yet: somebody may have taken their room."""
+    view = case.views[entry.cluster]
+    return view.healthy and view.scheduled < max(entry.min_replicas, entry.desired_replicas)
 
 
 def _versioned(entry: ClusterPlacement, children: Mapping[str, ChildPlan]) -> ClusterPlacement:

@@ -32,6 +32,7 @@ from harness import (
 from inferops.core.membership import Patience
 
 HUB_ACCOUNT = "inferops-hub"
+QUOTED = "quoted"
 PLACED = "placed"
 PACE = ("--time-scale", "20", "--load-seconds", "0.5")
 # Silences are shorter than usual; virtual time has the usual ones.
@@ -141,6 +142,22 @@ def test_a_member_is_reached_and_counted_node_by_node(hub: Hub) -> None:
     hub.member.kubectl("cordon", "-l", "nvidia.com/gpu.product")
     wait_until("no node is left", lambda: hub.free("east") == 0, SOON, 0.2)
     hub.member.kubectl("uncordon", "-l", "nvidia.com/gpu.product")
+
+
+def test_a_quota_in_the_member_is_read_and_told(hub: Hub) -> None:
+    """With no more rights than manifests/member/rbac.yaml grants."""
+    hub.member.kubectl("apply", "--server-side", "-k", str(ROOT / "crds"))  # or nothing may be placed there
+    for cluster in (hub.cluster, hub.member):
+        cluster.kubectl("create", "namespace", QUOTED)
+    hub.member.kubectl("create", "quota", "gpus", "-n", QUOTED, "--hard=requests.nvidia.com/gpu=1")
+    raw = manifest("llama")
+    raw["spec"] |= {"placement": {"clusters": {}}, "accelerators": [{"type": "nvidia-h100-80gb", "count": 2}]}
+    hub.cluster.kubectl("apply", "-n", QUOTED, "-f", "-", input=json.dumps(raw))
+    why = "jsonpath={range .status.placement.notChosen[*]}{.reason} {.message}{end}"
+    told = ("get", "infs", "llama", "-n", QUOTED, "-o", why)
+    wait_until("the quota is told", lambda: hub.cluster.kubectl(*told).startswith("Quota"), SOON, 0.2)
+    assert "ResourceQuota gpus" in hub.cluster.kubectl(*told)
+    hub.cluster.kubectl("delete", "infs", "llama", "-n", QUOTED)
 
 
 def test_the_same_cluster_counts_once(hub: Hub) -> None:

@@ -203,9 +203,14 @@ def test_an_update_moves_traffic_only_to_what_is_ready(user: User) -> None:
         return selected != old
 
     wait_until("the traffic moved", moved, 60, every=0.1)
+
+    def told() -> bool:  # the Service is written first, and its status after it
+        status = user.get("infs", "updated")["status"]
+        return bool(status["stableRevision"] == status["latestRevision"] != old)
+
+    wait_until("the status says so", told, 30, every=0.2)
     user.ready("updated")
     status = user.get("infs", "updated")["status"]
-    assert status["stableRevision"] == status["latestRevision"] != old
     wait_until(
         "the old revision gone",
         lambda: (
@@ -383,7 +388,7 @@ def test_what_is_not_acted_on_is_said(user: User) -> None:
         "spec": {"access": {"hub": True}},
     }
     user.kubectl("apply", "-f", "-", input=json.dumps(member))
-    wait_until("its status", lambda: bool(user.get("inferencecluster", "east")["status"].get("conditions")), 10)
+    wait_until("its status", lambda: bool(user.get("inferencecluster", "east").get("status", {}).get("conditions")), 30)
     assert user.get("inferencecluster", "east")["status"]["conditions"][0]["reason"] == "NotActedOn"
 
 

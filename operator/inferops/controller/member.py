@@ -28,7 +28,7 @@ from inferops.core.engine import Obstacle
 from inferops.core.membership import Health, Patience, Probe, probed
 from inferops.core.summary import Summary, summarize
 from inferops.kube.breaker import Calls
-from inferops.kube.client import KubeError
+from inferops.kube.client import REQUEST_TIMEOUT, KubeError
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +76,8 @@ class MemberCluster:
         self._link: Link | None = None
         self._read_at = float("-inf")
         self._lapses = float("-inf")
+        patience = around.patience
+        self._judges = asyncio.get_running_loop().time() + patience.suspect + 2 * patience.every + REQUEST_TIMEOUT
         self._told: object = (self.obstacle, health, self.uid, self.settled, False)
         self._task = asyncio.create_task(self._run(), name=f"member {name}")
 
@@ -147,9 +149,9 @@ class MemberCluster:
             await self._connect()
             probe = await self._probe()
             if probe is not None:
-                self.health = probed(
-                    self.health, probe, self._around.now(), self._around.cut_off(), self._around.patience
-                )
+                # Until the others have been asked for long enough as well, nobody knows whether it is the hub.
+                alone = self._around.cut_off() or asyncio.get_running_loop().time() < self._judges
+                self.health = probed(self.health, probe, self._around.now(), alone, self._around.patience)
                 self.probed = True
             if self._link is not None and probe is not None and probe.answered and not probe.denied:
                 await self._link.follow()

@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
+from inferops.core.membership import EVERY, LOST
 from inferops.kube.kinds import INFERENCE_SERVICE, NODE
 from inferops.render.child import HUB
 from unit.controller.building import NAMESPACE, service
 from unit.controller.placed import ALL, SILENT, World
-from unit.controller.test_placing import CHEAP, play
+from unit.controller.test_placing import CHEAP, back, play, silence
 
 FREE = [{"accelerator": "nvidia-l4", "usdPerHour": 0.0}]
 
@@ -95,6 +96,27 @@ def test_by_load_nobody_gets_less_while_one_is_silent() -> None:
         world.members[silent].error = None
         await asyncio.sleep(900)
         assert sum(most for _, most in bounds(world).values()) < sum(most for _, most in before.values())
+
+    play(scene)
+
+
+def test_an_operator_that_begins_cut_off_loses_nobody() -> None:
+    """One has been silent for long, and that the others are too is not on record."""
+
+    async def scene(world: World) -> None:
+        world.ask(scaling={"replicas": 6}, placement={**ALL, "minClusters": 3})
+        await asyncio.sleep(60)
+        silence(world.members["east"])
+        await asyncio.sleep(LOST - EVERY)
+        assert world.record["east"][0] == "Suspect"
+        silence(*world.members.values())
+        await world.restart()
+        for _ in range(60):
+            await asyncio.sleep(10)
+            assert not [name for name, (state, _) in world.record.items() if state == "Lost"]
+        back(world.members["north"], world.members["west"])
+        await asyncio.sleep(120)
+        assert world.record["east"][0] == "Lost", "it is the only one"
 
     play(scene)
 

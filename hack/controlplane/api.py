@@ -1,13 +1,18 @@
-"""The few requests that the bench itself makes of an API server, with the standard library alone."""
+"""The few requests that the bench itself makes of an API server, over connections that are kept.
+
+Tests ask again and again until something is so, and a handshake with certificates on both sides costs more than the
+answer does.
+"""
 
 from __future__ import annotations
 
 import json
 import ssl
-import urllib.error
-import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import urllib3
 
 from controlplane.certificates import Pair
 from controlplane.errors import BenchError
@@ -29,27 +34,27 @@ class Api:
     def __init__(self, ca: Path, user: Pair) -> None:
         context = ssl.create_default_context(cafile=str(ca))
         context.load_cert_chain(user.certificate, user.key)
-        # without the machine's proxies, which lead nowhere from inside the namespace
-        self._opener = urllib.request.build_opener(
-            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
-        )
+        # Nothing is tried twice: that a server is away is what some ask for. Proxies of the machine are not used.
+        self._pool = urllib3.PoolManager(ssl_context=context, timeout=TIMEOUT, retries=False)
 
     def get(self, url: str, accept: str = "*/*") -> str:
-        return self._send(urllib.request.Request(url, headers={"Accept": accept}))
+        return self._send("GET", url, {"Accept": accept})
 
     def post(self, url: str, body: dict[str, Any]) -> dict[str, Any]:
-        request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
-        answer: dict[str, Any] = json.loads(self._send(request))
+        answer: dict[str, Any] = json.loads(self._send("POST", url, {"Content-Type": "application/json"}, body))
         return answer
 
     def apply(self, url: str, body: dict[str, Any]) -> None:
         """Server-side, also where another manager set a field otherwise."""
-        headers = {"Content-Type": "application/apply-patch+yaml"}
         query = "fieldManager=controlplane&force=true"
-        self._send(urllib.request.Request(f"{url}?{query}", json.dumps(body).encode(), headers, method="PATCH"))
+        self._send("PATCH", f"{url}?{query}", {"Content-Type": "application/apply-patch+yaml"}, body)
 
     def delete(self, url: str) -> None:
-        self._send(urllib.request.Request(url, method="DELETE"))
+        self._send("DELETE", url, {})
+
+    def close(self) -> None:
+        """End the connections that are kept; a request after it makes a new one."""
+        self._pool.clear()
 
     def answers(self, url: str) -> bool:
         """Whether a GET succeeds now."""
@@ -59,16 +64,16 @@ class Api:
             return False
         return True
 
-    def _send(self, request: urllib.request.Request) -> str:
+    def _send(self, method: str, url: str, headers: Mapping[str, str], body: dict[str, Any] | None = None) -> str:
+        content = None if body is None else json.dumps(body).encode()
         try:
-            with self._opener.open(request, timeout=TIMEOUT) as response:
-                content: bytes = response.read()
-        except urllib.error.HTTPError as error:
-            with error:
-                said = error.read().decode(errors="replace")
-            asked = f"{request.get_method()} {request.full_url}"
-            raise ApiError(error.code, f"{asked}: {error.code} {_message(said)}") from None
-        return content.decode()
+            answer = self._pool.request(method, url, body=content, headers=headers)
+        except urllib3.exceptions.HTTPError as error:
+            raise OSError(f"{method} {url}: {error}") from error
+        said = answer.data.decode(errors="replace")
+        if answer.status >= 400:
+            raise ApiError(answer.status, f"{method} {url}: {answer.status} {_message(said)}")
+        return said
 
 
 def _message(body: str) -> str:

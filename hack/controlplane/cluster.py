@@ -72,6 +72,7 @@ class Cluster:
             undo.callback(workdir.remove)
             layout = lay_out(workdir.path, self.name, self.addresses, audit=self._audit)
             api = Api(layout.ca, layout.admin)
+            undo.callback(api.close)
             plane = Plane(binaries, layout, api)
             undo.callback(plane.stop)
             plane.start()

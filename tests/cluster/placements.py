@@ -230,12 +230,22 @@ class Fleet:
         raw = _get(self.hub, "inferenceclusters", NAMESPACE, cluster)
         return str(condition(raw, kind).get("reason", ""))
 
-    def written(self) -> tuple[dict[str, str], dict[str, int]]:
-        """What changes whenever something is written: the versions of what is ours in the hub, writes by member."""
+    def free(self, cluster: str) -> int:
+        """GPUs that are free as its InferenceCluster tells."""
+        status = _get(self.hub, "inferenceclusters", NAMESPACE, cluster).get("status") or {}
+        return sum(each["free"] for each in status.get("offers", ()))
+
+    def written(self) -> tuple[dict[str, str], dict[str, Any], dict[str, int]]:
+        """What changes whenever something is written: the services' versions in the hub, what the clusters' conditions
+        say, which is all of them but what is free there now, and writes by member."""
         hub = reader(self.hub)
-        ours = [*hub.list("infs", CHAT, ""), *hub.list("inferenceclusters", NAMESPACE, "")]
-        versions = {each["metadata"]["name"]: each["metadata"]["resourceVersion"] for each in ours}
-        return versions, {name: len(each.proxy.writes()) for name, each in self.members.items()}
+        services = hub.list("infs", CHAT, "")
+        clusters = hub.list("inferenceclusters", NAMESPACE, "")
+        return (
+            {each["metadata"]["name"]: each["metadata"]["resourceVersion"] for each in services},
+            {each["metadata"]["name"]: each["status"]["conditions"] for each in clusters},
+            {name: len(each.proxy.writes()) for name, each in self.members.items()},
+        )
 
     # Waiting
 

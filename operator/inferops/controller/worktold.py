@@ -5,6 +5,7 @@ What comes from a member is untrusted: whatever is missing, or of another shape,
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -137,14 +138,26 @@ def _built(values: Mapping[str, Any]) -> Object:
 
 
 def _values(result: Mapping[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    found = {}
     for each in listed(mapping(result.get("statusFeedback")).get("values")):
-        field = mapping(each.get("fieldValue"))
-        name, kind = text(each.get("name")), text(field.get("type"))
-        value = field.get(kind.lower())
-        if name in KNOWN and kind in TYPES and type(value) is TYPES[kind]:
+        name, value = text(each.get("name")), _value(mapping(each.get("fieldValue")))
+        if name in KNOWN and value is not None:
             found[name] = value
     return found
+
+
+def _value(field: Mapping[str, Any]) -> Any:
+    """The value; of several the first, as agents tell it unless a feature gate has them tell all as JSON."""
+    kind = text(field.get("type"))
+    if kind in TYPES:
+        value = field.get(kind.lower())
+        return value if type(value) is TYPES[kind] else None
+    try:
+        several = json.loads(text(field.get("jsonRaw")))
+    except (ValueError, RecursionError):
+        return None
+    first = several[0] if isinstance(several, list) and several else None
+    return first if type(first) in TYPES.values() else None
 
 
 def _applied(work: Mapping[str, Any], status: Mapping[str, Any]) -> bool | None:

@@ -1,8 +1,9 @@
 """The ManifestWorks by which Open Cluster Management (OCM) brings our objects to a cluster that we do not reach.
 
 One work has one object. OCM's agent in that cluster applies it, reads back what the work's feedback rules name, and
-tells it in the work's status: single values alone. A path without a value tells nothing; one whose index is beyond a
-list's end fails alone. Source: work.open-cluster-management.io/v1, spec.manifestConfigs[].feedbackRules.
+tells it in the work's status: single values alone. A path without a value tells nothing, one with several the first of
+them; or all as JSON, where the agent's feature gate RawFeedbackJsonString is on. An index beyond a list's end is an
+error that people see. Source: work.open-cluster-management.io/v1, spec.manifestConfigs[].feedbackRules.
 """
 
 from __future__ import annotations
@@ -34,7 +35,6 @@ SINGLE = (
     "phase", "since", "started", "strategy", "canary", "stable", "step", "steps", "weight", "skipped", "reason",
     "message", "previous",
 )  # fmt: skip
-ACTIONS = 3  # of those that its rollout carried out, the newest
 
 
 def _paths() -> dict[str, str]:
@@ -50,12 +50,12 @@ def _paths() -> dict[str, str]:
         *(f"{rollout}.{name}" for name in SINGLE),
         *(f"{rollout}.paused.{name}" for name in PAUSED),
         *(f"{rollout}.rollback.{name}" for name in ROLLBACK),
-        *(f"{rollout}.rejected[0].{name}" for name in REJECTED),
-        *(f"{rollout}.handled[{number}]" for number in range(ACTIONS)),
     ]
+    firsts = [*(f"{rollout}.rejected[0].{name}" for name in REJECTED), f"{rollout}.handled[0]"]
     return {
         **_marks(HUB, "labels"), **_marks(GIVEN, "annotations"), **_marks(VERSION, "annotations"),
         **{each: f".{each}" for each in plain}, **_conditions("Ready", "RolledOut", "Routed"),
+        **{each: f".{each.replace('[0]', '[*]')}" for each in firsts},
     }  # fmt: skip
 
 

@@ -165,9 +165,10 @@ def test_an_agent_that_is_silent_is_lost_and_what_it_has_is_adopted_when_it_is_b
     play(scene, "east", "west")
 
 
-def test_what_the_member_refuses_goes_elsewhere_and_is_tried_again_later() -> None:
+@pytest.mark.parametrize("at", ["refuses", "forbids"])
+def test_what_the_member_refuses_goes_elsewhere_and_is_tried_again_later(at: str) -> None:
     async def scene(world: World, agent: Agent) -> None:
-        agent.refuses = 'inferenceservices.serving.inferops.dev is forbidden: User "agent" cannot patch'
+        setattr(agent, at, 'inferenceservices.serving.inferops.dev is forbidden: User "agent" cannot patch')
         world.ask(scaling={"replicas": 2})
         await asyncio.sleep(60)
         assert world.shares == {"east": 2}
@@ -178,7 +179,7 @@ def test_what_the_member_refuses_goes_elsewhere_and_is_tried_again_later() -> No
         before = len(world.hub.writes)
         await asyncio.sleep(1200)
         assert len([each for each in world.hub.writes[before:] if each[:2] == ("apply", "ManifestWork")]) <= 2 * 4
-        agent.refuses = ""
+        setattr(agent, at, "")
         await asyncio.sleep(1200)
         assert world.why_not.get("far") != "Refused"
 

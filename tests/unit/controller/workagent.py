@@ -13,7 +13,7 @@ from typing import Any
 from inferops.kube.owned import Object
 
 FINALIZER = "cluster.open-cluster-management.io/manifest-work-cleanup"
-STEP = re.compile(r'\.((?:[^.\[\\]|\\.)+)|\[(\d+)\]|\[\?\(@\.(\w+)=="([^"]*)"\)\]')
+STEP = re.compile(r'\.((?:[^.\[\\]|\\.)+)|\[(\d+|\*)\]|\[\?\(@\.(\w+)=="([^"]*)"\)\]')
 TYPES = {int: "Integer", str: "String", bool: "Boolean"}
 GONE = "Resource is not available"
 
@@ -27,8 +27,11 @@ def strategy_of(work: Object) -> str:
     return str(work["spec"]["manifestConfigs"][0]["updateStrategy"]["type"])
 
 
-def answer(work: Object, live: Object | None, error: str = "", now: str = "2025-11-03T12:00:00Z") -> Object:
-    """The status of a work after one look. `live`: the object in the cluster; `error`: why it could not be applied."""
+def answer(
+    work: Object, live: Object | None, error: str = "", now: str = "2025-11-03T12:00:00Z", blind: str = ""
+) -> Object:
+    """The status of a work after one look. `live`: the object in the cluster; `error`: why it could not be applied;
+    `blind`: why it could not be looked for."""
     generation, before = work["metadata"]["generation"], work.get("status") or {}
     told = _manifest(before)
     condition = {"observedGeneration": generation, "lastTransitionTime": now, "status": "False" if error else "True"}
@@ -36,6 +39,9 @@ def answer(work: Object, live: Object | None, error: str = "", now: str = "2025-
     message = f"Failed to apply manifest: {error}" if error else "Apply manifest complete"
     available = {"status": "False" if live is None else "True", "lastTransitionTime": now}
     named = {"reason": "ResourceNotAvailable", "message": GONE} if live is None else {"reason": "ResourceAvailable"}
+    if blind:
+        available["status"] = "Unknown"
+        named = {"reason": "FetchingResourceFailed", "message": f"Failed to fetch resource: {blind}"}
     conditions = [{"type": "Applied", **condition, **done, "message": message}]
     if not error or live is not None:  # without a kind that it knows nothing can be looked for
         conditions.append({"type": "Available", **available, **named})
@@ -75,8 +81,9 @@ def look(path: str, live: Any) -> Any:
             here = here.get(step[1].replace("\\", "")) if isinstance(here, dict) else None
         elif not isinstance(here, list):
             return None
-        elif step[2] is not None:
-            here = here[int(step[2])] if int(step[2]) < len(here) else None
+        elif step[2] is not None:  # `*` means all, of which the first is told
+            number = int(step[2].replace("*", "0"))
+            here = here[number] if number < len(here) else None
         else:
             here = next((each for each in here if each.get(step[3]) == step[4]), None)
     return here

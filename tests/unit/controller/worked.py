@@ -94,6 +94,7 @@ class Agent:
     member: Member
     down: bool = False
     refuses: str = ""  # what the member's API server says of InferenceServices instead of taking them
+    forbids: str = ""  # what it says instead of showing them
     lacks: str = ""  # why it knows no such kinds at all
     seen: dict[str, int] = field(default_factory=dict)  # versions of works that it has dealt with
     applied: dict[str, tuple[int, float]] = field(default_factory=dict)  # generation, and when
@@ -140,8 +141,9 @@ class Agent:
         error = self.lacks
         if strategy_of(work) == "ServerSideApply" and not error:
             error = self._apply(kind, work, where)
-        live = None if self.lacks else self.member.read(kind, where[1], where[2])
-        status = answer(work, live, error, at().strftime("%Y-%m-%dT%H:%M:%SZ"))
+        blind = self.forbids if kind is INFERENCE_SERVICE else ""
+        live = None if self.lacks or blind else self.member.read(kind, where[1], where[2])
+        status = answer(work, live, error, at().strftime("%Y-%m-%dT%H:%M:%SZ"), blind)
         if _timeless(status) != _timeless(work.get("status") or {}):
             self.hub.put(MANIFEST_WORK, {**work, "status": status}, "agent")
         self.seen[meta["uid"]] = int(

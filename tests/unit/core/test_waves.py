@@ -466,6 +466,21 @@ def test_large_versions_do_not_fill_the_status() -> None:
     assert len(sizes) <= KEPT
 
 
+def test_a_wave_that_is_lost_is_not_passed_over_while_one_from_before_has_to_catch_up() -> None:
+    clusters = fleet("a", "b", "c", "d")
+    for name in ("a", "c"):
+        clusters.change(name, lost=True, known=False, serves=False)
+    clusters.ask(TWO)
+    assert clusters.has["b"] == "two", "the first wave is lost"
+    clusters.change("a", lost=False, known=True)
+    clusters.change("b", lost=True, known=False, serves=False)
+    clusters.turn()
+    assert (clusters.has["a"], clusters.has["d"]) == ("two", "one")
+    clusters.serve("a")
+    clusters.turn()
+    assert clusters.has["d"] == "two"
+
+
 NAMES = ("a", "b", "c", "d")
 EVENTS = st.one_of(
     st.tuples(st.just("serve"), st.sampled_from(NAMES)),

@@ -241,7 +241,9 @@ def _moved(case: Case, record: ClusterRolloutStatus) -> tuple[ClusterRolloutStat
         waits = [each.name for each in live if case.wave(each.name) <= here and each.known and not each.serves]
         silent = [each.name for each in live if case.wave(each.name) == here and not each.known]
         if waits:
-            return _rolling(record, here, "", f"waits for {_names(waits)} to serve version {record.version}"), None
+            # A wave of which all are lost is passed over, but not while one from before it has to catch up.
+            at = wave if any(case.wave(name) < here for name in waits) else here
+            return _rolling(record, at, "", f"waits for {_names(waits)} to serve version {record.version}"), None
         if silent:
             told = f"{_names(silent)} does not answer, so nobody knows whether version {record.version} serves there"
             return _rolling(record, here, since, told), None

@@ -219,7 +219,7 @@ class World:
     def _revision(self, hash_: str) -> RevisionView:
         pods = tuple(pod for pod in self.pods.values() if pod.revision == hash_)
         workload = WorkloadView() if hash_ in self.workloads else None
-        return RevisionView(hash_, None, "image", self.records.get(hash_, 0), workload, pods)
+        return RevisionView(hash_, image="image", order=self.records.get(hash_, 0), workload=workload, pods=pods)
 
     def _window(self) -> Window | None:
         until = self.state.analysis.until

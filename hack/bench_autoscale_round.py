@@ -86,7 +86,16 @@ def world(number: int) -> Observation:
         engine=engine,
         accelerators=offered,
         nodes=nodes,
-        revisions=(RevisionView(spec.hash, spec, runtime.image or "", 1, WorkloadView(), pods(spec.hash, 3, BEGIN)),),
+        revisions=(
+            RevisionView(
+                spec.hash,
+                spec,
+                runtime.image or "",
+                order=1,
+                workload=WorkloadView(),
+                pods=pods(spec.hash, 3, BEGIN),
+            ),
+        ),
         routed_to=spec.hash,
         sizing=sized(),
     )

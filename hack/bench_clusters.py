@@ -146,9 +146,9 @@ def steady(bench: Bench, operator: OperatorProcess, seconds: float, what: str) -
     tell(before, bench.look(operator))
 
 
-def edit_all(bench: Bench, operator: OperatorProcess) -> None:
+def edit_all(bench: Bench, operator: OperatorProcess, key: str, what: str) -> None:
     """Somebody edits each service, at a steady pace, by what moves nothing: a taint that none has is tolerated."""
-    console.print(f"[bold]each service is edited once[/], {A_SECOND:.0f} a second")
+    console.print(f"[bold]each service is edited once[/], {A_SECOND:.0f} a second{what}")
     before, started = bench.look(operator), time.monotonic()
     for number in range(bench.services):
         time.sleep(max(0.0, started + number / A_SECOND - time.monotonic()))
@@ -159,11 +159,21 @@ def edit_all(bench: Bench, operator: OperatorProcess) -> None:
                 "apiVersion": INFERENCE_SERVICE.api_version,
                 "kind": INFERENCE_SERVICE.kind,
                 "metadata": {"name": name, "namespace": NAMESPACE},
-                "spec": {"placement": {"tolerations": [{"key": "bench", "operator": "Exists"}]}},
+                "spec": {"placement": {"tolerations": [{"key": key, "operator": "Exists"}]}},
             },
         )
     time.sleep(5)
     tell(before, bench.look(operator))
+
+
+def edit_beside_a_black_hole(bench: Bench, operator: OperatorProcess) -> None:
+    """The same while nobody hears from the member with most services, for less long than until it is lost."""
+    [(name, number)] = Counter(name for each in bench.all() for name in shares(each)).most_common(1)
+    silence(bench.members, name)
+    try:
+        edit_all(bench, operator, "bench-silent", f", while {name} with {number} of them is a black hole")
+    finally:
+        silence(bench.members, name, silent=False)
 
 
 def lose_one(bench: Bench, operator: OperatorProcess) -> None:
@@ -211,7 +221,9 @@ def measure(bench: Bench, seconds: float) -> None:
         place_all(bench, operator)
         settle(bench, operator)
         steady(bench, operator, seconds, f"at rest for {seconds:.0f} s")
-        edit_all(bench, operator)
+        edit_all(bench, operator, "bench-first", "")
+        edit_all(bench, operator, "bench-second", ", again")
+        edit_beside_a_black_hole(bench, operator)
     with OperatorProcess(bench.hub, args=SOON) as operator:
         console.print(f"[bold]the operator is started anew[/] ({' '.join(SOON)})")
         figure("leading after", f"{wait_until('leading', operator.leads, 60):.1f} s")

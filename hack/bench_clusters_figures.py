@@ -75,9 +75,9 @@ def asked(fleet: Fleet) -> dict[str, Counter[str]]:
         return {name: Counter(counts) for name, counts in json.load(response).items()}
 
 
-def silence(fleet: Fleet, name: str) -> None:
-    """From now on this member answers nothing more."""
-    url = f"http://127.0.0.1:{fleet.control}/silence/{name}"
+def silence(fleet: Fleet, name: str, *, silent: bool = True) -> None:
+    """From now on this member answers nothing more, or does again."""
+    url = f"http://127.0.0.1:{fleet.control}/{'silence' if silent else 'answer'}/{name}"
     with urllib.request.urlopen(url, data=b"", timeout=30):
         pass
 

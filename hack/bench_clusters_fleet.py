@@ -46,7 +46,7 @@ class MemberSpec:
 
 @dataclass(frozen=True)
 class Fleet:
-    """All members, and the port at which they are steered: GET /counts, POST /silence/NAME."""
+    """All members, and the port at which they are steered: GET /counts, POST /silence/NAME and /answer/NAME."""
 
     control: int
     members: list[MemberSpec]

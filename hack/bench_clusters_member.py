@@ -123,7 +123,8 @@ async def serve(fleet: Fleet) -> None:
 
     async def steered(request: web.BaseRequest) -> web.StreamResponse:
         if request.method == "POST":
-            members[request.path.rpartition("/")[2]].api.silent = True
+            what, _, name = request.path.strip("/").partition("/")
+            members[name].api.silent = what == "silence"
         return web.json_response({name: member.api.asked for name, member in members.items()})
 
     for spec in fleet.members:

@@ -142,7 +142,7 @@ class Case:
         while True:
             await self.start()
             try:
-                await work(self.queue, self.reconciler, self.metrics)
+                await work(self.queue, self.reconciler, self.metrics, asyncio.Lock())
             except Crash:
                 self._begin()
 
@@ -262,7 +262,8 @@ class Cases:
         for task in self._tasks:
             task.cancel()
         ended = await asyncio.gather(*self._tasks, return_exceptions=True)
-        assert not [each for each in ended if not isinstance(each, asyncio.CancelledError)]
+        failed = [each for each in ended if not isinstance(each, asyncio.CancelledError)]
+        assert not failed, failed
         bugs = {"kind": INFERENCE_SERVICE.kind, "result": "bug"}
         assert not self._metrics.registry.get_sample_value("inferops_reconciles_total", bugs), "see the log"
 

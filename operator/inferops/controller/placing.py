@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from typing import Any
 
 from inferops.api import API_VERSION
@@ -152,11 +151,20 @@ class Placing:
         serving = [each.cluster for each in placed.record.clusters if each.state not in ("Lost", "Standby", "Removing")]
         action = passed_on(seen.service.metadata.annotations.get(ACTION, ""), placed.record.rollout)
         for cluster, plan in placed.children.items():
-            others = [(name, urls[name]) for name in _nearest(cluster, serving, views) if name in urls]
-            bounds = (plan.choice, plan.least, plan.most)
-            given = partial(render_child, version=plan.version, action=action, ttft=plan.ttft, others=others)
-            more = partial(given, tolerations=tolerated[cluster], here=cluster in here)
-            child = more(seen.service, self.members.hub_uid, *bounds, fixed=plan.fixed)
+            child = render_child(
+                seen.service,
+                self.members.hub_uid,
+                plan.choice,
+                plan.least,
+                plan.most,
+                fixed=plan.fixed,
+                others=[(name, urls[name]) for name in _nearest(cluster, serving, views) if name in urls],
+                version=plan.version,
+                action=action,
+                ttft=plan.ttft,
+                tolerations=tolerated[cluster],
+                here=cluster in here,
+            )
             self.members.want(key, cluster, child)
         for cluster in placed.removed:
             self.members.want(key, cluster, None)

@@ -19,7 +19,7 @@ from inferops.kube.owned import FIELD_MANAGER, Object
 SILENCE = 60.0  # seconds for which one that is silent holds a request, longer than anybody waits
 KEPT = 20000  # events from which a watch may go on
 SERVICES = "inferenceservices"
-PLURALS = ("nodes", "pods", SERVICES)
+PLURALS = ("nodes", "pods", "resourcequotas", SERVICES)
 GROUP = "/apis/serving.inferops.dev/v1alpha1"
 
 

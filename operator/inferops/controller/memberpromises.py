@@ -45,6 +45,10 @@ class Promises:
             self._promises[service] = promise
         self._kept = None
 
+    def services(self) -> set[Key]:
+        """Those that were given something."""
+        return set(self._promises)
+
     def left(self, service: Key, free: Sequence[Free], scheduled: Scheduled) -> tuple[Free, ...]:
         """What finds a place besides what others were promised. `free` and `scheduled` are counted together, and
         replaced, not changed, when they are counted anew."""

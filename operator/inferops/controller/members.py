@@ -54,7 +54,7 @@ class _Known:
     spec: InferenceClusterSpec
     cluster: MemberCluster | None = None  # None: it is not asked
     problem: Obstacle | None = None  # why not
-    told: object = None  # what services were told of it last
+    told: tuple[object, object] | None = None  # by what all services, and those that are there, looked last
     promises: Promises = field(default_factory=Promises)
     growing: Growing = field(default_factory=Growing)
 
@@ -266,17 +266,24 @@ class Members:
             self._waiting.clear()
 
     def _tell_services(self, key: Key) -> None:
-        """Have services look again where something has changed by which they are placed."""
+        """Have services look again where something has changed by which they are placed. How it answers concerns those
+        that have something there; others look by themselves, soon where they miss something."""
         known = self._members[key]
         cluster = known.cluster
-        now: tuple[object, ...] = (known.identity, known.spec, self._problem(known, key.name, self._firsts()))
+        all_: tuple[object, ...] = (known.identity, known.spec, self._problem(known, key.name, self._firsts()))
+        own: tuple[object, ...] = ()
         if cluster is not None:
-            now = (*now, cluster.health.state, self._cut_off(), cluster.listed, cluster.free is None)
-            now = (*now, known.growing.trust)
-        if known.told != now:
-            known.told = now
-            for each in self._placed():
-                self._changed(each)
+            all_ = (*all_, cluster.listed, cluster.free is None, known.growing.trust)
+            own = (cluster.health.state, self._cut_off())
+        before, known.told = known.told, (all_, own)
+        if before is None or before[0] != all_:
+            told = set(self._placed())
+        elif before[1] != own and cluster is not None:
+            told = known.promises.services() | set(cluster.children.found)
+        else:
+            return
+        for each in sorted(told):
+            self._changed(each)
 
     # For itself
 

@@ -10,7 +10,7 @@ import pytest
 
 from inferops.core.membership import EVERY, LOST, STABLE, SUSPECT
 from inferops.kube.client import KubeError
-from inferops.kube.kinds import EVENT, INFERENCE_SERVICE, NODE, Kind
+from inferops.kube.kinds import EVENT, INFERENCE_CLUSTER, INFERENCE_SERVICE, NODE, Kind
 from inferops.render.child import HUB
 from unit.controller.building import NAMESPACE, node, service
 from unit.controller.fakekube import refusal
@@ -173,6 +173,29 @@ def test_one_whose_services_cannot_be_listed_for_long_is_told() -> None:
         back(west)
         await asyncio.sleep(SUSPECT + 3 * EVERY)
         assert world.why_not["west"] == "NotListed"
+
+    play(scene)
+
+
+def test_a_silence_is_no_news_to_who_has_nothing_there() -> None:
+    async def scene(world: World) -> None:
+        world.register("east", prices=CHEAP)
+        world.ask(scaling={"replicas": 2})
+        await asyncio.sleep(60)
+        assert list(world.shares) == ["east"]
+        written = len(world.hub.writes)
+        silence(world.members["west"])
+        await asyncio.sleep(SUSPECT + 3 * EVERY)
+        others = [each for each in world.hub.writes[written:] if each[1] != INFERENCE_CLUSTER.kind]
+        world.ask(scaling={"replicas": 3})  # looks, and still has no need of it
+        await asyncio.sleep(20)
+        assert not others and world.why_not["west"] == "NotNeeded"
+        world.ask(scaling={"replicas": 30})
+        await asyncio.sleep(20)
+        assert world.why_not["west"] == "Suspect", "now it is missed"
+        back(world.members["west"])
+        await asyncio.sleep(120)
+        assert world.shares["west"] == 8
 
     play(scene)
 

@@ -30,6 +30,7 @@ AT_ONCE = 4  # replicas that move at the same time
 AGAIN = 300.0  # seconds until it is looked whether moving pays by now: nobody tells of each GPU that becomes free
 MISSING = 20.0  # seconds, where replicas have no place or no node yet
 MOST = 100  # clusters in a status
+PASSING = ("Probing", "Suspect", "Returning")  # reasons that are over soon, or become another
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,18 +219,26 @@ def _placement(
     others = sorted(
         (each for each in (*refused, *unneeded) if each.cluster not in placed), key=lambda each: each.cluster
     )
+    message = _missing(case, plan)
     record = PlacementStatus(
         target=case.target.replicas,
         low_since=case.target.low_since,
         clusters=[_versioned(each, children) for each in entries][:MOST],
-        not_chosen=others[:MOST],
+        not_chosen=(others if message else _as_before(case, others))[:MOST],
         rollout=turn.record,
-        message=_missing(case, plan),
+        message=message,
     )
     removed = frozenset(each.cluster for each in entries if each.state == "Removing")
     usual = MISSING if record.message or any(_waits(case, each) for each in entries) else AGAIN
     again = min(each for each in (usual, case.target.again, turn.again) if each is not None)
     return Placement(record, children, removed, again)
+
+
+def _as_before(case: Case, others: Sequence[NotChosen]) -> list[NotChosen]:
+    """Where nothing is missing, a cluster that is silent for a while was not needed before and is not now: else each
+    silence would be written into every service, of which most have nothing to do with it."""
+    before = {each.cluster: each for each in case.seen.service.status.placement.not_chosen}
+    return [before.get(each.cluster, each) if each.reason in PASSING else each for each in others]
 
 
 def _waits(case: Case, entry: ClusterPlacement) -> bool:

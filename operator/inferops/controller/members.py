@@ -35,6 +35,7 @@ from inferops.kube.owned import Object
 UNKNOWN = InferenceClusterSpec(
     access=ClusterAccess(cluster_profile=ClusterProfileRef(name="unknown"))
 )  # of what could never be read
+AT_ONCE = 10  # services a second that look again as a member falls silent or is back
 BEGINNING = 15.0  # seconds after which an operator that begins acts without those that did not answer yet
 
 
@@ -103,6 +104,7 @@ class Members:
         loop = asyncio.get_running_loop()
         self._began, self._until = False, loop.time() + BEGINNING
         self._waiting: set[Key] = set()  # services, until all are known
+        self._later: list[asyncio.TimerHandle] = []  # of services that are still to look again
         self._beginning = loop.call_at(self._until, self._release)
 
     def seen(
@@ -157,7 +159,8 @@ class Members:
 
     async def close(self) -> None:
         """Hang up everywhere."""
-        self._beginning.cancel()
+        for timer in (self._beginning, *self._later):
+            timer.cancel()
         for key in list(self._members):
             self._hang_up(key)
         self._members.clear()
@@ -277,13 +280,20 @@ class Members:
             own = (cluster.health.state, self._cut_off())
         before, known.told = known.told, (all_, own)
         if before is None or before[0] != all_:
-            told = set(self._placed())
+            for each in self._placed():
+                self._changed(each)
         elif before[1] != own and cluster is not None:
-            told = known.promises.services() | set(cluster.children.found)
-        else:
-            return
-        for each in sorted(told):
-            self._changed(each)
+            self._tell_by_and_by(known.promises.services() | set(cluster.children.found))
+
+    def _tell_by_and_by(self, services: Iterable[Key]) -> None:
+        """Have services look again, a few at a time: a hundred statuses at once would hold up everybody else's."""
+        loop = asyncio.get_running_loop()
+        self._later = [timer for timer in self._later if timer.when() > loop.time()]
+        for number, each in enumerate(sorted(services)):
+            if number < AT_ONCE:
+                self._changed(each)
+            else:
+                self._later.append(loop.call_later(number / AT_ONCE, self._changed, each))
 
     # For itself
 

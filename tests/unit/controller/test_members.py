@@ -15,6 +15,7 @@ from kubernetes.aio.client import Configuration
 
 from inferops.api.inferencecluster import InferenceClusterSpec, InferenceClusterStatus
 from inferops.catalogue import accelerators
+from inferops.controller.memberpromises import Promise
 from inferops.controller.members import Identity, Members
 from inferops.controller.store import Key
 from inferops.core.clusterstatus import Member, cluster_status
@@ -431,6 +432,35 @@ def test_what_does_not_count_says_why() -> None:
         world.specs[elsewhere] = InferenceClusterSpec.model_validate({"access": {"hub": True}})
         told = world.tell(elsewhere)
         assert isinstance(told, Obstacle) and HOME in told.message
+        await world.members.close()
+
+    run(scene())
+
+
+def test_of_many_services_a_few_look_again_at_a_time() -> None:
+    """When the member that they are in falls silent; those that are elsewhere are not asked to."""
+
+    async def scene() -> None:
+        world, east = three()
+        looked: list[tuple[float, str]] = []
+        services = [Key("InferenceService", "chat", f"model-{number:03}") for number in range(100)]
+        changed = world.members._changed
+
+        def told(key: Key) -> None:
+            looked.append((now(), key.name)) if key.kind == "InferenceService" else changed(key)
+
+        world.members._changed = told
+        world.members._placed = lambda: services
+        for each in services[:60]:
+            world.members.promise(each, {east.name: Promise("nvidia-l4", False, 1, 1)})
+        await asyncio.sleep(60)
+        looked.clear()
+        world.clusters["east"].error = SILENT
+        await asyncio.sleep(SUSPECT + 3 * EVERY)
+        world.members._changed = changed
+        seconds = [at for at, _ in looked]
+        assert {name for _, name in looked} == {each.name for each in services[:60]}
+        assert len(looked) == 60 and 4 < max(seconds) - min(seconds) < 7
         await world.members.close()
 
     run(scene())

@@ -276,7 +276,8 @@ class Members:
         all_: tuple[object, ...] = (known.identity, known.spec, self._problem(known, key.name, self._firsts()))
         own: tuple[object, ...] = ()
         if cluster is not None:
-            all_ = (*all_, cluster.listed, cluster.free is None, known.growing.trust)
+            listed = cluster.listed or cluster.health.state != "Healthy"  # else how it answers says more
+            all_ = (*all_, listed, cluster.free is None, known.growing.trust)
             own = (cluster.health.state, self._cut_off())
         before, known.told = known.told, (all_, own)
         if before is None or before[0] != all_:

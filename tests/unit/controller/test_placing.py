@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
+from inferops.controller.store import Key
 from inferops.core.membership import EVERY, LOST, STABLE, SUSPECT
 from inferops.kube.client import KubeError
 from inferops.kube.kinds import EVENT, INFERENCE_CLUSTER, INFERENCE_SERVICE, NODE, Kind
 from inferops.render.child import HUB
 from unit.controller.building import NAMESPACE, node, service
 from unit.controller.fakekube import refusal
-from unit.controller.placed import ALL, HOME, HUB_UID, SILENT, Member, World, member
+from unit.controller.placed import ALL, HOME, HUB_UID, LLAMA, SILENT, Member, World, member
 from unit.kube.virtualtime import now, run
 
 DENIED = KubeError("the member", 401, "Unauthorized", "Unauthorized")
@@ -184,8 +185,17 @@ def test_a_silence_is_no_news_to_who_has_nothing_there() -> None:
         await asyncio.sleep(60)
         assert list(world.shares) == ["east"]
         written = len(world.hub.writes)
+        changed, told = world.clusters._changed, list[Key]()
+
+        def noted(key: Key) -> None:
+            told.append(key)
+            changed(key)
+
+        world.clusters._changed = noted
         silence(world.members["west"])
-        await asyncio.sleep(SUSPECT + 3 * EVERY)
+        await asyncio.sleep(3 * SUSPECT)  # by then it is not known either what it has
+        world.clusters._changed = changed
+        assert LLAMA not in told
         others = [each for each in world.hub.writes[written:] if each[1] != INFERENCE_CLUSTER.kind]
         world.ask(scaling={"replicas": 3})  # looks, and still has no need of it
         await asyncio.sleep(20)

@@ -217,14 +217,14 @@ class Scene:
             for each in moment.status["revisions"]:
                 assert each["readyReplicas"] or not each["weight"], (each, self.story())
 
-    def rolled_back_within(self, evidence: float, canary: str) -> None:
+    def rolled_back_within(self, evidence: float, canary: str, limit: float = ROLLED_BACK_WITHIN) -> None:
         """From the evidence on: until it got no more requests, and until the rollback was over."""
         left = next(each.at for each in self.moments if each.phase in OVER and canary not in each.weights) - evidence
         over = self.first("RolledBack") - evidence
         why = self.now.rollout["rejected"][0]
         self.say(f"without a request {left:.1f} s after the evidence, rolled back after {over:.1f} s: {why['reason']}")
         self.say(f"  {why['message']}")
-        assert left <= over <= ROLLED_BACK_WITHIN, self.story()
+        assert left <= over <= limit, self.story()
 
     async def log(self) -> dict[str, Json]:
         """The gateways' access log of this service, by the request's id."""

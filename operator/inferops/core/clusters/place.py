@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from zlib import crc32
 
 from inferops.api.inferenceservice import AcceleratorChoice
 from inferops.api.placement import ClusterPlacement, NotChosen, PlacementState, PlacementStatus
@@ -27,7 +28,7 @@ from inferops.core.placement.terms import Ask, Plan, Share
 from inferops.core.told import describe
 
 AT_ONCE = 4  # replicas that move at the same time
-AGAIN = 300.0  # seconds until it is looked whether moving pays by now: nobody tells of each GPU that becomes free
+AGAIN = 300.0  # seconds at most until it is looked whether moving pays: nobody tells of each GPU that becomes free
 MISSING = 20.0  # seconds, where replicas have no place or no node yet
 MOST = 100  # clusters in a status
 PASSING = ("Probing", "Suspect", "Returning")  # reasons that are over soon, or become another
@@ -229,7 +230,7 @@ def _placement(
         message=message,
     )
     removed = frozenset(each.cluster for each in entries if each.state == "Removing")
-    usual = MISSING if record.message or any(_waits(case, each) for each in entries) else AGAIN
+    usual = MISSING if message or any(_waits(case, each) for each in entries) else _in_turn(case)
     again = min(each for each in (usual, case.target.again, turn.again) if each is not None)
     return Placement(record, children, removed, again)
 
@@ -239,6 +240,12 @@ def _as_before(case: Case, others: Sequence[NotChosen]) -> list[NotChosen]:
     silence would be written into every service, of which most have nothing to do with it."""
     before = {each.cluster: each for each in case.seen.service.status.placement.not_chosen}
     return [before.get(each.cluster, each) if each.reason in PASSING else each for each in others]
+
+
+def _in_turn(case: Case) -> float:
+    """Seconds that are another service's others, so that those that began together do not look again together."""
+    share = crc32(case.seen.service.metadata.uid.encode()) / 2**32
+    return AGAIN * (2 + share) / 3
 
 
 def _waits(case: Case, entry: ClusterPlacement) -> bool:

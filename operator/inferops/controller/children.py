@@ -7,38 +7,24 @@ holds up nobody. Nothing is deleted because nobody wants it: only where somebody
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-import sys
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
-from pydantic import ValidationError
-
-from inferops.api.conditions import Condition
-from inferops.api.formats import seconds
-from inferops.api.inferenceservice import AcceleratorChoice
+from inferops.controller.childtold import Found, child, given_version, resource_version
 from inferops.controller.queue import Closed, Queue
 from inferops.controller.shapes import mapping
 from inferops.controller.store import Key
 from inferops.core.clusters.naming import HUB, hub_name, parent_name
-from inferops.core.clusters.rolling import FIELDS
-from inferops.core.clusters.seen import ChildView
-from inferops.core.told import describe
 from inferops.kube.client import Fenced, KubeError
 from inferops.kube.kinds import INFERENCE_SERVICE, Kind
-from inferops.kube.owned import Accepted, Object, accept, digest, owned, stands
-from inferops.render.child import VERSION
+from inferops.kube.owned import Accepted, Object, accept, stands
 
 log = logging.getLogger(__name__)
 
 WORKERS = 4
 REFUSED = 60.0  # seconds for which what a member refused counts as refused, the first time; then twice as long
 REFUSED_MOST = 3600.0
-CONTENT_LIMIT = 200_000  # characters
-ROLLOUT_LIMIT = 65536  # characters; what is longer reads as none
-SHOWN = ("Ready", "RolledOut", "Routed")
 
 
 class Writing(Protocol):
@@ -49,15 +35,6 @@ class Writing(Protocol):
     async def apply(self, kind: Kind, desired: Object, *, force: bool, subresource: str = "") -> Object: ...
 
     async def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A child as the member has it."""
-
-    view: ChildView
-    digest: str  # of what is ours in it
-    version: int = field(default=0, compare=False)  # by which it is told whether an answer is older than what was heard
 
 
 class Children:
@@ -92,7 +69,7 @@ class Children:
             if key in self._refused:
                 self._queue.add(key)  # it may be time to try again
             return
-        if before is not None and desired is not None and _version(before) != _version(desired):
+        if before is not None and desired is not None and given_version(before) != given_version(desired):
             self._refused.pop(key, None)  # that may have been what was wrong with it
         if desired is not None or self.may_have(key):
             self._wanted[key] = desired
@@ -211,7 +188,7 @@ class Children:
     def _hear(self, key: Key, answer: Object) -> None:
         """An answer tells what it is, unless the mirror has told of something newer while it was on its way."""
         found = self.found.get(key)
-        if _resource_version(answer) >= (found.version if found is not None else self._gone.get(key, 0)):
+        if resource_version(answer) >= (found.version if found is not None else self._gone.get(key, 0)):
             self.put(answer)
 
     def _refuse(self, key: Key, why: str) -> None:
@@ -262,98 +239,3 @@ class Children:
             return Key(INFERENCE_SERVICE.kind, namespace, told)
         there = Key(INFERENCE_SERVICE.kind, namespace, name)
         return self._services.get((namespace, name)) or next((e for e in self._wanted if self.there(e) == there), None)
-
-
-def child(raw: Object) -> Found:
-    """What is kept of a child. What its operator tells is untrusted: whatever is missing reads as not there."""
-    meta, spec, status = raw["metadata"], mapping(raw.get("spec")), mapping(raw.get("status"))
-    scaling = mapping(spec.get("scaling"))
-    number = scaling.get("replicas")
-    most = number if number is not None else scaling.get("maxReplicas", 1)
-    least = number if number is not None else scaling.get("minReplicas", 1)
-    view = ChildView(
-        uid=str(meta.get("uid", "")),
-        way=_way(spec),
-        least=_count(least),
-        most=_count(most),
-        desired=None if status.get("desiredReplicas") is None else _count(status["desiredReplicas"]),
-        short=number is None and _is_short(status, _count(least), _count(most)),
-        replicas=_count(status.get("replicas")),
-        ready=_count(status.get("readyReplicas")),
-        stable=str(status.get("stableRevision") or "")[:16],
-        latest=str(status.get("latestRevision") or "")[:16],
-        rejected=_rejected(status),
-        cold_start=_cold_start(status),
-        version=_version(raw),
-        content=_content(spec),
-        rollout=_rollout(status),
-        current=_count(status.get("observedGeneration")) >= _count(meta.get("generation")),
-        deleting=bool(meta.get("deletionTimestamp")),
-        conditions=_conditions(status),
-    )
-    return Found(view, digest(owned(raw)), _resource_version(raw))
-
-
-def _resource_version(raw: Object) -> int:
-    return int(raw["metadata"].get("resourceVersion") or 0)
-
-
-def _version(raw: Object) -> str:
-    return str(mapping(raw["metadata"].get("annotations")).get(VERSION, ""))[:16]
-
-
-def _content(spec: Mapping[str, Any]) -> str:
-    """As a version on record has it. Clusters that have the same share one copy."""
-    text = json.dumps({name: spec.get(name) or {} for name in ("model", "runtime")}, sort_keys=True)
-    return sys.intern(text) if len(text) <= CONTENT_LIMIT else ""
-
-
-def _way(spec: Mapping[str, Any]) -> str:
-    try:
-        return describe(AcceleratorChoice.model_validate((spec.get("accelerators") or ({},))[0]))
-    except (ValidationError, KeyError, TypeError):
-        return ""
-
-
-def _cold_start(status: Mapping[str, Any]) -> float | None:
-    """Seconds, as learned."""
-    try:
-        return seconds(str(mapping(status.get("scaling")).get("coldStart"))[:32]) or None
-    except ValueError:
-        return None
-
-
-def _rejected(status: Mapping[str, Any]) -> str:
-    """Why the revision that the spec asks for was rolled back."""
-    listed = mapping(status.get("rollout")).get("rejected")
-    for each in listed if isinstance(listed, list) else ():
-        if isinstance(each, Mapping) and each.get("hash") == status.get("latestRevision") is not None:
-            return str(each.get("message") or each.get("reason") or "it was rolled back")[:1024]
-    return ""
-
-
-def _is_short(status: Mapping[str, Any], least: int, most: int) -> bool:
-    """Whether it is at its bound and needs more. One that has no choice does not say whether it would."""
-    full = _count(status.get("desiredReplicas")) >= most > 0
-    return full and (mapping(status.get("scaling")).get("reason") == "Maximum" or most <= max(least, 1))
-
-
-def _rollout(status: Mapping[str, Any]) -> str:
-    told = mapping(status.get("rollout"))
-    kept = {name: told[name] for name in FIELDS if told.get(name)}
-    return json.dumps(kept, sort_keys=True, separators=(",", ":"))[:ROLLOUT_LIMIT] if kept else ""
-
-
-def _conditions(status: Mapping[str, Any]) -> dict[str, Condition]:
-    found = {}
-    for each in status.get("conditions") or ():
-        if isinstance(each, Mapping) and each.get("type") in SHOWN:
-            try:
-                found[str(each["type"])] = Condition.model_validate(each)
-            except ValidationError:
-                continue
-    return found
-
-
-def _count(value: Any) -> int:
-    return max(value, 0) if isinstance(value, int) and not isinstance(value, bool) else 0

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from inferops.controller.children import child
+from inferops.controller.childtold import child
 
 
 @pytest.mark.parametrize(

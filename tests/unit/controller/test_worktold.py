@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferops.controller.children import child
+from inferops.controller.childtold import child
 from inferops.controller.worktold import child_of, told
 from inferops.kube.owned import Object, digest, wanted_part
 from inferops.render.child import HUB, VERSION

@@ -174,6 +174,7 @@ class Members:
         nothing is to be decided. Else the service is told once it may be so."""
         seen = all(key in self._members for key in clusters if key.namespace == self._namespace)
         if seen and self._asked():
+            self._began = True
             return True
         self._waiting.add(service)
         return False
@@ -252,17 +253,16 @@ class Members:
         )
 
     def _asked(self) -> bool:
-        """Whether all were asked since this operator began, or long enough waited for: else services would be told that
-        clusters are not known, and a moment later that they are."""
-        self._began = (
+        """Whether all that were seen so far were asked since this operator began, or long enough waited for: else
+        services would be told that clusters are not known, and a moment later that they are."""
+        return (
             self._began
             or asyncio.get_running_loop().time() >= self._until
             or all(known.cluster is None or known.cluster.known for known in self._members.values())
         )
-        return self._began
 
     def _release(self) -> None:
-        """Have services look again that wait until all are known."""
+        """Have services look again that wait until all are known: it is they who know which there are."""
         if self._waiting and self._asked():
             for each in self._waiting:
                 self._changed(each)

@@ -425,6 +425,29 @@ def test_an_operator_that_starts_goes_on_from_the_status() -> None:
     run(scene())
 
 
+def test_nothing_is_decided_before_all_clusters_were_asked() -> None:
+    """Whichever is seen first: of one that was lost before, there is nothing to wait for."""
+
+    async def scene() -> None:
+        world, east = three()
+        await asyncio.sleep(60)
+        world.clusters["east"].error, world.clusters["east"].serves = SILENT, False
+        await asyncio.sleep(LOST + 60)
+        assert world.why(east) == "Lost"
+        await world.members.close()
+        world.members, service = world._members(), Key("InferenceService", "chat", "llama")
+        world.members._changed = lambda key: None
+        assert not world.members.knows(world.specs, service)
+        for key in world.specs:
+            world.tell(key)
+            assert not world.members.knows(world.specs, service)
+        await asyncio.sleep(3)
+        assert world.members.knows(world.specs, service)
+        await world.members.close()
+
+    run(scene())
+
+
 def test_what_does_not_count_says_why() -> None:
     async def scene() -> None:
         world = World()

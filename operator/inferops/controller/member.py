@@ -99,9 +99,11 @@ class MemberCluster:
     @property
     def listed(self) -> bool:
         """Whether all that we wrote there is known, as it is now. A watch that was dropped is passed over for as long
-        as a silence is."""
-        now = asyncio.get_running_loop().time()
-        return (self._link is not None and self._link.listed) or now < self._lapses
+        as a silence is, and while it is silent, until it is judged for that."""
+        if self._link is not None and self._link.listed:
+            return True
+        passed_over = self._lapses > float("-inf") and self.health.state == "Healthy" and self.health.silent is not None
+        return passed_over or asyncio.get_running_loop().time() < self._lapses
 
     @property
     def made(self) -> Counter[tuple[str, str]]:

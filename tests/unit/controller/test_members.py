@@ -22,7 +22,7 @@ from inferops.core.clusterstatus import Member, cluster_status
 from inferops.core.engine import Obstacle
 from inferops.core.membership import EVERY, LOST, STABLE, SUSPECT
 from inferops.kube import access
-from inferops.kube.client import KubeError
+from inferops.kube.client import REQUEST_TIMEOUT, KubeError
 from inferops.kube.clusterprofile import Provider
 from inferops.kube.credentialplugin import Credential
 from inferops.kube.kinds import CLUSTER_PROFILE, NAMESPACE, NODE, POD, SECRET, Kind
@@ -45,34 +45,40 @@ class Cluster:
         self.uid, self.nodes = uid, nodes
         self.pods: tuple[Object, ...] = ()
         self.error: KubeError | None = None
+        self.after = 0.0  # seconds until that
         self.asked = 0
         self.serves = True
         self.closed = 0
 
-    def _answer(self) -> None:
+    async def _answer(self) -> None:
         self.asked += 1
         if self.error is not None:
+            await asyncio.sleep(self.after)
             raise self.error
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
-        self._answer()
+        await self._answer()
         return {"metadata": {"uid": self.uid}} if kind is NAMESPACE else None
 
     async def offers(self, kind: Kind) -> bool:
-        self._answer()
+        await self._answer()
         return False
 
     async def pages(
         self, kind: Kind, selector: str = "", *, namespace: str = "", metadata_only: bool = False
     ) -> AsyncIterator[tuple[list[Object], int]]:
-        self._answer()
+        await self._answer()
         yield list(self.nodes if kind is NODE else self.pods if kind is POD else ()), 1
 
     async def follow(
         self, kind: Kind, selector: str, version: int, timeout: float, *, namespace: str = ""
     ) -> AsyncIterator[tuple[str, Object]]:
-        self._answer()
-        await asyncio.sleep(timeout)
+        await self._answer()
+        end = now() + timeout
+        while now() < end:
+            await asyncio.sleep(1.0)
+            if self.error is not None:
+                raise self.error
         for found in self.nodes if kind is NODE else self.pods if kind is POD else ():
             yield "MODIFIED", found
 
@@ -460,7 +466,8 @@ def test_what_does_not_count_says_why() -> None:
     run(scene())
 
 
-def test_of_many_services_a_few_look_again_at_a_time() -> None:
+@pytest.mark.parametrize("after", [0.0, REQUEST_TIMEOUT + 1])
+def test_of_many_services_a_few_look_again_at_a_time(after: float) -> None:
     """When the member that they are in falls silent; those that are elsewhere are not asked to."""
 
     async def scene() -> None:
@@ -478,8 +485,8 @@ def test_of_many_services_a_few_look_again_at_a_time() -> None:
             world.members.promise(each, {east.name: Promise("nvidia-l4", False, 1, 1)})
         await asyncio.sleep(60)
         looked.clear()
-        world.clusters["east"].error = SILENT
-        await asyncio.sleep(SUSPECT + 3 * EVERY)
+        world.clusters["east"].error, world.clusters["east"].after = SILENT, after
+        await asyncio.sleep(SUSPECT + 3 * EVERY + 2 * after)
         world.members._changed = changed
         seconds = [at for at, _ in looked]
         assert {name for _, name in looked} == {each.name for each in services[:60]}

@@ -18,6 +18,7 @@ from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import kopf
@@ -45,14 +46,14 @@ from inferops.controller.queue import Queue
 from inferops.controller.reconcile import Reconciler
 from inferops.controller.rollouts import Rollouts
 from inferops.controller.sizer import Sizer
-from inferops.controller.store import Key, Store
+from inferops.controller.store import OPTIONAL, WATCHED, Key, Store
 from inferops.controller.telemetry import Metrics, serve
 from inferops.controller.webhookhosts import DEFAULT
 from inferops.controller.workers import work
 from inferops.core.membership import USUAL, Patience
 from inferops.kube.client import Client, KubeError
 from inferops.kube.clusterprofile import Provider
-from inferops.kube.kinds import ENDPOINT_SLICE, NAMESPACE
+from inferops.kube.kinds import ENDPOINT_SLICE, NAMESPACE, Kind
 from inferops.kube.lease import Elector, LeaseLost
 from inferops.kube.mirror import Mirror, take_in
 from inferops.kube.session import load_configuration, user_agent
@@ -306,6 +307,12 @@ class Operator:
         self.metrics.leader.set_function(lambda: float(elector.leads()))
         self.metrics.gateways.labels("ready").set_function(lambda: float(len(self.demands.addresses)))
         self.metrics.gateways.labels("telling").set_function(lambda: float(self.demands.telling))
+        self.metrics.tasks.set_function(lambda: float(len(asyncio.all_tasks())))  # asked for from within the loop
+        for kind in (*WATCHED, *OPTIONAL):
+            self.metrics.stored.labels(kind.kind).set_function(partial(self._stored, kind))
+
+    def _stored(self, kind: Kind) -> float:
+        return float(self.store.number(kind))
 
 
 def _now() -> datetime:

@@ -154,6 +154,10 @@ class Store:
         """Namespaces and names of all objects of a kind."""
         return tuple(self._objects[kind])
 
+    def number(self, kind: Kind) -> int:
+        """How many objects of a kind there are."""
+        return len(self._objects[kind])
+
     def parent(self, key: Key) -> Parent | None:
         kind = INFERENCE_SERVICE if key.kind == INFERENCE_SERVICE.kind else INFERENCE_CLUSTER
         entry = self._objects[kind].get((key.namespace, key.name))

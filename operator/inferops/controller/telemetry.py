@@ -26,6 +26,8 @@ class Metrics:
     gateways: Gauge = field(init=False)
     dropped: Counter = field(init=False)
     notified: Counter = field(init=False)
+    tasks: Gauge = field(init=False)
+    stored: Gauge = field(init=False)
 
     def __post_init__(self) -> None:
         own = self.registry
@@ -64,6 +66,10 @@ class Metrics:
             "Messages about rollouts by form of the receiver and result: sent, failed, dropped.",
             ["form", "result"],
             registry=own,
+        )
+        self.tasks = Gauge("inferops_asyncio_tasks", "Tasks of the event loop that have not ended.", registry=own)
+        self.stored = Gauge(
+            "inferops_stored_objects", "Objects that are kept in memory, by kind.", ["kind"], registry=own
         )
         ProcessCollector(registry=own)
 

@@ -17,7 +17,7 @@ from itertools import accumulate, islice
 from typing import Literal, TypeVar
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
@@ -41,6 +41,7 @@ class Exposition:
         if registry is None:
             registry = CollectorRegistry()
             ProcessCollector(registry=registry)
+            registry.register(_Tasks())
         if dropped is not None:
             registry.register(_Dropped(dropped))
         self._meters = meters
@@ -65,6 +66,21 @@ class _Dropped(Collector):
     def collect(self) -> Iterator[Metric]:
         text = "Lines of the access log that were lost because nobody read them in time."
         yield CounterMetricFamily(f"{PREFIX}access_log_lines_dropped", text, self._dropped())
+
+
+class _Tasks(Collector):
+    """Asked from within the loop whose tasks these are."""
+
+    def collect(self) -> Iterator[Metric]:
+        text = "Tasks of the event loop that have not ended."
+        yield GaugeMetricFamily(f"{PREFIX}asyncio_tasks", text, _tasks())
+
+
+def _tasks() -> int:
+    try:
+        return len(asyncio.all_tasks())
+    except RuntimeError:  # no loop runs: the registry looks at what it is given
+        return 0
 
 
 @dataclass(frozen=True, slots=True)

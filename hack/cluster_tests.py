@@ -36,6 +36,7 @@ TOGETHER = (
     ("test_crds.py", "test_sizing.py", "test_runtimes.py", "test_devices.py"),
     ("test_placement.py", "test_placement_faults.py"),
     ("test_clusters.py", "test_ocm.py"),
+    ("test_rollout_strategies.py", "test_rollouts.py", "test_gatejobs.py"),
 )
 LANES = 2
 LEFT = 5  # modules; once no more wait one more runs at a time, as these are short and mostly wait themselves

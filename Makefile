@@ -28,6 +28,7 @@ $(VENV)/ready: pyproject.toml constraints.txt
 
 binaries: $(VENV)/ready
 	@$(RUN) -m controlplane build
+	@$(RUN) -m fieldtools build
 
 demo: binaries ## Real control plane, operator, kubectl apply, traffic. KEEP=1 leaves it running.
 	@$(RUN) hack/demo.py $(if $(KEEP),--keep)
@@ -53,7 +54,7 @@ lint: $(VENV)/ready ## ruff, mypy, import contracts, generated files.
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
-	@MYPYPATH=operator:hack $(BIN)/mypy --strict hack/controlplane hack/nodeagent hack/*.py
+	@MYPYPATH=operator:hack $(BIN)/mypy --strict hack/controlplane hack/fieldtools hack/nodeagent hack/*.py
 	@PYTHONPATH=operator $(BIN)/lint-imports
 	@$(BIN)/python hack/crds.py --check
 

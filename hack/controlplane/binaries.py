@@ -7,27 +7,19 @@ newer than its API server is not supported by Kubernetes.
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import os
-import re
 import shutil
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from controlplane.build import build, link_flags
+from controlplane.cache import digest, folder_of, held
+from controlplane.golang import Say, go_line, required
 from controlplane.toolchain import Toolchain, available, install
 
 COMPONENTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")
 SOURCE = Path(__file__).resolve().parent  # holds go.mod, go.sum and the Go files
-
-WAIT = 5.0  # seconds between two looks at whether another process has built
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,35 +49,21 @@ def find_binaries(say: Say = say_to_stderr) -> Binaries:
     if assets:
         return assets
     cache = cache_folder()
-    sources = _digest(_source_files())
-    with _held(cache, sources, say):
-        go = available(go_line(), cache)
+    sources = digest(link_flags(kubernetes_version()), _source_files())
+    with held(cache / f"{sources}.lock", "Kubernetes", say):
+        go = available(go_line(SOURCE), cache)
         found = _cached(cache, sources, go)
-        return found or _build(cache, sources, go or install(go_line(), cache, say), say)
+        return found or _build(cache, sources, go or install(go_line(SOURCE), cache, say), say)
 
 
 def cache_folder() -> Path:
     """$XDG_CACHE_HOME/inferops/controlplane, made if it is not there."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    folder = Path(base) / "inferops" / "controlplane"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    return folder_of("controlplane")
 
 
 def kubernetes_version() -> str:
     """The version that is built, as go.mod has it: v1.36.3."""
-    return _required(r"^\s*k8s\.io/kubernetes (v\S+)")
-
-
-def go_line() -> str:
-    """The least version of Go that go.mod asks for: 1.26.0."""
-    return _required(r"^go (\S+)")
-
-
-def _required(pattern: str) -> str:
-    match = re.search(pattern, (SOURCE / "go.mod").read_text(), re.MULTILINE)
-    assert match is not None, f"go.mod has no line {pattern}"
-    return match.group(1)
+    return required(SOURCE, r"^\s*k8s\.io/kubernetes (v\S+)")
 
 
 def _assets(say: Say) -> Binaries | None:
@@ -125,26 +103,3 @@ def _build(cache: Path, sources: str, go: Toolchain, say: Say) -> Binaries:
 
 def _source_files() -> list[Path]:
     return [SOURCE / "go.mod", SOURCE / "go.sum", *sorted(SOURCE.glob("*.go"))]
-
-
-def _digest(files: list[Path]) -> str:
-    digest = hashlib.sha256(link_flags(kubernetes_version()).encode())
-    for file in files:
-        content = file.read_bytes()
-        digest.update(f"{file.name} {len(content)}\n".encode() + content)
-    return digest.hexdigest()[:16]
-
-
-@contextmanager
-def _held(cache: Path, sources: str, say: Say) -> Iterator[None]:
-    """Let one process build at a time; the others wait and find what it built."""
-    with (cache / f"{sources}.lock").open("w") as lock:
-        started = time.monotonic()
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                say(f"another process is building Kubernetes; waiting for it ({time.monotonic() - started:.0f} s)")
-                time.sleep(WAIT)
-        yield

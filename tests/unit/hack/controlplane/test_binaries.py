@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from controlplane import BenchError, Binaries, binaries, find_binaries
+from controlplane import BenchError, Binaries, binaries, cache, find_binaries
 from controlplane.binaries import COMPONENTS
+from controlplane.golang import go_line
 from controlplane.toolchain import Toolchain
 
 GO = Toolchain(Path("/usr/bin/go"), "go1.26.8")
@@ -112,7 +113,7 @@ def test_without_any_go_what_was_built_before_still_serves(monkeypatch, builder,
 def test_without_any_go_one_is_installed(monkeypatch, builder, said):
     monkeypatch.setattr(binaries, "available", lambda go_line, cache: None)
     monkeypatch.setattr(binaries, "install", lambda go_line, cache, say: Toolchain(Path("/else/go"), f"go{go_line}"))
-    assert find_binaries(said.append).folder.name.endswith(f"-go{binaries.go_line()}")
+    assert find_binaries(said.append).folder.name.endswith(f"-go{go_line(binaries.SOURCE)}")
 
 
 def test_a_failed_build_leaves_nothing_to_be_found(tmp_path, builder, said):
@@ -125,7 +126,7 @@ def test_a_failed_build_leaves_nothing_to_be_found(tmp_path, builder, said):
 
 
 def test_of_two_who_need_a_build_one_builds(monkeypatch, builder, said):
-    monkeypatch.setattr(binaries, "WAIT", 0.01)
+    monkeypatch.setattr(cache, "WAIT", 0.01)
     found: list[Binaries] = []
     threads = [threading.Thread(target=lambda: found.append(find_binaries(said.append))) for _ in range(2)]
     for thread in threads:
@@ -139,7 +140,7 @@ def test_of_two_who_need_a_build_one_builds(monkeypatch, builder, said):
 def test_the_versions_are_those_of_go_mod():
     required = (binaries.SOURCE / "go.mod").read_text()
     assert f"k8s.io/kubernetes {binaries.kubernetes_version()}\n" in required
-    assert f"\ngo {binaries.go_line()}\n" in required
+    assert f"\ngo {go_line(binaries.SOURCE)}\n" in required
     # the staging modules carry the same release under v0
     assert f"k8s.io/kubectl {binaries.kubernetes_version().replace('v1.', 'v0.')}\n" in required
 

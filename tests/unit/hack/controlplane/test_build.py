@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from controlplane import BenchError
-from controlplane import build as module
+from controlplane import BenchError, golang
 from controlplane.build import build, link_flags
 from controlplane.toolchain import Toolchain
 
@@ -29,7 +28,7 @@ def go(tmp_path: Path, script: str) -> Toolchain:
 
 
 def test_it_says_how_far_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    monkeypatch.setattr(module, "SAY_EVERY", 0.0)
+    monkeypatch.setattr(golang, "SAY_EVERY", 0.0)
     said: list[str] = []
     build(go(tmp_path, BUILDS), tmp_path, tmp_path / "controlplane", "v1.36.3", said.append)
     assert said[0].startswith("building Kubernetes v1.36.3 with go1.26.8")

@@ -28,6 +28,14 @@ HubOption = Annotated[
     str, typer.Option(envvar="HF_ENDPOINT", help="Hub to ask about models that are not built in; off: none.")
 ]
 HUB = "https://huggingface.co"
+WatchNamespace = Annotated[
+    list[str] | None,
+    typer.Option(
+        envvar="INFEROPS_WATCH_NAMESPACES",
+        help="Serve this namespace and no other. More with commas, or again.",
+        show_default="all namespaces",
+    ),
+]
 
 
 def _asked(hub: str) -> str | None:
@@ -85,6 +93,7 @@ def run(
     clusterprofile_provider_file: Annotated[
         str, typer.Option(help="JSON with the commands that log in to clusters of ClusterProfiles, by provider.")
     ] = "",
+    watch_namespace: WatchNamespace = None,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
 ) -> None:
     """Run the operator, until SIGTERM."""
@@ -92,6 +101,7 @@ def run(
     from inferops.cli.run import run as run_operator
     from inferops.controller.notify import receivers_in
     from inferops.controller.operator import Options
+    from inferops.kube.scope import namespaces_in
 
     default = _option("--gateway", gateway_in, gateway)
     hosts = _option("--webhook-hosts", hosts_in, webhook_hosts or ())
@@ -100,7 +110,8 @@ def run(
     silences = (member_suspect_after, member_lost_after, member_stable_after)
     providers = _option("--clusterprofile-provider-file", providers_in, clusterprofile_provider_file)
     told = hosts, receivers, server, _option("--member-*-after", patience_in, silences), providers
-    options = Options(lease_namespace, kubeconfig, workers, address, port, _asked(hub), default, *told)
+    served = _option("--watch-namespace", namespaces_in, watch_namespace or ())
+    options = Options(lease_namespace, kubeconfig, workers, address, port, _asked(hub), default, *told, served)
     raise typer.Exit(run_operator(options, log_level))
 
 
@@ -124,17 +135,20 @@ def gateway(
     host: Annotated[
         list[str] | None, typer.Option(help="A name under which all services are reached: no service can claim it.")
     ] = None,
+    watch_namespace: WatchNamespace = None,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
 ) -> None:
     """Run the built-in gateway, until SIGTERM."""
     from inferops.cli.gateway import gateway as run_gateway
     from inferops.gateway.process import Options
+    from inferops.kube.scope import namespaces_in
 
     if access_log not in ("all", "errors", "off"):
         raise typer.BadParameter(f"{access_log!r} is none of all, errors, off", param_hint="--access-log")
     files, mode = tuple(from_files or ()), cast(Literal["all", "errors", "off"], access_log)
     ends = drain_delay, drain_timeout
-    options = Options(namespace, kubeconfig, address, port, metrics_port, files, mode, *ends, tuple(host or ()))
+    served = _option("--watch-namespace", namespaces_in, watch_namespace or ())
+    options = Options(namespace, kubeconfig, address, port, metrics_port, files, mode, *ends, tuple(host or ()), served)
     raise typer.Exit(run_gateway(options, log_level))
 
 

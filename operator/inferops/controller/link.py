@@ -18,6 +18,7 @@ from inferops.kube.breaker import Breaker, Calls, Guarded, judge
 from inferops.kube.client import KubeError
 from inferops.kube.kinds import INFERENCE_SERVICE, NAMESPACE
 from inferops.kube.mirror import Mirror
+from inferops.kube.scope import EVERYWHERE
 
 SYSTEM = "kube-system"  # the namespace whose UID tells a cluster from all others
 TOGETHER = 5.0  # seconds for which news of capacity is gathered
@@ -84,17 +85,18 @@ class Ends:
 class DirectLink:
     """Over a client of the member's own API server, which is left alone for a while when it fails."""
 
-    def __init__(self, mark: str, client: Asked, ends: Ends) -> None:
+    def __init__(self, mark: str, client: Asked, ends: Ends, namespaces: tuple[str, ...] = EVERYWHERE) -> None:
+        """`namespaces`: in which services are ours."""
         self.mark = mark
-        self._client, self._ends = client, ends
+        self._client, self._ends, self._namespaces = client, ends, namespaces
         self._breaker = Breaker()
         self._guarded = Guarded(client, self._breaker)
         self._tasks: list[asyncio.Task[None]] = []
-        self._children: Mirror | None = None
+        self._children: list[Mirror] = []
 
     @property
     def listed(self) -> bool:
-        return self._children is not None and self._children.live
+        return bool(self._children) and all(mirror.live for mirror in self._children)
 
     async def ask(self) -> Answer:
         try:
@@ -114,8 +116,11 @@ class DirectLink:
         self._tasks = [asyncio.create_task(mirror.run()) for mirror in mirrors]
         self._tasks.append(asyncio.create_task(self._count(mirrors)))
         children = self._ends.children
-        self._children = Mirror(self._guarded, INFERENCE_SERVICE, children, selector=children.selector)
-        self._tasks.append(asyncio.create_task(self._children.run()))
+        self._children = [
+            Mirror(self._guarded, INFERENCE_SERVICE, children, selector=children.selector, namespace=namespace)
+            for namespace in self._namespaces
+        ]
+        self._tasks += [asyncio.create_task(mirror.run()) for mirror in self._children]
         self._tasks.append(asyncio.create_task(self._write(self._children)))
 
     async def close(self) -> None:
@@ -124,9 +129,10 @@ class DirectLink:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._client.close()
 
-    async def _write(self, mirror: Mirror) -> None:
+    async def _write(self, mirrors: list[Mirror]) -> None:
         """Bring about what services are to have there, once it is known what they have."""
-        await mirror.filled.wait()
+        for mirror in mirrors:
+            await mirror.filled.wait()
         self._ends.filled()
         await self._ends.children.run(self._guarded)
 

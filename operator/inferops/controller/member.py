@@ -50,6 +50,7 @@ class Surroundings:
     connect: Callable[[Configuration], Asked]
     patience: Patience
     works: Calls | None  # the hub, where ManifestWorks are written
+    namespaces: tuple[str, ...]  # whose services are ours
 
 
 class MemberCluster:
@@ -195,7 +196,7 @@ class MemberCluster:
         await self._hang_up()
         self.obstacle = None
         client = around.connect(found.configuration)
-        self._link = DirectLink(found.mark, client, self._ends)
+        self._link = DirectLink(found.mark, client, self._ends, self._around.namespaces)
 
     async def _connect_works(self, hub: Calls, name: str) -> None:
         """Have a link over ManifestWorks. Raises NoAccess and KubeError."""

@@ -31,6 +31,7 @@ from inferops.kube.breaker import Calls
 from inferops.kube.client import Client, Reader
 from inferops.kube.clusterprofile import Provider
 from inferops.kube.owned import Object
+from inferops.kube.scope import EVERYWHERE
 
 UNKNOWN = InferenceClusterSpec(
     access=ClusterAccess(cluster_profile=ClusterProfileRef(name="unknown"))
@@ -78,11 +79,13 @@ class Members:
         patience: Patience = USUAL,
         providers: Iterable[Provider] = (),
         works: Calls | None = None,
+        namespaces: tuple[str, ...] = EVERYWHERE,
     ) -> None:
         """`namespace`: the operator's, in which InferenceClusters and their Secrets are; `now`: Unix seconds;
         `changed`: told of every member and service of which there is news; `ask`: whether somebody answers at a URL;
         `uid`: of the hub, by which what we write into members is known; `placed`: services that are, or are to be, in
-        members; `providers`: of credentials for ClusterProfiles; `works`: the hub, where ManifestWorks are written."""
+        members; `providers`: of credentials for ClusterProfiles; `works`: the hub, where ManifestWorks are written;
+        `namespaces`: whose services are ours, asked for in members one by one."""
         self._changed, self._namespace, self._placed = changed, namespace, placed
         self._accelerators = accelerators
         self._session = aiohttp.ClientSession()
@@ -97,6 +100,7 @@ class Members:
             connect,
             patience,
             works,
+            namespaces,
         )
         self._members: dict[Key, _Known] = {}
         self._closing: set[asyncio.Task[None]] = set()

@@ -29,6 +29,8 @@ from inferops.catalogue import accelerators, runtimes
 from inferops.controller import watch
 from inferops.controller.apply import Applier
 from inferops.controller.autoscaling import Autoscaling
+from inferops.controller.barred import Barred
+from inferops.controller.copies import StoreCopy
 from inferops.controller.counting import Counting
 from inferops.controller.demand import Demands
 from inferops.controller.events import Recorder
@@ -53,9 +55,10 @@ from inferops.controller.workers import work
 from inferops.core.membership import USUAL, Patience
 from inferops.kube.client import Client, KubeError
 from inferops.kube.clusterprofile import Provider
-from inferops.kube.kinds import ENDPOINT_SLICE, NAMESPACE, Kind
+from inferops.kube.kinds import ENDPOINT_SLICE, INFERENCE_CLUSTER, NAMESPACE, Kind
 from inferops.kube.lease import Elector, LeaseLost
 from inferops.kube.mirror import Mirror, take_in
+from inferops.kube.scope import Scope
 from inferops.kube.session import load_configuration, user_agent
 
 log = logging.getLogger(__name__)
@@ -81,6 +84,7 @@ class Options:
     prometheus: str | None = None  # its URL, where requests may be counted; None: there is none
     patience: Patience = USUAL  # with member clusters that do not answer
     providers: tuple[Provider, ...] = ()  # of credentials for the clusters of ClusterProfiles
+    namespaces: tuple[str, ...] = ()  # whose services are served; none: those of all
 
 
 class Operator:
@@ -89,6 +93,7 @@ class Operator:
     def __init__(self, options: Options) -> None:
         self.options = options
         self.metrics = Metrics()
+        self.scope = Scope(options.namespaces, options.namespace)
         self.store = Store(accelerators(), runtimes())
         self.queue: Queue[Key] = Queue(asyncio.get_running_loop().time, urgent=self._urgent)
         self.gateways = Gateways()
@@ -115,20 +120,25 @@ class Operator:
                 server = await serve(
                     self.metrics, self.options.address, self.options.port, self._healthy, lambda: self.primed
                 )
-            optional = OptionalKinds(client, self.store, self.queue)
-            await self._prime(client, optional)
-            sweeper = watch.Sweeper(client, self.store, self.queue)
+            barred = Barred(client, self.store, self.queue, self.scope)
+            optional = OptionalKinds(client, self.store, self.queue, self.scope)
+            await self._prime(client, barred, optional)
+            sweeper = watch.Sweeper(client, self.store, self.queue, self.scope)
             gateways = Mirror(
                 client, ENDPOINT_SLICE, self.gateways, selector=SELECTOR, namespace=self.options.namespace
             )
-            handlers = watch.registry(self.store, self.queue)
+            handlers = watch.registry(self.store, self.queue, self.scope)
             watch.log_in(handlers, configuration, sweeper.listed, agent)
             own = [
-                self._task(self._lead(elector, client, configuration, agent), "leader"),
+                self._task(self._lead(elector, client, configuration, agent, barred), "leader"),
                 self._task(sweeper.run(), "sweeper"),
                 self._task(optional.run(), "optional kinds"),
                 self._task(gateways.run(), "gateways"),
             ]
+            if self.scope.named:
+                clusters = StoreCopy(self.store, self.queue, INFERENCE_CLUSTER)
+                beyond = Mirror(client, INFERENCE_CLUSTER, clusters, namespace=self.options.namespace)
+                own += [self._task(beyond.run(), "clusters"), self._task(barred.run(), "barred namespaces")]
             await self._watch(handlers, own, elector)
         finally:
             if server is not None:
@@ -138,12 +148,12 @@ class Operator:
         if self.failure is not None:
             raise self.failure
 
-    async def _prime(self, client: Client, optional: OptionalKinds) -> None:
+    async def _prime(self, client: Client, barred: Barred, optional: OptionalKinds) -> None:
         """Fill the caches; a server that is not there yet is waited for."""
         wait = 0.5
         while not self.primed:
             try:
-                await watch.prime(client, self.store, self.queue)
+                await barred.prime()
                 await optional.prime()
                 await take_in(client, ENDPOINT_SLICE, self.gateways, SELECTOR, self.options.namespace)
                 self.primed = True
@@ -159,7 +169,8 @@ class Operator:
             kopf.operator(
                 registry=handlers,
                 settings=watch.settings(),
-                clusterwide=True,
+                clusterwide=not self.scope.named,
+                namespaces=self.scope.namespaces,
                 standalone=True,
                 stop_flag=stop_kopf,
                 ready_flag=kopf_ready,
@@ -179,7 +190,9 @@ class Operator:
         with suppress(asyncio.CancelledError):
             await watches
 
-    async def _lead(self, elector: Elector, client: Client, configuration: Configuration, agent: str) -> None:
+    async def _lead(
+        self, elector: Elector, client: Client, configuration: Configuration, agent: str, barred: Barred
+    ) -> None:
         """Wait for the lease, then work for as long as it is ours."""
         await elector.acquire()
         members = Members(
@@ -195,6 +208,7 @@ class Operator:
             patience=self.options.patience,
             providers=self.options.providers,
             works=client,
+            namespaces=self.scope.everywhere,
         )
         hub = Hub(self.options.hub) if self.options.hub else None
         models = ModelInfo(client, self.queue.add, hub)
@@ -214,6 +228,7 @@ class Operator:
             members,
             Placing(self.store, applier, members, _now, self.queue.add) if members.hub_uid else None,
             Autoscaling(self.loads, self.store),
+            barred=barred.__contains__,
         )
         beside = [
             asyncio.create_task(self.demands.read(), name="demand"),

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Protocol
 
+from inferops.controller.copies import StoreCopy
 from inferops.controller.queue import Queue
 from inferops.controller.store import OPTIONAL, Key, Store
-from inferops.controller.watch import forget_others, selector
+from inferops.controller.watch import ALL, forget_others, selector
 from inferops.kube import mirror
 from inferops.kube.client import Kube, KubeError
 from inferops.kube.kinds import Kind
-from inferops.kube.owned import Object
+from inferops.kube.scope import Scope
 
 log = logging.getLogger(__name__)
 
@@ -37,9 +36,9 @@ class Following(Kube, mirror.Following, Protocol):
 class OptionalKinds:
     """Keeps the optional kinds in the store."""
 
-    def __init__(self, kube: Following, store: Store, queue: Queue[Key]) -> None:
-        self._kube, self._store, self._queue = kube, store, queue
-        self._forbidden: set[Kind] = set()
+    def __init__(self, kube: Following, store: Store, queue: Queue[Key], scope: Scope = ALL) -> None:
+        self._kube, self._store, self._queue, self._scope = kube, store, queue, scope
+        self._forbidden: set[tuple[Kind, str]] = set()
 
     async def prime(self) -> None:
         """Look at each kind once. Raises KubeError where the API server does not answer."""
@@ -53,10 +52,10 @@ class OptionalKinds:
     async def _keep(self, kind: Kind) -> None:
         while True:
             try:
-                version = await self.look(kind)
-                if version is not None:
-                    await self._follow(kind, version)
-                await asyncio.sleep(LOOK_EVERY if version is None else PAUSE)
+                versions = await self.look(kind)
+                if versions:
+                    await self._follow(kind, versions)
+                await asyncio.sleep(PAUSE if versions else LOOK_EVERY)
             except KubeError as error:
                 # A kind that was installed a moment ago asks for a little patience.
                 log.log(
@@ -64,55 +63,49 @@ class OptionalKinds:
                 )
                 await asyncio.sleep(error.retry_after or LOOK_EVERY)
 
-    async def look(self, kind: Kind) -> int | None:
+    async def look(self, kind: Kind) -> Mapping[str, int] | None:
         """Take in whether the cluster has the kind, and all objects of it that matter.
 
-        Returns the version at which they were so; None where there is no such kind, or none that we may read.
+        Returns the versions at which they were so, by namespace; None where there is no such kind, or none that we may
+        read.
         """
+        found = {at: await self._list(kind, at) for at in self._scope.of(kind)}
+        versions = {at: version for at, version in found.items() if version is not None}
+        for key in self._store.offer(kind, bool(versions)):
+            self._queue.add(key)
+        return versions or None
+
+    async def _list(self, kind: Kind, namespace: str) -> int | None:
         try:
-            version = await self._list(kind) if await self._kube.offers(kind) else None
+            if await self._kube.offers(kind):
+                version = await mirror.take_in(self._kube, kind, self._copy(kind), selector(kind), namespace)
+                self._forbidden.discard((kind, namespace))
+                return version
         except KubeError as error:
             if error.status not in (403, 404):
                 raise
-            if error.status == 403 and kind not in self._forbidden:
+            if error.status == 403 and (kind, namespace) not in self._forbidden:
                 log.warning("%s is not used: %s; apply the ClusterRole of this version", kind.kind, error)
-                self._forbidden.add(kind)
-            version = None
-        if version is None:
-            forget_others(self._store, self._queue, kind, set(), None)
-        self._tell(self._store.offer(kind, version is not None))
-        return version
+                self._forbidden.add((kind, namespace))
+        forget_others(self._store, self._queue, kind, set(), None, namespace)
+        return None
 
-    async def _list(self, kind: Kind) -> int:
-        version = await mirror.take_in(self._kube, kind, self._copy(kind), selector(kind))
-        self._forbidden.discard(kind)
-        return version
+    async def _follow(self, kind: Kind, versions: Mapping[str, int]) -> None:
+        """Until one of the watches ends: everything is listed anew then, in any case."""
+        copy, chosen = self._copy(kind), selector(kind)
+        watches = [
+            asyncio.create_task(mirror.follow(self._kube, kind, copy, version, chosen, at, FOLLOW))
+            for at, version in versions.items()
+        ]
+        try:
+            await asyncio.wait(watches, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for watch in watches:
+                watch.cancel()
+            ends = await asyncio.gather(*watches, return_exceptions=True)
+        for end in ends:
+            if isinstance(end, Exception) and not isinstance(end, KubeError):
+                raise end
 
-    async def _follow(self, kind: Kind, version: int) -> None:
-        with suppress(KubeError):  # everything is listed anew in any case
-            await mirror.follow(self._kube, kind, self._copy(kind), version, selector(kind), seconds=FOLLOW)
-
-    def _copy(self, kind: Kind) -> _Copy:
-        return _Copy(self._store, kind, self._tell)
-
-    def _tell(self, keys: set[Key]) -> None:
-        for key in keys:
-            self._queue.add(key)
-
-
-@dataclass(frozen=True, slots=True)
-class _Copy:
-    """The store's objects of one kind."""
-
-    store: Store
-    kind: Kind
-    tell: Callable[[set[Key]], None]
-
-    def put(self, raw: Object) -> None:
-        self.tell(self.store.put(self.kind, raw))
-
-    def remove(self, namespace: str, name: str, version: int) -> None:
-        self.tell(self.store.remove(self.kind, namespace, name, not_after=version))
-
-    def names(self) -> Iterable[tuple[str, str]]:
-        return self.store.names(self.kind)
+    def _copy(self, kind: Kind) -> StoreCopy:
+        return StoreCopy(self._store, self._queue, kind)

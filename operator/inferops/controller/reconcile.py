@@ -56,6 +56,7 @@ class Reconciler:
     members: Members | None = None  # other clusters; without it they are stored and not acted on
     placing: Placing | None = None  # what is placed on them; without it everything runs here
     autoscaling: Autoscaling | None = None  # what is asked of them; without it none is scaled by load
+    barred: Callable[[str], bool] = lambda namespace: False  # whether not all is known of a namespace
 
     async def reconcile(self, key: Key) -> bool:
         """Bring what the cluster holds for `key` to what its InferenceService asks for.
@@ -67,6 +68,10 @@ class Reconciler:
         """
         if key.kind == INFERENCE_CLUSTER.kind:
             return await self._tell_cluster(key)
+        return self.barred(key.namespace) or await self._serve(key)
+
+    async def _serve(self, key: Key) -> bool:
+        """The same of an InferenceService."""
         if self.placing is not None and (going := leaving(self.store, key)) is not None:
             return not await self.placing.leave(key, going)
         seen = self._observe(key)

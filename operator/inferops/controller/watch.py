@@ -22,7 +22,8 @@ from inferops.controller.queue import Queue
 from inferops.controller.stateless import NoDiffBase, NoProgress
 from inferops.controller.store import CHILDREN, WATCHED, Key, Store
 from inferops.kube.client import Kube, KubeError
-from inferops.kube.kinds import ENDPOINT_SLICE, Kind
+from inferops.kube.kinds import ENDPOINT_SLICE, INFERENCE_CLUSTER, Kind
+from inferops.kube.scope import Scope
 from inferops.kube.session import bearer, new_session
 from inferops.render.gatewayslice import MANAGED_BY, MANAGER
 
@@ -33,6 +34,12 @@ CHILD_SELECTOR = "app.kubernetes.io/managed-by=inferops"
 SLICE_SELECTOR = f"{MANAGED_BY}={MANAGER}"
 SWEEP_SETTLE = 1.0  # seconds after a LIST of kopf's, so that several make one sweep
 SWEEP_EVERY = 600.0
+ALL = Scope()
+
+
+def kinds(scope: Scope) -> tuple[Kind, ...]:
+    """Those that kopf watches: all of them in the same namespaces, so not what is in the operator's own alone."""
+    return tuple(kind for kind in WATCHED if not (scope.named and kind is INFERENCE_CLUSTER))
 
 
 def settings() -> kopf.OperatorSettings:
@@ -55,10 +62,10 @@ def settings() -> kopf.OperatorSettings:
     return chosen
 
 
-def registry(store: Store, queue: Queue[Key]) -> kopf.OperatorRegistry:
+def registry(store: Store, queue: Queue[Key], scope: Scope = ALL) -> kopf.OperatorRegistry:
     """The handlers: one a kind, each of two calls."""
     handlers = kopf.OperatorRegistry()
-    for kind in WATCHED:
+    for kind in kinds(scope):
         kopf.on.event(*_group_version_plural(kind), id=kind.plural, registry=handlers)(_handler(kind, store, queue))
     return handlers
 
@@ -104,16 +111,16 @@ def _handler(kind: Kind, store: Store, queue: Queue[Key]) -> Callable[..., Any]:
 class Sweeper:
     """Finds out what vanished while nobody watched: after each LIST of kopf's, and now and then in any case."""
 
-    def __init__(self, kube: Kube, store: Store, queue: Queue[Key]) -> None:
+    def __init__(self, kube: Kube, store: Store, queue: Queue[Key], scope: Scope = ALL) -> None:
         self._kube, self._store, self._queue = kube, store, queue
-        self._by_path = {kind.path(): kind for kind in WATCHED}
-        self._due: set[Kind] = set()
+        self._by_path = {kind.path(at): (kind, at) for kind in kinds(scope) for at in scope.of(kind)}
+        self._due: set[tuple[Kind, str]] = set()
         self._asked = asyncio.Event()
 
     def listed(self, path: str) -> None:
         """Kopf has listed the collection at `path`: what it does not mention is to be looked for."""
-        if kind := self._by_path.get(path):
-            self._due.add(kind)
+        if collection := self._by_path.get(path):
+            self._due.add(collection)
             self._asked.set()
 
     async def run(self) -> None:
@@ -124,30 +131,36 @@ class Sweeper:
                     await self._asked.wait()
             await asyncio.sleep(SWEEP_SETTLE)
             self._asked.clear()
-            kinds, self._due = self._due or set(WATCHED), set()
-            for kind in kinds:
+            due, self._due = self._due or set(self._by_path.values()), set()
+            for kind, namespace in due:
                 try:
-                    await self.sweep(kind)
+                    await self.sweep(kind, namespace)
                 except KubeError as error:
                     log.warning("sweep of %s: %s", kind.plural, error)
-                    self.listed(kind.path())
+                    self.listed(kind.path(namespace))
 
-    async def sweep(self, kind: Kind) -> None:
+    async def sweep(self, kind: Kind, namespace: str = "") -> None:
         """Forget the objects of a kind that are gone, and ask for runs of the keys that this concerns."""
         there: set[tuple[str, str]] = set()
         version = 0
-        async for items, listed_at in self._kube.pages(kind, selector(kind), metadata_only=True):
+        async for items, listed_at in self._kube.pages(kind, selector(kind), namespace=namespace, metadata_only=True):
             there.update((item["metadata"].get("namespace", ""), item["metadata"]["name"]) for item in items)
             version = listed_at
-        forget_others(self._store, self._queue, kind, there, version)
+        forget_others(self._store, self._queue, kind, there, version, namespace)
 
 
 def forget_others(
-    store: Store, queue: Queue[Key], kind: Kind, there: AbstractSet[tuple[str, str]], version: int | None
+    store: Store,
+    queue: Queue[Key],
+    kind: Kind,
+    there: AbstractSet[tuple[str, str]],
+    version: int | None,
+    within: str = "",
 ) -> None:
-    """Forget what a LIST at `version` did not hold, and ask for runs of the keys that this concerns."""
+    """Forget what a LIST at `version` of a namespace, or of all, did not hold, and ask for runs of the keys that this
+    concerns."""
     for namespace, name in store.names(kind):
-        if (namespace, name) not in there:
+        if within in ("", namespace) and (namespace, name) not in there:
             for key in store.remove(kind, namespace, name, not_after=version):
                 queue.add(key)
 
@@ -159,11 +172,35 @@ def selector(kind: Kind) -> str:
     return CHILD_SELECTOR if kind in CHILDREN else ""
 
 
-async def prime(kube: Kube, store: Store, queue: Queue[Key]) -> None:
-    """Fill the store by one LIST a kind, and ask for a run of everything. Before that nothing may be decided."""
-    for kind in WATCHED:
-        async for items, _ in kube.pages(kind, selector(kind)):
-            for raw in items:
-                store.put(kind, raw)
+async def prime(kube: Kube, store: Store, queue: Queue[Key], scope: Scope = ALL) -> set[str]:
+    """Fill the store by one LIST a kind and namespace, and ask for a run of everything. Before that nothing may be
+    decided. Returns the namespaces that are to be served and do not let us read them; raises KubeError else."""
+    barred: set[str] = set()
+    for kind in (kind for kind in WATCHED if scope.of(kind) != scope.namespaces):
+        for namespace in scope.of(kind):
+            await _take_in(kube, store, kind, namespace)
+    for namespace in scope.namespaces:
+        if not await prime_namespace(kube, store, namespace, scope):
+            barred.add(namespace)
     for key in store.all_keys():
         queue.add(key)
+    return barred
+
+
+async def prime_namespace(kube: Kube, store: Store, namespace: str, scope: Scope) -> bool:
+    """Fill the store with what is in a namespace. Returns whether we may; raises KubeError where nobody says so."""
+    try:
+        for kind in (kind for kind in WATCHED if scope.of(kind) == scope.namespaces):
+            await _take_in(kube, store, kind, namespace)
+    except KubeError as error:
+        if error.status != 403:
+            raise
+        log.warning("namespace %s is not served: %s; grant the rights in manifests/namespaced", namespace, error)
+        return False
+    return True
+
+
+async def _take_in(kube: Kube, store: Store, kind: Kind, namespace: str) -> None:
+    async for items, _ in kube.pages(kind, selector(kind), namespace=namespace):
+        for raw in items:
+            store.put(kind, raw)

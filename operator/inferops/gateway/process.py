@@ -41,6 +41,7 @@ from inferops.gateway.sources.files import Files
 from inferops.gateway.sources.watching import Watching
 from inferops.gateway.table import ServiceKey
 from inferops.kube.client import Client
+from inferops.kube.scope import Scope
 from inferops.kube.session import load_configuration, user_agent
 
 log = logging.getLogger(__name__)
@@ -66,6 +67,7 @@ class Options:
     drain_delay: float = 5.0  # seconds between the news of the end and the last new connection
     drain_timeout: float = 300.0  # seconds that streams then get to finish
     hosts: tuple[str, ...] = ()  # its own names, which no service can claim
+    served: tuple[str, ...] = ()  # namespaces whose services are served; none: all
 
 
 class Gateway:
@@ -133,7 +135,8 @@ class Gateway:
         client = Client(configuration, agent=user_agent(f"gateway/{socket.gethostname()}"))
         stack.push_async_callback(client.close)
         keyring = Keyring(KubeSecrets(client), self._clock, f"{options.namespace}:inferops-gateway")
-        return Watching(client, self.fleet, options.namespace, own_hosts=hosts), keyring
+        scope = Scope(options.served, options.namespace)
+        return Watching(client, self.fleet, options.namespace, own_hosts=hosts, served=scope.everywhere), keyring
 
     async def _listen(self, stack: AsyncExitStack, handler: Handler, ready: Callable[[], bool]) -> Port:
         stack.callback(self.log.close)

@@ -48,7 +48,8 @@ class Copy(Protocol):
 
 
 async def take_in(kube: Following, kind: Kind, copy: Copy, selector: str = "", namespace: str = "") -> int:
-    """Put all objects of a kind into `copy` and remove the others. Returns the version at which this was so.
+    """Put all objects of a kind into `copy` and remove the others, of this namespace only where one is given. Returns
+    the version at which this was so.
 
     Raises KubeError; `copy` then holds more than there is, and nothing less.
     """
@@ -58,7 +59,7 @@ async def take_in(kube: Following, kind: Kind, copy: Copy, selector: str = "", n
         for raw in items:
             there.add(_name(raw))
             copy.put(raw)
-    for gone in set(copy.names()) - there:
+    for gone in _within(copy, namespace) - there:
         copy.remove(*gone, version)
     return version
 
@@ -97,12 +98,14 @@ class Mirror:
         selector: str = "",
         namespace: str = "",
         needed: bool = True,
+        awaited: bool = True,
     ) -> None:
-        """`needed`: else the copy stays empty for as long as the API server does not let us read the kind."""
+        """`needed`: else the copy stays empty for as long as the API server does not let us read the kind; `awaited`:
+        else nobody waits for it that long, and what was read before stays."""
         self.filled = asyncio.Event()  # everything was listed once
         self.live = False  # everything was listed, and what happened since is followed
         self._kube, self._kind, self._copy = kube, kind, copy
-        self._selector, self._namespace, self._needed = selector, namespace, needed
+        self._selector, self._namespace, self._needed, self._awaited = selector, namespace, needed, awaited
         self._denied = False
 
     async def run(self) -> None:
@@ -120,6 +123,8 @@ class Mirror:
                 if error.status == 403 and not self._needed:
                     await self._do_without(error)
                     continue
+                if error.status == 403 and not self._awaited:
+                    self.filled.set()
                 # Too old a version to follow from is nobody's fault, and who asks nobody has said why before.
                 if error.status != 410 and error.reason != CIRCUIT_OPEN:
                     log.warning("%s stay as they were: %s", self._kind.plural, error)
@@ -128,7 +133,7 @@ class Mirror:
 
     async def _do_without(self, error: KubeError) -> None:
         """Say so once, and wait for a while."""
-        for gone in list(self._copy.names()):
+        for gone in _within(self._copy, self._namespace):
             self._copy.remove(*gone, 0)
         self.filled.set()
         if not self._denied:
@@ -144,6 +149,11 @@ class Mirror:
             version = await follow(self._kube, self._kind, self._copy, version, self._selector, self._namespace)
             if now() - began < LEAST_PAUSE:  # ended before it began
                 await asyncio.sleep(LEAST_PAUSE)
+
+
+def _within(copy: Copy, namespace: str) -> set[tuple[str, str]]:
+    """What a copy holds of a namespace; empty: of all."""
+    return {name for name in copy.names() if not namespace or name[0] == namespace}
 
 
 def _name(raw: Object) -> tuple[str, str]:

@@ -14,6 +14,7 @@ from inferops.gateway.sources.state import State
 from inferops.gateway.table import Table
 from inferops.kube.kinds import ENDPOINT_SLICE, INFERENCE_SERVICE, SERVING_RUNTIME
 from inferops.kube.mirror import Following, Mirror
+from inferops.kube.scope import EVERYWHERE
 from inferops.render.gatewayslice import GATEWAYS, SERVICE_NAME
 from inferops.render.labels import REVISION
 
@@ -36,17 +37,22 @@ class Watching:
         namespace: str,
         service: str = GATEWAYS,
         own_hosts: Collection[str] = (),
+        served: Collection[str] = EVERYWHERE,
     ) -> None:
         """`namespace` and `service`: those of the gateways themselves, whose number is told to the fleet; `own_hosts`:
-        their names, which no service can claim."""
+        their names, which no service can claim; `served`: the namespaces of services, an empty one stands for all."""
         self.ready = asyncio.Event()  # the fleet has its first table
         self._fleet = fleet
         self._changed = asyncio.Event()
         self._state = State(self._changed.set, own_hosts)
         self._mirrors = (
-            Mirror(kube, INFERENCE_SERVICE, self._state.services),
+            # One namespace of some that lets nobody read it must not keep the others from being served.
+            *(Mirror(kube, INFERENCE_SERVICE, self._state.services, namespace=at, awaited=not at) for at in served),
             Mirror(kube, SERVING_RUNTIME, self._state.runtimes),
-            Mirror(kube, ENDPOINT_SLICE, self._state.slices, selector=REVISION),
+            *(
+                Mirror(kube, ENDPOINT_SLICE, self._state.slices, selector=REVISION, namespace=at, awaited=not at)
+                for at in served
+            ),
             Mirror(kube, ENDPOINT_SLICE, self._state.peers, selector=f"{SERVICE_NAME}={service}", namespace=namespace),
         )
 

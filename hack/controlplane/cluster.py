@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 import subprocess
@@ -27,14 +28,16 @@ from controlplane.workdir import make_workdir
 
 KUBECTL_DEADLINE = 120.0  # seconds
 AT_ONCE = {"GOGC": "off"}  # kubectl has ended before collecting what it no longer needs would pay
+AUDIT_LOGS = "CONTROLPLANE_AUDIT_LOGS"  # in the environment: the folder in which they are kept, of all clusters
 YEAR = 365 * 24 * 3600  # seconds
 
 
 class Cluster:
     """One cluster of the namespace that this process is in; up to four stand side by side, by their index.
 
-    A context manager; or call `start` and `stop`. `name` goes into kubeconfigs and folder names. With `audit`
-    every request is logged, to be read by `audit_events`. `binaries` are found where left out.
+    A context manager; or call `start` and `stop`. `name` goes into kubeconfigs and folder names. With `audit` there is
+    an `audit_log`: of what ServiceAccounts other than Kubernetes' own ask, of what the admin writes, and of every write
+    to a resource of the product's. `binaries` are found where left out.
     """
 
     def __init__(
@@ -70,7 +73,7 @@ class Cluster:
             undo.enter_context(_claim(self.index))
             workdir = make_workdir(self.name)
             undo.callback(workdir.remove)
-            layout = lay_out(workdir.path, self.name, self.addresses, audit=self._audit)
+            layout = lay_out(workdir.path, self.name, self.addresses, audit_log=self._audit_log(workdir.path))
             api = Api(layout.ca, layout.admin)
             undo.callback(api.close)
             plane = Plane(binaries, layout, api)
@@ -191,17 +194,30 @@ class Cluster:
         return write_counts(self.metrics())
 
     def audit_events(self) -> list[AuditEvent]:
-        """All requests so far, oldest first.
+        """All requests in the audit log so far, oldest first. Raises `BenchError` as `audit_log` does."""
+        with self.audit_log.open() as lines:
+            return parse_audit_log(lines)
 
-        Raises `BenchError` for a cluster that was made without `audit=True`.
+    @property
+    def audit_log(self) -> Path:
+        """Events of audit.k8s.io/v1, one as JSON a line, each written once its request was answered.
+
+        Those of writes to a status hold the resource as it then was (`responseObject`, without managed fields), those
+        of other writes to resources of the product's what was asked (`requestObject`), all others neither. It goes with
+        the cluster, unless the environment names a folder for such logs in CONTROLPLANE_AUDIT_LOGS. Raises
+        `BenchError` for a cluster that was made without `audit=True`.
         """
         log = self._now.layout.audit_log
         if log is None:
             raise BenchError(
                 f"audit: the cluster {self.name} keeps no audit log; make it with Cluster(..., audit=True)"
             )
-        with log.open() as lines:
-            return parse_audit_log(lines)
+        return log
+
+    def _audit_log(self, workdir: Path) -> Path | None:
+        if folder := os.environ.get(AUDIT_LOGS):
+            return Path(folder, f"{workdir.name}.log")  # of all clusters, and none has the name of another
+        return workdir / "audit.log" if self._audit else None
 
     def start_component(self, name: str, *, wait: bool = True) -> None:
         """Start etcd, kube-apiserver, kube-controller-manager or kube-scheduler after `stop_component`.

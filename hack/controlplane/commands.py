@@ -19,11 +19,22 @@ from controlplane.kubeconfig import certificate_user, write_kubeconfig
 
 CLIENT_RATE = ("--kube-api-qps=1000", "--kube-api-burst=2000")
 ANY_USER_MAY_READ_HEALTH = "/healthz,/readyz,/livez"
+WRITING = ["create", "update", "patch", "delete", "deletecollection"]
+OURS = "serving.inferops.dev"
+# What the product does, and what is done to its resources; little of what Kubernetes does by itself, which is most.
 AUDIT_POLICY = {
     "apiVersion": "audit.k8s.io/v1",
     "kind": "Policy",
     "omitStages": ["RequestReceived"],
-    "rules": [{"level": "Metadata"}],
+    "omitManagedFields": True,
+    "rules": [
+        # With the resource as it then is, whole: what a status says can be judged afterwards.
+        {"level": "RequestResponse", "verbs": WRITING, "resources": [{"group": OURS, "resources": ["*/status"]}]},
+        {"level": "Request", "verbs": WRITING, "resources": [{"group": OURS}]},
+        {"level": "None", "userGroups": ["system:serviceaccounts:kube-system"]},
+        {"level": "Metadata", "userGroups": ["system:serviceaccounts"]},
+        {"level": "Metadata", "users": ["kubernetes-admin"], "verbs": WRITING},
+    ],
 }
 
 
@@ -48,7 +59,7 @@ class Layout:
         return self.authority.pair.certificate
 
 
-def lay_out(folder: Path, name: str, addresses: Addresses, *, audit: bool) -> Layout:
+def lay_out(folder: Path, name: str, addresses: Addresses, *, audit_log: Path | None) -> Layout:
     """Write the keys, certificates, kubeconfigs and the audit policy of a cluster into `folder`."""
     authority, front = make_authority(folder, "ca"), make_authority(folder, "front-proxy-ca")
     hosts = ["localhost", "127.0.0.1", str(addresses.host), str(addresses.service_host)]
@@ -76,7 +87,7 @@ def lay_out(folder: Path, name: str, addresses: Addresses, *, audit: bool) -> La
         admin=clients["admin"],
         token_key=make_key(folder / "service-accounts.key"),
         kubeconfigs=kubeconfigs,
-        audit_log=folder / "audit.log" if audit else None,
+        audit_log=audit_log,
     )
 
 
@@ -105,6 +116,7 @@ def _apiserver(layout: Layout) -> list[str]:
     audit = [
         f"--audit-policy-file={layout.folder / 'audit-policy.json'}",
         f"--audit-log-path={layout.audit_log}",
+        "--audit-log-mode=blocking",  # straight into the file: nothing is lost with an API server that is killed
         "--audit-log-maxsize=10000",  # MB: never rotated
     ]
     return [

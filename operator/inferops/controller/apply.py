@@ -83,6 +83,7 @@ class Applier:
     store: Store
     changed: Callable[[Key], None]  # told of what our own writes changed: their events will bring no news
     accepted: Accepted
+    wrote: Callable[[Status, Status], None] = lambda before, after: None  # told of each status that was written
 
     async def apply(self, key: Key, seen: Observation, decision: Decision) -> bool:
         """Make it so. Raises Refused, KubeError or kube.client.Fenced; then the same call may be repeated.
@@ -133,6 +134,7 @@ class Applier:
         }
         kind = PARENT_KINDS[key.kind]
         self._take_in(kind, await self.kube.apply(kind, desired, subresource="status", force=True))
+        self.wrote(before, after)
 
     async def _route(
         self, key: Key, seen: Observation, decision: Decision, records: Mapping[str, Record | None]

@@ -27,13 +27,14 @@ from kubernetes.aio.client import Configuration
 from inferops.api.traffic import GatewayRef
 from inferops.catalogue import accelerators, runtimes
 from inferops.controller import watch
-from inferops.controller.apply import Applier
+from inferops.controller.apply import Applier, Status
 from inferops.controller.autoscaling import Autoscaling
 from inferops.controller.barred import Barred
 from inferops.controller.copies import StoreCopy
 from inferops.controller.counting import Counting
 from inferops.controller.demand import Demands
 from inferops.controller.events import Recorder
+from inferops.controller.exposition import Exposition
 from inferops.controller.gateways import SELECTOR, Gateways
 from inferops.controller.link import SYSTEM
 from inferops.controller.loads import Loads
@@ -53,6 +54,7 @@ from inferops.controller.telemetry import Metrics, serve
 from inferops.controller.webhookhosts import DEFAULT
 from inferops.controller.workers import work
 from inferops.core.membership import USUAL, Patience
+from inferops.core.tallies import tallies
 from inferops.kube.client import Client, KubeError
 from inferops.kube.clusterprofile import Provider
 from inferops.kube.kinds import ENDPOINT_SLICE, INFERENCE_CLUSTER, NAMESPACE, Kind
@@ -118,7 +120,11 @@ class Operator:
         try:
             if self.options.port:
                 server = await serve(
-                    self.metrics, self.options.address, self.options.port, self._healthy, lambda: self.primed
+                    Exposition(self.metrics, self.store, elector.leads).scrape,
+                    self.options.address,
+                    self.options.port,
+                    self._healthy,
+                    lambda: self.primed,
                 )
             barred = Barred(client, self.store, self.queue, self.scope)
             optional = OptionalKinds(client, self.store, self.queue, self.scope)
@@ -212,7 +218,7 @@ class Operator:
         )
         hub = Hub(self.options.hub) if self.options.hub else None
         models = ModelInfo(client, self.queue.add, hub)
-        applier = Applier(client, self.store, self.queue.add, {})
+        applier = Applier(client, self.store, self.queue.add, {}, self._wrote)
         outward = self._outward(client)
         reconciler = Reconciler(
             self.store,
@@ -271,6 +277,9 @@ class Operator:
                 log.warning("cannot tell yet which cluster this is: %s", error)
                 await asyncio.sleep(wait)
                 wait = min(wait * 2, 10.0)
+
+    def _wrote(self, before: Status, after: Status) -> None:
+        self.metrics.count(tallies(before, after))
 
     def _urgent(self, key: Key) -> bool:
         """Whether somebody waits for it who gets nothing until it is done."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import platform
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
 
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.process_collector import ProcessCollector
 
+from inferops.core import tallies
 from inferops.kube.kinds import Kind
 
 
@@ -26,6 +29,8 @@ class Metrics:
     gateways: Gauge = field(init=False)
     dropped: Counter = field(init=False)
     notified: Counter = field(init=False)
+    succeeded: Gauge = field(init=False)
+    decided: dict[tallies.Family, Counter] = field(init=False)
     tasks: Gauge = field(init=False)
     stored: Gauge = field(init=False)
 
@@ -71,17 +76,42 @@ class Metrics:
         self.stored = Gauge(
             "inferops_stored_objects", "Objects that are kept in memory, by kind.", ["kind"], registry=own
         )
+        self.succeeded = Gauge(
+            "inferops_last_successful_reconcile_timestamp_seconds",
+            "When a reconcile last went well; 0: none has since this process began.",
+            registry=own,
+        )
+        self.decided = {each: Counter(each.name, each.help, each.labels, registry=own) for each in tallies.FAMILIES}
+        build = Gauge("inferops_build_info", "The version that runs.", ["version", "python_version"], registry=own)
+        build.labels(_version(), platform.python_version()).set(1)
         ProcessCollector(registry=own)
+
+    def count(self, decided: Iterable[tallies.Tally]) -> None:
+        """Take in what was decided and written."""
+        for family, labels in decided:
+            self.decided[family].labels(*labels).inc()
 
     def observe_request(self, verb: str, kind: Kind, code: str) -> None:
         self.requests.labels(verb, kind.kind, code).inc()
 
 
+def _version() -> str:
+    try:
+        return version("inferops")
+    except PackageNotFoundError:  # run from a checkout
+        return "unknown"
+
+
 async def serve(
-    metrics: Metrics, address: str, port: int, healthy: Callable[[], bool], ready: Callable[[], bool]
+    scrape: Callable[[str], Awaitable[tuple[bytes, str]]],
+    address: str,
+    port: int,
+    healthy: Callable[[], bool],
+    ready: Callable[[], bool],
 ) -> web.AppRunner:
     """Serve until the runner that is returned is cleaned up.
 
+    scrape: the body of /metrics and its content type, by the Accept header.
     healthz: the process makes progress. readyz: its caches are primed; a waiting replica is ready too.
     """
 
@@ -91,8 +121,9 @@ async def serve(
 
         return handler
 
-    async def exposition(_: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+    async def exposition(request: web.Request) -> web.Response:
+        body, content_type = await scrape(request.headers.get("Accept", ""))
+        return web.Response(body=body, headers={"Content-Type": content_type})
 
     app = web.Application()
     app.router.add_get("/healthz", answer(healthy))  # type: ignore[arg-type]

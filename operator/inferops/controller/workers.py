@@ -40,6 +40,7 @@ async def work(queue: Queue[Key], reconciler: Reconciler, metrics: Metrics, turn
                 if not await reconciler.reconcile(key):
                     queue.forget(key)
             queue.done(key)
+            metrics.succeeded.set_to_current_time()
         except asyncio.CancelledError:
             queue.done(key)
             raise

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+
+from pydantic import ValidationError
 
 from inferops.api.accelerator import Price
 from inferops.api.inferenceservice import AcceleratorChoice
@@ -14,12 +17,28 @@ from inferops.core.sizing import Option, Rejection
 
 MOST = 8  # options, and rejections
 SENTENCE = 512
+DESCRIBED = re.compile(
+    r"(?P<count>\d{1,4})x (?P<type>[a-z0-9.-]+)(?: on (?P<nodes>\d{1,4}) nodes)?(?P<spot> \(spot\))?"
+)
 
 
 def describe(choice: AcceleratorChoice) -> str:
     """A choice of accelerator for people, for example `4x nvidia-l4 (spot)`."""
     nodes = f" on {choice.nodes} nodes" if choice.nodes > 1 else ""
     return f"{choice.count}x {choice.type}{nodes}{' (spot)' if choice.spot else ''}"
+
+
+def chosen(described: str) -> AcceleratorChoice | None:
+    """The choice that `describe` told of; None: it is no such text."""
+    found = DESCRIBED.fullmatch(described)
+    if found is None:
+        return None
+    try:
+        return AcceleratorChoice(
+            type=found["type"], count=int(found["count"]), nodes=int(found["nodes"] or 1), spot=bool(found["spot"])
+        )
+    except ValidationError:
+        return None
 
 
 def cost(choice: AcceleratorChoice, price: Price | None) -> str:

@@ -1,4 +1,5 @@
-"""Writes crds/ and docs/reference/api.md from the models in inferops.api, or checks that they are up to date.
+"""Writes crds/, their templates in the chart, and docs/reference/api.md from the models in inferops.api, or checks that
+they are up to date.
 
 python hack/crds.py            writes them
 python hack/crds.py --check    writes nothing; exits 1 and names the files that differ
@@ -19,6 +20,17 @@ from inferops.api.resources import KINDS
 
 ROOT = Path(__file__).resolve().parent.parent
 HEADER = "# Generated from operator/inferops/api by `python hack/crds.py`. Do not edit.\n"
+TEMPLATES = Path("charts/inferops/templates/crds")
+LABELS = "  labels:\n    app.kubernetes.io/part-of: inferops\n"
+# What the chart writes in place of these labels: its own, and whether the definition outlives the release.
+CHART_METADATA = """\
+  {{- if .Values.crds.keep }}
+  annotations:
+    helm.sh/resource-policy: keep
+  {{- end }}
+  labels:
+{{ include "inferops.labels" (dict "root" . "name" "") | indent 4 }}
+"""
 
 
 class _Dumper(yaml.SafeDumper):
@@ -31,19 +43,32 @@ class _Dumper(yaml.SafeDumper):
 def generated() -> dict[Path, str]:
     """Every generated file, by its path from the root of the repository."""
     resources = {kind: custom_resource_definition(kind) for kind in KINDS}
-    files = {
-        Path("crds", f"{kind.plural}.yaml"): HEADER
+    texts = {
+        f"{kind.plural}.yaml": HEADER
         + yaml.dump(resource, Dumper=_Dumper, sort_keys=False, width=120, allow_unicode=True)
         for kind, resource in resources.items()
     }
-    return {**files, Path("docs/reference/api.md"): reference(KINDS)}
+    return {
+        **{Path("crds", name): text for name, text in texts.items()},
+        **{TEMPLATES / name: chart_template(text) for name, text in texts.items()},
+        Path("docs/reference/api.md"): reference(KINDS),
+    }
+
+
+def chart_template(text: str) -> str:
+    """A CustomResourceDefinition as a template of the chart. Raises ValueError where it has other labels."""
+    escaped = text.replace("{{", '{{ "{{" }}')
+    if escaped.count(LABELS) != 1:
+        raise ValueError(f"metadata.labels: expected once, as {LABELS!r}; adapt LABELS in hack/crds.py")
+    return f"{{{{- if .Values.crds.enabled }}}}\n{escaped.replace(LABELS, CHART_METADATA)}{{{{- end }}}}\n"
 
 
 def differing() -> list[Path]:
     """The files that are missing, out of date, or were generated for a kind that is gone."""
     files = generated()
     stale = [path for path, text in files.items() if not (ROOT / path).is_file() or (ROOT / path).read_text() != text]
-    made = (path for path in (ROOT / "crds").glob("*.yaml") if path.read_text().startswith(HEADER))
+    found = (path for folder in (Path("crds"), TEMPLATES) for path in (ROOT / folder).glob("*.yaml"))
+    made = (path for path in found if HEADER in path.read_text())
     return sorted({*stale, *(path.relative_to(ROOT) for path in made)} - (files.keys() - set(stale)))
 
 

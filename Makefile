@@ -57,9 +57,11 @@ lint: $(VENV)/ready ## ruff, mypy, import contracts, generated files.
 	@MYPYPATH=operator:hack $(BIN)/mypy --strict hack/controlplane hack/fieldtools hack/nodeagent hack/*.py
 	@PYTHONPATH=operator $(BIN)/lint-imports
 	@$(BIN)/python hack/crds.py --check
+	@$(BIN)/python hack/chart.py --check
 
-crds: $(VENV)/ready ## Generate crds/ and docs/reference from the models.
+crds: $(VENV)/ready ## Generate crds/, docs/reference and the chart's copies and README.
 	@$(BIN)/python hack/crds.py
+	@$(BIN)/python hack/chart.py
 
 bench: binaries ## 1000 InferenceServices: speed, memory, silence. Prints figures.
 	@$(RUN) hack/bench_scale.py

@@ -37,6 +37,9 @@ TOGETHER = (
     ("test_placement.py", "test_placement_faults.py"),
     ("test_clusters.py", "test_ocm.py"),
     ("test_rollout_strategies.py", "test_rollouts.py", "test_gatejobs.py"),
+    ("test_zero.py", "test_routes.py", "test_gateway.py"),  # the last one kills the API server
+    ("test_operator.py", "test_scheduling.py"),
+    ("test_bench.py", "test_nodeagent.py", "test_namespaced.py"),
 )
 LANES = 2
 LEFT = 5  # modules; once no more wait one more runs at a time, as these are short and mostly wait themselves

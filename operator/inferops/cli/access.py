@@ -1,4 +1,4 @@
-"""A user's way to one service: its resource and its pods are read, and one annotation of it can be set."""
+"""A user's way to a cluster: services, their pods and what is around them are read, with the rights of whoever asks."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import aiohttp
 import yaml
 from kubernetes.aio.config import ConfigException
 from pydantic import ValidationError
@@ -16,14 +17,18 @@ from inferops.api.problems import problems
 from inferops.api.resources import InferenceService
 from inferops.controller.views import pod_view
 from inferops.core.observation import PodView
-from inferops.kube.client import Client, KubeError
+from inferops.kube import answers
+from inferops.kube.client import APPLY_TYPE, CONNECT_TIMEOUT, Client, KubeError
+from inferops.kube.client import refusal as _refused
 from inferops.kube.kinds import INFERENCE_SERVICE, POD, Kind
 from inferops.kube.owned import Object
-from inferops.kube.session import load_configuration
+from inferops.kube.session import bearer, load_configuration, namespace_of
 
 FIELD_MANAGER = "inferops-cli"  # not the operator's, nor a GitOps tool's: what is set here is theirs to leave alone
 DNS_LABEL = re.compile("[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 LONGEST = 63
+ASKED = 5.0  # seconds for a text
+LONGEST_TEXT = 8 * 2**20  # bytes
 MERGE_TYPE = "application/merge-patch+json"
 
 
@@ -33,6 +38,22 @@ class Refusal(Exception):
 
 class Unreachable(Refusal):
     """What was asked for cannot be had."""
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """The cluster that is meant, and the namespace in it."""
+
+    namespace: str  # empty: all of them
+    kubeconfig: str | None = None
+    context: str | None = None
+
+
+def located(namespace: str | None, kubeconfig: str | None, context: str | None, *, everywhere: bool = False) -> Where:
+    """Where a command looks: as kubectl does, without a namespace in that of the context."""
+    if everywhere:
+        return Where("", kubeconfig, context)
+    return Where(namespace_of(kubeconfig, context) if namespace is None else namespace, kubeconfig, context)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +84,7 @@ class Writer(Reader, Protocol):
 
 
 class UserClient(Client):
-    """The operator's client, with the one write that users need."""
+    """The operator's client, with what users need beside: writes to services, and texts."""
 
     async def annotate(self, kind: Kind, namespace: str, name: str, uid: str, annotations: Mapping[str, str]) -> Object:
         """Merge annotations into the object that has this uid; 409 where another one has the name by now."""
@@ -78,19 +99,76 @@ class UserClient(Client):
             headers={"Content-Type": MERGE_TYPE},
         )
 
+    async def patch(
+        self,
+        where: tuple[str, str],
+        body: Object,
+        *,
+        content: str = MERGE_TYPE,
+        manager: str = FIELD_MANAGER,
+        subresource: str = "",
+        dry_run: bool = False,
+        force: bool = False,
+    ) -> Object:
+        """Change the service of this namespace and name by a patch. `dry_run`: what would come of it, and no change.
+
+        Raises KubeError."""
+        namespace, name = where
+        params = {"fieldManager": manager, "fieldValidation": "Strict"}
+        params |= {"dryRun": "All"} if dry_run else {}
+        params |= {"force": str(force).lower()} if content == APPLY_TYPE else {}
+        path, what = INFERENCE_SERVICE.path(namespace, name, subresource), f"{namespace}/{name}"
+        return await self._request(
+            "PATCH", INFERENCE_SERVICE, "patch", path, what, body=body, params=params, headers={"Content-Type": content}
+        )
+
+    async def text(self, path: str, params: Mapping[str, str] | None = None, timeout: float = ASKED) -> str:
+        """What stands at a path of the API server, such as a pod's own answer to /metrics. Raises KubeError."""
+        pieces = bytearray()
+        async for piece in self.pieces(path, params, timeout):
+            pieces += piece
+            if len(pieces) > LONGEST_TEXT:
+                raise KubeError(f"get {path}", 0, "TooLarge", f"the answer has more than {LONGEST_TEXT} bytes")
+        return pieces.decode(errors="replace")
+
+    async def pieces(
+        self, path: str, params: Mapping[str, str] | None = None, timeout: float | None = None
+    ) -> AsyncIterator[bytes]:
+        """The same as it comes, for as long as it does. Raises KubeError."""
+        doing, headers = f"get {path}", {"Accept": "*/*", **await bearer(self._configuration)}
+        limit = aiohttp.ClientTimeout(total=timeout, sock_connect=CONNECT_TIMEOUT)
+        try:
+            async with self._session.get(
+                self._host + path, params=params, headers=headers, timeout=limit, **self._way
+            ) as response:
+                if response.status >= 300:
+                    raise _refused(doing, response, await answers.read(response))
+                async for piece in response.content.iter_any():
+                    yield piece
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise KubeError(doing, 0, type(error).__name__, str(error) or "timed out") from error
+
 
 @asynccontextmanager
-async def opened(kubeconfig: str | None) -> AsyncIterator[UserClient]:
+async def opened(where: Where) -> AsyncIterator[UserClient]:
     """A client as the kubeconfig says. Raises Unreachable where there is none, or it cannot be used."""
     try:
-        client = UserClient(await load_configuration(kubeconfig))
+        client = UserClient(await load_configuration(where.kubeconfig, where.context))
     except (ConfigException, yaml.YAMLError, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        asked = kubeconfig or "~/.kube/config"
+        asked = where.kubeconfig or "~/.kube/config"
         raise Unreachable(f"kubeconfig {asked}: {error}; name another one by --kubeconfig or KUBECONFIG") from error
     try:
         yield client
     finally:
         await client.close()
+
+
+@asynccontextmanager
+async def looking(where: Where) -> AsyncIterator[UserClient]:
+    """The same for who only looks: nothing can be written."""
+    async with opened(where) as client:
+        client.may_write = lambda: False
+        yield client
 
 
 async def read(client: Reader, namespace: str, name: str) -> Shown:
@@ -128,9 +206,15 @@ def parsed(raw: Mapping[str, Any]) -> InferenceService:
         raise Unreachable(f"this version of inferops cannot read the resource: {told}") from error
 
 
-def refusal(error: KubeError, namespace: str, name: str) -> str:
-    """What the API server's refusal, or its silence, means for somebody who asked for a service."""
-    what = f"InferenceService {namespace}/{name}"
+def meant(where: Where, name: str = "") -> str:
+    """What a command was asked for."""
+    if name:
+        return f"InferenceService {where.namespace}/{name}"
+    return f"InferenceServices of namespace {where.namespace}" if where.namespace else "InferenceServices"
+
+
+def refusal(error: KubeError, what: str) -> str:
+    """What the API server's refusal, or its silence, means for somebody who asked for `what`."""
     if error.status == 0:
         return f"{what}: the API server does not answer: {error.message}"
     if error.status == 401:

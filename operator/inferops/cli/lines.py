@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from datetime import datetime
 from itertools import pairwise
+from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
@@ -29,6 +31,11 @@ def new_console() -> Console:
     if console.is_terminal:
         return console
     return Console(highlight=False, emoji=False, width=WIDE)
+
+
+def program() -> str:
+    """How people call us, in the commands that we tell them to type."""
+    return "kubectl inferops" if Path(sys.argv[0]).name.startswith("kubectl") else "inferops"
 
 
 def clean(text: str) -> str:

@@ -8,8 +8,9 @@ from typing import Annotated, Literal, TypeVar, cast
 
 import typer
 
+from inferops.cli import plugin
 from inferops.cli.engine import engine
-from inferops.cli.options import Kubeconfig, Name, Namespace
+from inferops.cli.options import Context, Kubeconfig, Name, Namespace
 from inferops.cli.rollout import rollout
 from inferops.cli.simulatecommand import simulate
 
@@ -207,17 +208,46 @@ def size(
 
 
 @app.command()
+def convert(
+    files: Annotated[list[Path], typer.Argument(help="Resources in YAML or JSON; - for standard input.")],
+    accelerator: Annotated[
+        list[str] | None,
+        typer.Option(help="The Accelerator of what names none, TYPE, or that of a KubeAI profile, PROFILE=TYPE."),
+    ] = None,
+    namespace: Annotated[str, typer.Option("--namespace", "-n", help="For resources that name none.")] = "",
+    report: Annotated[
+        Literal["table", "json", "off"], typer.Option(help="How stderr tells what became of every field.")
+    ] = "table",
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 where something was not carried over.")] = False,
+) -> None:
+    """Turn resources of KServe and KubeAI into ours, and say what became of every field. Needs no cluster."""
+    from inferops.cli.convert import options_in, run
+
+    options = _option("--accelerator", lambda given: options_in(given, namespace), accelerator or ())
+    raise typer.Exit(run(files, options, report, strict=strict))
+
+
+@app.command()
 def status(
     name: Name,
-    namespace: Namespace = "default",
+    namespace: Namespace = None,
+    context: Context = None,
     kubeconfig: Kubeconfig = None,
 ) -> None:
-    """Show one service: its conditions, revisions and pods, and what it waits for."""
+    """Show one service: its conditions, revisions and pods, and what it waits for.
+
+    Exit codes:
+    0: it is Ready
+    1: it is not
+    2: it cannot be read
+    """
+    from inferops.cli.access import located
     from inferops.cli.status import status as show_status
 
-    raise typer.Exit(show_status(name, namespace, kubeconfig))
+    raise typer.Exit(show_status(name, located(namespace, kubeconfig, context)))
 
 
+plugin.add_to(app)
 app.command()(engine)
 app.command()(simulate)
 app.add_typer(rollout)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from inferops.cli.options import Kubeconfig, Name, Namespace
+from inferops.cli.options import Context, Kubeconfig, Name, Namespace
 
 if TYPE_CHECKING:
     from inferops.cli.rolloutact import Action
@@ -29,10 +29,11 @@ CODES = """Exit codes:
 @rollout.command()
 def status(
     name: Name,
-    namespace: Namespace = "default",
+    namespace: Namespace = None,
     watch: Watch = False,
     as_json: Json = False,
     timeout: Limit = None,
+    context: Context = None,
     kubeconfig: Kubeconfig = None,
 ) -> None:
     """Show where the rollout of NAME is, and the evidence; live with --watch in a terminal.
@@ -46,33 +47,45 @@ def status(
 
     --watch ends by itself with 0, 1 and 2; when --timeout is over, with the code of that moment.
     """
+    from inferops.cli.access import located
     from inferops.cli.rolloutfollow import status as show
 
     if timeout is not None and not watch:
         raise typer.BadParameter("goes with --watch only; add --watch", param_hint="--timeout")
-    raise typer.Exit(show(name, namespace, kubeconfig, watch=watch, as_json=as_json, limit=timeout))
+    raise typer.Exit(show(name, located(namespace, kubeconfig, context), watch=watch, as_json=as_json, limit=timeout))
 
 
 @rollout.command()
-def history(name: Name, namespace: Namespace = "default", as_json: Json = False, kubeconfig: Kubeconfig = None) -> None:
+def history(
+    name: Name,
+    namespace: Namespace = None,
+    as_json: Json = False,
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
+) -> None:
     """Show the rollouts of NAME that have ended and why, and the revisions that are rejected."""
+    from inferops.cli.access import located
     from inferops.cli.rollouthistory import history as show
 
-    raise typer.Exit(show(name, namespace, kubeconfig, as_json=as_json))
+    raise typer.Exit(show(name, located(namespace, kubeconfig, context), as_json=as_json))
 
 
 def _action(action: Action, help_: str) -> None:
     def command(
         name: Name,
-        namespace: Namespace = "default",
+        namespace: Namespace = None,
         revision: Revision = "",
         wait: Wait = False,
         timeout: WaitLimit = 60.0,
+        context: Context = None,
         kubeconfig: Kubeconfig = None,
     ) -> None:
+        from inferops.cli.access import located
         from inferops.cli.rolloutact import act
 
-        raise typer.Exit(act(action, name, namespace, kubeconfig, revision, timeout if wait else None))
+        raise typer.Exit(
+            act(action, name, located(namespace, kubeconfig, context), revision, timeout if wait else None)
+        )
 
     rollout.command(action, help=f"{help_}\n\n{CODES}")(command)
 

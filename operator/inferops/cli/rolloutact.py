@@ -20,9 +20,9 @@ from inferops.api.resources import InferenceService
 from inferops.api.rollout import ACTION
 from inferops.api.rolloutstatus import UNDER_WAY
 from inferops.cli import rolloutstate as state
-from inferops.cli.access import Reader, Refusal, Writer, opened, read_service
+from inferops.cli.access import Reader, Refusal, Where, Writer, opened, read_service
 from inferops.cli.answering import answered
-from inferops.cli.lines import clean
+from inferops.cli.lines import clean, program
 from inferops.cli.rolloutstate import Code
 from inferops.kube.client import KubeError
 from inferops.kube.kinds import INFERENCE_SERVICE
@@ -55,7 +55,8 @@ def intent(action: Action, service: InferenceService, asked: str = "") -> Intent
     """
     if asked and HASH.fullmatch(asked) is None:
         raise Refused(
-            f"--revision {asked!r} is no hash of a revision, such as 5f0d3a91c2; `inferops rollout status` shows them"
+            f"--revision {asked!r} is no hash of a revision, such as 5f0d3a91c2; `{program()} rollout status` shows "
+            "them"
         )
     found = PLANS[action](service, asked)
     if asked and asked != found.revision:
@@ -167,16 +168,14 @@ def _letters() -> str:
     return "".join(secrets.choice(string.ascii_lowercase) for _ in range(4))
 
 
-def act(action: Action, name: str, namespace: str, kubeconfig: str | None, revision: str, limit: float | None) -> int:
+def act(action: Action, name: str, where: Where, revision: str, limit: float | None) -> int:
     """Ask for `action`, and with `limit` wait so many seconds until it is carried out. Returns a `Code`."""
-    return answered(_act(action, name, namespace, kubeconfig, revision, limit), namespace, name)
+    return answered(_act(action, name, where, revision, limit), where, name)
 
 
-async def _act(
-    action: Action, name: str, namespace: str, kubeconfig: str | None, revision: str, limit: float | None
-) -> Code:
-    async with opened(kubeconfig) as client:
-        return await ask(client, action, name, namespace, revision, limit)
+async def _act(action: Action, name: str, where: Where, revision: str, limit: float | None) -> Code:
+    async with opened(where) as client:
+        return await ask(client, action, name, where.namespace, revision, limit)
 
 
 async def ask(client: Writer, action: Action, name: str, namespace: str, revision: str, limit: float | None) -> Code:
@@ -190,7 +189,7 @@ async def ask(client: Writer, action: Action, name: str, namespace: str, revisio
     await client.annotate(INFERENCE_SERVICE, namespace, name, service.metadata.uid, {ACTION: wanted})
     print(f"asked to {action}: {found.will}")
     if limit is None:
-        print(f"follow it: inferops rollout status {name} -n {namespace} --watch")
+        print(f"follow it: {program()} rollout status {name} -n {namespace} --watch")
         return Code.ENDED
     return await _handled(client, found, wanted, service, limit)
 

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.live import Live
 
 from inferops.cli import rolloutstate as state
-from inferops.cli.access import Reader, Shown, opened, read
+from inferops.cli.access import Reader, Shown, Where, looking, read
 from inferops.cli.answering import answered
 from inferops.cli.lines import clean, new_console
 from inferops.cli.rolloutstate import Code, code
@@ -82,27 +82,22 @@ class Picture:
         self._live.update(tree(shown, now, problem), refresh=True)
 
 
-def status(
-    name: str, namespace: str, kubeconfig: str | None, *, watch: bool, as_json: bool, limit: float | None
-) -> int:
+def status(name: str, where: Where, *, watch: bool, as_json: bool, limit: float | None) -> int:
     """Show the rollout. Returns a `Code`; with `watch` once it ended, or after `limit` seconds."""
-    return answered(_status(name, namespace, kubeconfig, watch, as_json, limit), namespace, name)
+    return answered(_status(name, where, watch, as_json, limit), where, name)
 
 
-async def _status(
-    name: str, namespace: str, kubeconfig: str | None, watch: bool, as_json: bool, limit: float | None
-) -> int:
+async def _status(name: str, where: Where, watch: bool, as_json: bool, limit: float | None) -> int:
     console = new_console()
-    async with opened(kubeconfig) as client:
-        client.may_write = lambda: False
+    async with looking(where) as client:
         if not watch:
-            return show_once(await read(client, namespace, name), console, as_json)
+            return show_once(await read(client, where.namespace, name), console, as_json)
         if as_json:
-            return await follow(client, namespace, name, Documents(console), limit)
+            return await follow(client, where.namespace, name, Documents(console), limit)
         if not console.is_terminal or console.is_dumb_terminal:
-            return await follow(client, namespace, name, Lines(console), limit)
+            return await follow(client, where.namespace, name, Lines(console), limit)
         with Live(console=console, auto_refresh=False) as live:
-            return await follow(client, namespace, name, Picture(live), limit)
+            return await follow(client, where.namespace, name, Picture(live), limit)
 
 
 def show_once(shown: Shown, console: Console, as_json: bool, now: Clock = utc) -> Code:

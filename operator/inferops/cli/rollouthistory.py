@@ -10,7 +10,7 @@ from rich.table import Table
 
 from inferops.api.resources import InferenceService
 from inferops.api.rolloutstatus import Ended
-from inferops.cli.access import opened, read_service
+from inferops.cli.access import Where, looking, read_service
 from inferops.cli.answering import answered
 from inferops.cli.lines import duration, line, moment, new_console, plain, since
 from inferops.cli.rolloutfollow import utc
@@ -20,15 +20,14 @@ from inferops.cli.rollouttree import command
 COLOURS = {"Promoted": "green", "RolledBack": "red", "Superseded": "yellow"}
 
 
-def history(name: str, namespace: str, kubeconfig: str | None, *, as_json: bool) -> int:
+def history(name: str, where: Where, *, as_json: bool) -> int:
     """Print the table. Returns 0, or 2 where the service cannot be read."""
-    return answered(_history(name, namespace, kubeconfig, as_json), namespace, name)
+    return answered(_history(name, where, as_json), where, name)
 
 
-async def _history(name: str, namespace: str, kubeconfig: str | None, as_json: bool) -> int:
-    async with opened(kubeconfig) as client:
-        client.may_write = lambda: False
-        service = await read_service(client, namespace, name)
+async def _history(name: str, where: Where, as_json: bool) -> int:
+    async with looking(where) as client:
+        service = await read_service(client, where.namespace, name)
     show(service, new_console(), utc(), as_json=as_json)
     return Code.ENDED
 

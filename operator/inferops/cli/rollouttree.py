@@ -11,7 +11,7 @@ from inferops.api.rollout import Gate
 from inferops.api.rolloutstatus import UNDER_WAY, AnalysisStatus, Counts, GateStatus, MetricStatus, Phase, RolloutStatus
 from inferops.cli import rolloutstate as state
 from inferops.cli.access import Shown
-from inferops.cli.lines import add, add_revisions, duration, moment, new_tree, percent, plain, since
+from inferops.cli.lines import add, add_revisions, duration, moment, new_tree, percent, plain, program, since
 
 BAD: frozenset[Phase] = frozenset({"RollingBack", "RolledBack"})
 VERDICTS = {"Harm": "red", "NoWorse": "green", "Passed": "green", "Failed": "red"}  # of metrics and of gates
@@ -48,7 +48,7 @@ def tree(shown: Shown, now: datetime, problem: str = "") -> Tree:
 def command(service: InferenceService, action: str) -> str:
     """What somebody types to do that, in a terminal."""
     meta = service.metadata
-    return f"inferops rollout {action} {meta.name} -n {meta.namespace}"
+    return f"{program()} rollout {action} {meta.name} -n {meta.namespace}"
 
 
 def _who(service: InferenceService) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import sys
 from datetime import UTC, datetime
 
 from rich.tree import Tree
@@ -13,34 +11,31 @@ from inferops.api.inferenceservicestatus import InferenceServiceStatus, SizingSt
 from inferops.api.placement import PlacementStatus
 from inferops.api.resources import InferenceService
 from inferops.cli import rolloutstate
-from inferops.cli.access import Shown, Unreachable, opened, read, refusal
-from inferops.cli.lines import add, add_revisions, clean, new_console, new_tree, plain, since
+from inferops.cli.access import Shown, Where, looking, read
+from inferops.cli.answering import answered
+from inferops.cli.lines import add, add_revisions, new_console, new_tree, plain, since
 from inferops.cli.rollouttree import command
-from inferops.kube.client import KubeError
 
 OPTIONS = 3
 STATES = {"Serving": "green", "Lost": "red"}
 COLOURS = {"True": "green", "False": "red", "Unknown": "yellow"}
 
 
-def status(name: str, namespace: str, kubeconfig: str | None) -> int:
-    """Print the tree. Returns 0 when the service is Ready, 3 when it is not, 1 when it cannot be read."""
-    try:
-        shown = asyncio.run(_read(name, namespace, kubeconfig))
-    except Unreachable as error:
-        print(clean(str(error)), file=sys.stderr)
-        return 1
-    except KubeError as error:
-        print(clean(refusal(error, namespace, name)), file=sys.stderr)
-        return 1
+def status(name: str, where: Where) -> int:
+    """Print the tree. Returns 0 when the service is Ready, 1 when it is not, 2 when it cannot be read."""
+    return answered(_status(name, where), where, name)
+
+
+async def _status(name: str, where: Where) -> int:
+    async with looking(where) as client:
+        shown = await read(client, where.namespace, name)
     new_console().print(tree(shown))
-    return 0 if any(c.type == "Ready" and c.status == "True" for c in shown.service.status.conditions) else 3
+    return 0 if is_ready(shown.service) else 1
 
 
-async def _read(name: str, namespace: str, kubeconfig: str | None) -> Shown:
-    async with opened(kubeconfig) as client:
-        client.may_write = lambda: False
-        return await read(client, namespace, name)
+def is_ready(service: InferenceService) -> bool:
+    """Whether it is Ready, by its status."""
+    return any(each.type == "Ready" and each.status == "True" for each in service.status.conditions)
 
 
 def tree(shown: Shown) -> Tree:

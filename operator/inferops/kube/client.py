@@ -247,7 +247,7 @@ class Client:
             headers = await bearer(self._configuration)
             async with self._session.get(url, params=query, headers=headers, timeout=limit, **self._way) as response:
                 if response.status >= 300:
-                    raise _refusal(doing, response, await answers.read(response))
+                    raise refusal(doing, response, await answers.read(response))
                 async for type_, found in answers.events(response):
                     if type_ == "ERROR":
                         told = str(found.get("reason") or ""), str(found.get("message") or "")
@@ -292,7 +292,7 @@ class Client:
                 content = await answers.read(response)
                 self._observer(verb, kind, str(response.status))
                 if response.status >= 300:
-                    raise _refusal(doing, response, content)
+                    raise refusal(doing, response, content)
                 return answers.mapping(content)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             self._observer(verb, kind, "0")
@@ -304,7 +304,8 @@ class Client:
             raise KubeError(doing, 0, "InvalidAnswer", f"the answer is not JSON: {error}") from error
 
 
-def _refusal(doing: str, response: aiohttp.ClientResponse, content: bytes) -> KubeError:
+def refusal(doing: str, response: aiohttp.ClientResponse, content: bytes) -> KubeError:
+    """What an answer that is no success says."""
     try:
         status = answers.mapping(content)
         reason, message = str(status.get("reason") or ""), str(status.get("message") or "")

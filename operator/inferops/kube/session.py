@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import aiohttp
+import yaml
 from kubernetes.aio import config as kube_config
 from kubernetes.aio.client import Configuration
 
@@ -35,6 +36,18 @@ async def load_configuration(kubeconfig: str | None = None, context: str | None 
             config_file=kubeconfig, context=context, client_configuration=configuration, persist_config=False
         )
     return configuration
+
+
+def namespace_of(kubeconfig: str | None = None, context: str | None = None) -> str:
+    """The namespace that a context of the kubeconfig names, in a pod its own; "default" where none is named."""
+    if kubeconfig is None and IN_CLUSTER.exists():
+        return IN_CLUSTER.with_name("namespace").read_text().strip()
+    try:
+        contexts, current = kube_config.list_kube_config_contexts(kubeconfig)
+    except (kube_config.ConfigException, yaml.YAMLError, OSError, ValueError, TypeError, KeyError, AttributeError):
+        return "default"  # who logs in with it tells what is wrong with it
+    chosen = next((each for each in contexts if each["name"] == context), None) if context else current
+    return str(((chosen or {}).get("context") or {}).get("namespace") or "default")
 
 
 async def bearer(configuration: Configuration) -> dict[str, str]:

@@ -1,0 +1,1 @@
+"""`inferops why`: what was read of a service goes through a chain of policies; each has an explanation, or none."""

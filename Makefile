@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup binaries demo demo-autoscale demo-clusters test test-unit test-cluster lint crds bench bench-sizing bench-gateway \
-	bench-rollout bench-autoscale bench-placement bench-simulate bench-clusters cluster clean
+	bench-rollout bench-autoscale bench-placement bench-simulate bench-clusters cluster clean dashboards
 
 help: ## Show this help.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -57,11 +57,17 @@ lint: $(VENV)/ready ## ruff, mypy, import contracts, generated files.
 	@MYPYPATH=operator:hack $(BIN)/mypy --strict hack/controlplane hack/fieldtools hack/nodeagent hack/*.py
 	@PYTHONPATH=operator $(BIN)/lint-imports
 	@$(BIN)/python hack/crds.py --check
+	@$(BIN)/python hack/dashboards.py --check
+	@$(BIN)/python hack/metric_reference.py --check
 	@$(BIN)/python hack/chart.py --check
 
 crds: $(VENV)/ready ## Generate crds/, docs/reference and the chart's copies and README.
 	@$(BIN)/python hack/crds.py
 	@$(BIN)/python hack/chart.py
+
+dashboards: $(VENV)/ready ## Generate charts/inferops/dashboards and docs/reference/metrics.md from the code.
+	@$(BIN)/python hack/dashboards.py
+	@$(BIN)/python hack/metric_reference.py
 
 bench: binaries ## 1000 InferenceServices: speed, memory, silence. Prints figures.
 	@$(RUN) hack/bench_scale.py

@@ -105,10 +105,11 @@ class Queue(Generic[K]):
         self._not_before.pop(key, None)
         self._release(key)
 
-    def failed(self, key: K, at_least: float = 0.0) -> float:
-        """The run of `key` failed: run it again after a back-off, at least `at_least` seconds. Returns the wait."""
+    def failed(self, key: K, at_least: float = 0.0, at_most: float = CEILING) -> float:
+        """The run of `key` failed: run it again after a back-off, which `at_most` bounds, and after at least `at_least`
+        seconds. Returns the wait."""
         failures = self._failures[key] = self._failures.get(key, 0) + 1
-        wait: float = max(at_least, min(BASE * 2 ** min(failures - 1, 20), CEILING) * (0.75 + self._jitter() / 2))
+        wait: float = max(at_least, min(BASE * 2 ** min(failures - 1, 20), at_most) * (0.75 + self._jitter() / 2))
         self._not_before[key] = self._clock() + wait
         self._dirty.discard(key)
         self._due.pop(key, None)  # what was asked for meanwhile waits as well

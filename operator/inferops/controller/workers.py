@@ -7,7 +7,7 @@ import logging
 import time
 
 from inferops.controller.apply import Refused
-from inferops.controller.queue import Closed, Queue
+from inferops.controller.queue import CEILING, Closed, Queue
 from inferops.controller.reconcile import Reconciler
 from inferops.controller.store import Key
 from inferops.controller.telemetry import Metrics
@@ -16,6 +16,7 @@ from inferops.kube.client import Fenced, KubeError
 log = logging.getLogger(__name__)
 
 RECONCILE_TIMEOUT = 60.0  # seconds; one poisoned resource holds a worker no longer than this
+OUTAGE_WAIT = 30.0  # at most, but for chance, while the API server does not answer or is overloaded
 REFUSED_WAIT = 5.0  # at least so long until what the API server refused is tried again
 
 
@@ -50,7 +51,10 @@ async def work(queue: Queue[Key], reconciler: Reconciler, metrics: Metrics, turn
             log.warning("%s %s/%s: %s; again in %.0f s", *key, refused, wait)
         except (KubeError, Fenced, TimeoutError) as error:
             result = "error"
-            wait = queue.failed(key, at_least=getattr(error, "retry_after", None) or 0.0)
+            # Where it is not the key's own fault, what has begun to work again is not left waiting for minutes.
+            final = isinstance(error, KubeError) and error.final
+            most = CEILING if final or isinstance(error, TimeoutError) else OUTAGE_WAIT
+            wait = queue.failed(key, getattr(error, "retry_after", None) or 0.0, most)
             log.warning("%s %s/%s: %s; again in %.1f s", *key, error or "timed out", wait)
         except Exception:  # a resource that breaks our own code must not break the others'
             result = "bug"

@@ -16,7 +16,7 @@ from inferops.controller.queue import Queue
 from inferops.controller.reconcile import Reconciler
 from inferops.controller.store import Key
 from inferops.controller.telemetry import Metrics
-from inferops.controller.workers import RECONCILE_TIMEOUT, REFUSED_WAIT, work
+from inferops.controller.workers import OUTAGE_WAIT, RECONCILE_TIMEOUT, REFUSED_WAIT, work
 from inferops.core.engine import Obstacle
 from inferops.kube.client import Fenced, KubeError
 from unit.kube.virtualtime import now, run
@@ -204,3 +204,25 @@ def test_reconciles_that_wait_for_nothing_leave_others_their_turn(workers: int) 
         await bench.end()
 
     run(scene())
+
+
+@pytest.mark.parametrize("status", [0, 429, 500, 503])
+def test_after_an_outage_nobody_waits_for_minutes(status: int) -> None:
+    """It lasted ten minutes, in which waits would have doubled to five."""
+
+    async def play() -> list[float]:
+        def away() -> bool:
+            if now() - began < 600:
+                raise KubeError("listing", status, "Away", "made by a test")
+            return True
+
+        began = now()
+        bench = Bench(Scripted(llama=[away] * 1000))
+        bench.queue.add(LLAMA)
+        await asyncio.sleep(600 + 1.25 * OUTAGE_WAIT)
+        await bench.end()
+        return bench.runs("llama")
+
+    runs = run(play())
+    assert runs[-1] - runs[0] >= 600, "it ran again soon after the outage"
+    assert len(runs) <= 600 / (0.75 * OUTAGE_WAIT) + 10, "and was no busy loop meanwhile"

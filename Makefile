@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup binaries demo demo-autoscale demo-clusters test test-unit test-cluster lint crds bench bench-sizing bench-gateway \
-	bench-rollout bench-autoscale bench-placement bench-simulate bench-clusters cluster clean dashboards
+	bench-rollout bench-autoscale bench-placement bench-simulate bench-clusters cluster clean dashboards soak upgrade
 
 help: ## Show this help.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -92,6 +92,12 @@ bench-simulate: $(VENV)/ready ## How fast the simulator is, and how far from the
 
 bench-clusters: binaries ## 1000 services on 50 member clusters, 5 of them dead: speed, memory, silence.
 	@$(RUN) hack/bench_clusters.py
+
+soak: binaries ## Churn, faults and traffic for MINUTES=20, and whether anything grows or is lost. [SEED=] [JSON=]
+	@$(RUN) hack/soak.py $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(if $(JSON),--json $(JSON))
+
+upgrade: binaries ## From an earlier version (FROM=tag or commit) to this one and back, under traffic.
+	@$(RUN) hack/upgrade.py $(if $(FROM),--from $(FROM))
 
 demo-autoscale: binaries ## Replicas under a changing load on the real control plane, minutes; draws docs/pictures.
 	@$(RUN) hack/demo_autoscale.py

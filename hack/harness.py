@@ -37,17 +37,18 @@ GATEWAY_PORT, METRICS_PORT = 8080, 9090
 NOBODY = 9  # a port that nobody listens on
 
 
-def install(cluster: Cluster) -> None:
-    """Apply CRDs, namespace and RBAC, and wait until the API serves the new kinds."""
-    cluster.kubectl("apply", "--server-side", "-k", str(ROOT / "crds"))
-    files = [f"--filename={ROOT / 'manifests' / 'install' / name}" for name in INSTALLED]
+def install(cluster: Cluster, root: Path = ROOT, *, crds: bool = True) -> None:
+    """Apply CRDs, namespace and RBAC of the tree at `root`, and wait until the API serves the new kinds."""
+    if crds:
+        cluster.kubectl("apply", "--server-side", "-k", str(root / "crds"))
+    files = [f"--filename={root / 'manifests' / 'install' / name}" for name in INSTALLED]
     cluster.kubectl("apply", "--server-side", *files)
     cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
 
 
-def install_gateway(cluster: Cluster) -> None:
+def install_gateway(cluster: Cluster, root: Path = ROOT) -> None:
     """Apply the gateways' rights and their Service, without a selector: they run as processes, not as pods."""
-    path = ROOT / "manifests" / "install" / "gateway.yaml"
+    path = root / "manifests" / "install" / "gateway.yaml"
     chosen = [each for each in yaml.safe_load_all(path.read_text()) if each["kind"] in GATEWAY_KINDS]
     for each in chosen:
         each.get("spec", {}).pop("selector", None)
@@ -71,9 +72,9 @@ def free_port() -> int:
         return port
 
 
-def environ() -> dict[str, str]:
-    """The environment of child processes that import the product or the bench."""
-    path = os.pathsep.join(filter(None, [str(ROOT / "operator"), str(ROOT / "hack"), os.environ.get("PYTHONPATH")]))
+def environ(root: Path = ROOT) -> dict[str, str]:
+    """The environment of child processes that import the product or the bench, of the tree at `root`."""
+    path = os.pathsep.join(filter(None, [str(root / "operator"), str(root / "hack"), os.environ.get("PYTHONPATH")]))
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     # Compiling anew at every start, tests with their assertions above all, is seconds of processor time a process.
     return {**kept, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
@@ -124,12 +125,14 @@ def wait_until(what: str, true: Callable[[], bool], timeout: float, every: float
 class Child:
     """A process of the product, with its log and its own HTTP server. As a context manager it is stopped at the end."""
 
-    def __init__(self, cluster: Cluster, name: str, base: str, command: list[str], **env: str) -> None:
-        """`base`: the URL of its health and metrics."""
+    def __init__(
+        self, cluster: Cluster, name: str, base: str, command: list[str], root: Path = ROOT, **env: str
+    ) -> None:
+        """`base`: the URL of its health and metrics. `root`: the tree that it is run from."""
         self.name, self.base = name, base
         self.log = Path(cluster.workdir) / f"{name}-{free_port()}.log"
         with self.log.open("wb") as log:
-            self.process = _start([sys.executable, "-m", "inferops", *command], log, env)
+            self.process = _start([sys.executable, "-m", "inferops", *command], log, {**environ(root), **env})
 
     def __enter__(self) -> Self:
         self.wait_ready()
@@ -198,13 +201,18 @@ class OperatorProcess(Child):
     """One replica of the operator."""
 
     def __init__(
-        self, cluster: Cluster, name: str = "operator", kubeconfig: Path | None = None, args: tuple[str, ...] = ()
+        self,
+        cluster: Cluster,
+        name: str = "operator",
+        kubeconfig: Path | None = None,
+        args: tuple[str, ...] = (),
+        root: Path = ROOT,
     ) -> None:
         port = free_port()
         kubeconfig = kubeconfig or cluster.kubeconfig_for(NAMESPACE, ACCOUNT)
         command = ["run", "--kubeconfig", str(kubeconfig), "--lease-namespace", NAMESPACE, "--hub", "off"]
         command += ["--address", "127.0.0.1", "--port", str(port), *args]
-        super().__init__(cluster, name, f"http://127.0.0.1:{port}", command)
+        super().__init__(cluster, name, f"http://127.0.0.1:{port}", command, root)
 
     def leads(self) -> bool:
         """Whether this replica holds the lease."""
@@ -218,7 +226,7 @@ class GatewayProcess(Child):
     killed stays listed as ready, as the pods of a node that died do for a while.
     """
 
-    def __init__(self, cluster: Cluster, number: int, args: tuple[str, ...] = ()) -> None:
+    def __init__(self, cluster: Cluster, number: int, args: tuple[str, ...] = (), root: Path = ROOT) -> None:
         """`number` from 0 on tells the gateways of a cluster apart, and gives each its address."""
         self.address = str(ipaddress.ip_network(cluster.node_cidr)[-GATEWAY_ADDRESSES + number])
         self.url = f"http://{self.address}:{GATEWAY_PORT}"
@@ -228,7 +236,7 @@ class GatewayProcess(Child):
         command += ["--address", self.address, "--port", str(GATEWAY_PORT), "--metrics-port", str(METRICS_PORT), *args]
         name = f"{GATEWAY}-{number}"
         base = f"http://{self.address}:{METRICS_PORT}"
-        super().__init__(cluster, name, base, command, POD_NAME=name, POD_NAMESPACE=NAMESPACE)
+        super().__init__(cluster, name, base, command, root, POD_NAME=name, POD_NAMESPACE=NAMESPACE)
 
     def wait_ready(self, timeout: float = 30) -> None:
         super().wait_ready(timeout)

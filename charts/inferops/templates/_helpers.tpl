@@ -105,7 +105,7 @@ metadata:
 {{ include "inferops.labels" (dict "root" .root "name" "") | indent 4 }}
   {{- if and .root.Release.IsInstall .root.Values.crds.enabled (not (.root.Capabilities.APIVersions.Has "serving.inferops.dev/v1alpha1")) }}
   annotations:
-    helm.sh/hook: post-install
+    helm.sh/hook: post-install,post-rollback
     helm.sh/hook-delete-policy: hook-failed
     meta.helm.sh/release-name: {{ .root.Release.Name }}
     meta.helm.sh/release-namespace: {{ .root.Release.Namespace }}

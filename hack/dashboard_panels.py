@@ -499,7 +499,7 @@ OPERATOR = Dashboard(
                 Panel(
                     "Queue",
                     (
-                        Query("sum(inferops_queue_depth)", "waiting"),
+                        Query("sum(inferops_queue_depth and on (job, instance) inferops_leader == 1)", "waiting"),
                         Query("sum(inferops_queue_failing)", "failing"),
                     ),
                 ),

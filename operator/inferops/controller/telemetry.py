@@ -6,13 +6,17 @@ import platform
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
+from itertools import product
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.process_collector import ProcessCollector
 
 from inferops.core import tallies
-from inferops.kube.kinds import Kind
+from inferops.kube.kinds import INFERENCE_CLUSTER, INFERENCE_SERVICE, Kind
+
+KINDS = (INFERENCE_SERVICE.kind, INFERENCE_CLUSTER.kind)
+RESULTS = ("ok", "refused", "error")  # those that are usual; the first bug there is begins a series
 
 
 @dataclass(slots=True)
@@ -37,8 +41,13 @@ class Metrics:
     def __post_init__(self) -> None:
         own = self.registry
         self.reconciles = Counter(
-            "inferops_reconciles", "Reconciles by kind and result.", ["kind", "result"], registry=own
+            "inferops_reconciles",
+            "Reconciles by kind and result: ok, refused (by the API server), error (no answer), bug (of ours).",
+            ["kind", "result"],
+            registry=own,
         )
+        for kind, result in product(KINDS, RESULTS):  # a counter that is first seen above 0 has lost what it counted
+            self.reconciles.labels(kind, result)
         self.duration = Histogram(
             "inferops_reconcile_duration_seconds",
             "How long a reconcile takes, its requests included.",

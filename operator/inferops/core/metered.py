@@ -60,6 +60,8 @@ CONDITION = Family(
     "1 for each condition in the status, by the status that it has now.",
     (*OF_SERVICE, "condition", "status", "reason"),
 )
+GENERATION = Family("inferops_service_generation", "How often the spec was changed.", OF_SERVICE)
+OBSERVED = Family("inferops_service_observed_generation", "The one of these that the status is about.", OF_SERVICE)
 WANTED = Family("inferops_service_replicas_wanted", "Replicas that a revision is to have.", OF_REVISION)
 HAD = Family(
     "inferops_service_replicas", "Replicas of a revision whose pods exist; of other clusters nobody tells.", OF_REVISION
@@ -117,7 +119,23 @@ STOCK_COST = Family(
     "inferops_cluster_cost_usd_per_hour", "US dollars an hour of them. None where no price is known.", OF_STOCK
 )
 SERVICES: tuple[Family, ...] = (
-    *(INFO, CONDITION, WANTED, HAD, READY, WEIGHT, PHASE, PHASE_SINCE, PAUSED, DESIRED, LEAST, MOST, WHY),
+    *(
+        INFO,
+        CONDITION,
+        GENERATION,
+        OBSERVED,
+        WANTED,
+        HAD,
+        READY,
+        WEIGHT,
+        PHASE,
+        PHASE_SINCE,
+        PAUSED,
+        DESIRED,
+        LEAST,
+        MOST,
+        WHY,
+    ),
     *(HELD, COST, OBJECTIVE, THRESHOLD, PLACED),
 )
 CLUSTERS: tuple[Family, ...] = (CLUSTER_INFO, CLUSTER_CONDITION, STOCK, STOCK_COST)
@@ -164,6 +182,8 @@ def service(
     facts = (spec.model.uri, spec.runtime.name, stable, status.stable_revision, status.latest_revision)
     yield Sample(INFO, (*name, *facts), 1)
     yield from conditions(name, status.conditions)
+    yield Sample(GENERATION, name, seen.metadata.generation)
+    yield Sample(OBSERVED, name, status.observed_generation)
     held: Counter[Stock] = Counter()
     for revision in status.revisions:
         own = [pod for pod in pods if pod.revision == revision.hash and not pod.deleting]

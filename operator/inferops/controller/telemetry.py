@@ -6,17 +6,13 @@ import platform
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
-from itertools import product
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.process_collector import ProcessCollector
 
 from inferops.core import tallies
-from inferops.kube.kinds import INFERENCE_CLUSTER, INFERENCE_SERVICE, Kind
-
-KINDS = (INFERENCE_SERVICE.kind, INFERENCE_CLUSTER.kind)
-RESULTS = ("ok", "refused", "error")  # those that are usual; the first bug there is begins a series
+from inferops.kube.kinds import Kind
 
 
 @dataclass(slots=True)
@@ -46,8 +42,6 @@ class Metrics:
             ["kind", "result"],
             registry=own,
         )
-        for kind, result in product(KINDS, RESULTS):  # a counter that is first seen above 0 has lost what it counted
-            self.reconciles.labels(kind, result)
         self.duration = Histogram(
             "inferops_reconcile_duration_seconds",
             "How long a reconcile takes, its requests included.",

@@ -12,12 +12,10 @@ import logging
 import os
 import signal
 import socket
-import time
 import uuid
 from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -30,6 +28,7 @@ from inferops.controller import watch
 from inferops.controller.apply import Applier, Status
 from inferops.controller.autoscaling import Autoscaling
 from inferops.controller.barred import Barred
+from inferops.controller.clock import SteadyClock, Told
 from inferops.controller.copies import StoreCopy
 from inferops.controller.counting import Counting
 from inferops.controller.demand import Demands
@@ -100,8 +99,10 @@ class Operator:
         self.queue: Queue[Key] = Queue(asyncio.get_running_loop().time, urgent=self._urgent)
         self.gateways = Gateways()
         self.demands = self._demands()
-        self.counting = Counting(_now, self.demands, options.prometheus)
-        self.loads = Loads(_now, self.demands, options.prometheus)
+        self.told = Told()
+        self.clock = SteadyClock(self.told.time)
+        self.counting = Counting(self.clock.now, self.demands, options.prometheus)
+        self.loads = Loads(self.clock.now, self.demands, options.prometheus)
         self.primed = False
         self.stop = asyncio.Event()
         self.failure: BaseException | None = None
@@ -112,9 +113,9 @@ class Operator:
         observer = self.metrics.observe_request
         identity = f"{socket.gethostname()}_{os.getpid()}_{uuid.uuid4().hex[:8]}"
         agent = user_agent(identity)
-        lease_client = Client(configuration, observer=observer, agent=agent)
+        lease_client = Client(configuration, observer=observer, agent=agent, dated=self.told.heard)
         elector = Elector(lease_client, self.options.namespace, LEASE_NAME, identity)
-        client = Client(configuration, may_write=elector.leads, observer=observer, agent=agent)
+        client = Client(configuration, may_write=elector.leads, observer=observer, agent=agent, dated=self.told.heard)
         server = None
         self._bind_gauges(elector)
         try:
@@ -205,7 +206,7 @@ class Operator:
             client,
             configuration,
             self.options.namespace,
-            time.time,
+            self.clock.time,
             self.queue.add,
             self.store.accelerators,
             connect=lambda found: Client(found, may_write=elector.leads, agent=agent),
@@ -223,8 +224,8 @@ class Operator:
         reconciler = Reconciler(
             self.store,
             applier,
-            Recorder(client, _now),
-            _now,
+            Recorder(client, self.clock.now),
+            self.clock.now,
             Sizer(models),
             self.options.gateway,
             self.demands,
@@ -232,7 +233,7 @@ class Operator:
             Rollouts(self.counting, outward.gates, self.store),
             outward.notifier,
             members,
-            Placing(self.store, applier, members, _now, self.queue.add) if members.hub_uid else None,
+            Placing(self.store, applier, members, self.clock.now, self.queue.add) if members.hub_uid else None,
             Autoscaling(self.loads, self.store),
             barred=barred.__contains__,
         )
@@ -293,7 +294,7 @@ class Operator:
             kube=client,
             store=self.store,
             add=self.queue.add,
-            now=_now,
+            now=self.clock.now,
             counted=lambda form, result: self.metrics.notified.labels(form, result).inc(),
         )
 
@@ -337,7 +338,3 @@ class Operator:
 
     def _stored(self, kind: Kind) -> float:
         return float(self.store.number(kind))
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import suppress
+from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
 
 import aiohttp
@@ -117,7 +119,9 @@ class Client:
         observer: Observer | None = None,
         timeout: float = REQUEST_TIMEOUT,
         agent: str | None = None,
+        dated: Callable[[float], None] | None = None,
     ) -> None:
+        """`dated` is told the `Date` of each answer, in Unix seconds."""
         self._configuration = configuration
         self._host = str(configuration.host).rstrip("/")
         self._session = new_session(configuration, {"User-Agent": agent or user_agent()})
@@ -125,6 +129,7 @@ class Client:
         # who answers for a member may be anybody: no answer sends us elsewhere
         self._way: dict[str, Any] = {"server_hostname": configuration.tls_server_name, "allow_redirects": False}
         self._timeout = timeout
+        self._dated = dated
         self.may_write = may_write
 
     async def close(self) -> None:
@@ -289,6 +294,7 @@ class Client:
             async with self._session.request(
                 method, self._host + path, params=params, data=data, headers=all_headers, timeout=limit, **self._way
             ) as response:
+                self._date(response.headers.get("Date", ""))
                 content = await answers.read(response)
                 self._observer(verb, kind, str(response.status))
                 if response.status >= 300:
@@ -302,6 +308,11 @@ class Client:
             raise KubeError(doing, 0, TOO_LARGE, str(error)) from error
         except ValueError as error:
             raise KubeError(doing, 0, "InvalidAnswer", f"the answer is not JSON: {error}") from error
+
+    def _date(self, told: str) -> None:
+        if self._dated is not None and told:
+            with suppress(ValueError):  # what is no date says nothing
+                self._dated(parsedate_to_datetime(told).timestamp())
 
 
 def refusal(doing: str, response: aiohttp.ClientResponse, content: bytes) -> KubeError:

@@ -104,22 +104,23 @@ class UserClient(Client):
         where: tuple[str, str],
         body: Object,
         *,
+        kind: Kind = INFERENCE_SERVICE,
         content: str = MERGE_TYPE,
         manager: str = FIELD_MANAGER,
         subresource: str = "",
         dry_run: bool = False,
         force: bool = False,
     ) -> Object:
-        """Change the service of this namespace and name by a patch. `dry_run`: what would come of it, and no change.
+        """Change the object of this namespace and name by a patch. `dry_run`: what would come of it, and no change.
 
         Raises KubeError."""
         namespace, name = where
         params = {"fieldManager": manager, "fieldValidation": "Strict"}
         params |= {"dryRun": "All"} if dry_run else {}
         params |= {"force": str(force).lower()} if content == APPLY_TYPE else {}
-        path, what = INFERENCE_SERVICE.path(namespace, name, subresource), f"{namespace}/{name}"
+        path, what = kind.path(namespace, name, subresource), f"{namespace}/{name}"
         return await self._request(
-            "PATCH", INFERENCE_SERVICE, "patch", path, what, body=body, params=params, headers={"Content-Type": content}
+            "PATCH", kind, "patch", path, what, body=body, params=params, headers={"Content-Type": content}
         )
 
     async def text(self, path: str, params: Mapping[str, str] | None = None, timeout: float = ASKED) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -21,6 +22,7 @@ def add_to(app: typer.Typer) -> None:
     """Add the commands."""
     app.command(name="list")(list_)
     app.command()(why)
+    app.command()(diff)
 
 
 def list_(
@@ -59,3 +61,26 @@ def why(
     from inferops.cli.why.ask import why as explain
 
     raise typer.Exit(explain(name, located(namespace, kubeconfig, context), cluster, output))
+
+
+def diff(
+    file: Annotated[Path, typer.Option("--file", "-f", help="Resources in YAML; - for standard input.")],
+    objects: Annotated[bool, typer.Option("--objects", help="Show also how the objects that are made differ.")] = False,
+    namespace: Namespace = None,
+    output: DocumentOption = "text",
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
+) -> None:
+    """Show what applying FILE would change: fields, revisions, how these are rolled out, GPUs and cost.
+
+    The API server is asked and changes nothing; what it refuses is shown as it says it.
+
+    Exit codes:
+    0: nothing would change
+    1: something would
+    2: an error, or the API server refuses it
+    """
+    from inferops.cli.access import located
+    from inferops.cli.diff.ask import diff as show
+
+    raise typer.Exit(show(file, located(namespace, kubeconfig, context), with_objects=objects, output=output))

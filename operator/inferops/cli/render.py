@@ -32,6 +32,7 @@ from inferops.core.observation import (
     Observation,
     RevisionView,
 )
+from inferops.core.revision import RevisionSpec
 from inferops.kube.kinds import INFERENCE_SERVICE
 from inferops.render.httproute import render_httproute
 from inferops.render.inferencepool import http_port, render_inferencepool
@@ -119,9 +120,15 @@ def _objects(service: InferenceService, given: Given) -> Iterator[dict[str, Any]
     seen = observed(service, given)
     if obstacle := validity.obstacle(seen):
         raise BadInput(f"{service.metadata.name}: {obstacle.message}")
-    runtime, choice = given.runtimes[service.spec.runtime.name], choices.choices(seen)[0]
-    revision = choices.revision(seen, choice)
-    record = render_revision(service, revision, runtime, given.accelerators[choice.type], ENGINES[runtime.engine])
+    yield from objects(seen, choices.revision(seen, choices.choices(seen)[0]))
+
+
+def objects(seen: Observation, revision: RevisionSpec) -> Iterator[dict[str, Any]]:
+    """What the operator would create for a service that can be served, once `revision` serves."""
+    service, runtime, choice = seen.service, seen.runtime, revision.accelerator
+    if runtime is None:
+        return
+    record = render_revision(service, revision, runtime, seen.accelerators[choice.type], ENGINES[runtime.engine])
     yield render_record(service, revision.hash, 1, record)
     for part, rendered_object in record.objects.items():
         replicas = by_number(service.spec.scaling)

@@ -2,24 +2,30 @@
 
 Most of their time is spent waiting, so two of them use two cores well, beside lint and unit tests. What measures how
 fast a leader is replaced runs alone; some short ones share a control plane, whose start is most of their time. Lines of
-tests appear as they end; everything that a module printed, where one of its tests failed.
+tests appear as they end; everything that a module printed, where one of its tests failed. After all of them the rights
+that our accounts have are compared with those that were used (hack/rights.py).
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import queue
 import re
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+import rights
+from controlplane.cluster import AUDIT_LOGS
 from harness import ROOT, environ
 
 FOLDER = ROOT / "tests" / "cluster"
@@ -187,6 +193,17 @@ def grouped(paths: Sequence[Path]) -> list[Module]:
     return found
 
 
+@contextmanager
+def audit_logs() -> Iterator[Path]:
+    """The folder of the audit logs of all clusters: the one that the environment names, or one that is then gone."""
+    if named := os.environ.get(AUDIT_LOGS):
+        yield Path(named)
+        return
+    with tempfile.TemporaryDirectory(prefix="inferops-audit-") as made:
+        os.environ[AUDIT_LOGS] = made
+        yield Path(made)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("modules", nargs="*", help="for example test_crash.py; left out: all")
@@ -195,17 +212,22 @@ def main() -> int:
     modules, began = chosen(given.modules), time.monotonic()
     runner = Runner(options)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        runner.run([module for module in modules if module.name in ALONE], 1)
-        runner.run([module for module in modules if module.name not in ALONE], given.lanes)
-    except KeyboardInterrupt:
-        runner.stop()
-        return STOPPED
+    with audit_logs() as logs:
+        try:
+            runner.run([module for module in modules if module.name in ALONE], 1)
+            runner.run([module for module in modules if module.name not in ALONE], given.lanes)
+        except KeyboardInterrupt:
+            runner.stop()
+            return STOPPED
+        # Of a run of some modules, or with one that failed, it is not known which rights nothing uses.
+        whole = not given.modules and not options and not any(module.code for module in runner.done)
+        wrong = rights.judge(logs, whole=whole)
     failed = [module for module in runner.done if module.code]
     for module in sorted(runner.done, key=lambda module: -module.seconds):
         print(f"  {module.seconds:6.1f} s  {module.name}: {module.last}")
     print(f"{len(runner.done) - len(failed)} of {len(modules)} modules passed in {time.monotonic() - began:.0f} s")
-    return 1 if failed or len(runner.done) < len(modules) else 0
+    print("\n".join(wrong) or f"rights: {'every one that is given was used' if whole else 'none used but those given'}")
+    return 1 if failed or wrong or len(runner.done) < len(modules) else 0
 
 
 if __name__ == "__main__":

@@ -110,7 +110,10 @@ def left(cluster: Cluster) -> list[str]:
 
 
 def _name(kind: Kind, found: Json) -> str:
-    return f"{kind.kind} {found['metadata'].get('namespace', '')}/{found['metadata']['name']}"
+    meta = found["metadata"]
+    told = f"{kind.kind} {meta.get('namespace', '')}/{meta['name']}"
+    ends = f", deleted at {meta['deletionTimestamp']}" if "deletionTimestamp" in meta else ""
+    return f"{told}{ends}, on {found['spec'].get('nodeName')}" if kind is POD else f"{told}{ends}"
 
 
 def _metrics(text: str) -> Iterator[tuple[str, float]]:

@@ -16,7 +16,7 @@ from nodeagent.pace import timestamp
 from nodeagent.process import Process
 from nodeagent.references import Missing, check_volumes
 from nodeagent.status import Container, PodFacts, pod_status
-from nodeagent.writer import GONE, StatusWriter
+from nodeagent.writer import StatusWriter, take_out
 
 logger = logging.getLogger(__name__)
 
@@ -228,13 +228,7 @@ class ServedPod:
 
     async def _remove(self) -> None:
         """Write how it ended, then take the object out of the API."""
-        try:
-            await self._writer.write()
-            options = {"gracePeriodSeconds": 0, "preconditions": {"uid": self.uid}}
-            await self.kubelet.client.delete(self._path, options)
-        except ApiError as error:
-            if error.status not in GONE:
-                raise
+        await take_out(self.kubelet.client, self._path, self.uid, self._writer.write)
 
 
 def _gates(pod: Json) -> dict[str, str]:

@@ -6,12 +6,12 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
-from nodeagent.client import ApiError, Json
+from nodeagent.client import Json
 from nodeagent.faults import Orders
 from nodeagent.kubelet import Kubelet, Place
 from nodeagent.pace import timestamp
 from nodeagent.status import Container, PodFacts, pod_status, running, terminated, waiting
-from nodeagent.writer import GONE, StatusWriter
+from nodeagent.writer import StatusWriter, take_out
 
 logger = logging.getLogger(__name__)
 
@@ -106,12 +106,7 @@ class ReportedPod:
         self._writer.changed()
 
     async def _remove(self) -> None:
-        options = {"gracePeriodSeconds": 0, "preconditions": {"uid": self.uid}}
-        try:
-            await self.kubelet.client.delete(self._path, options)
-        except ApiError as error:
-            if error.status not in GONE:
-                raise
+        await take_out(self.kubelet.client, self._path, self.uid)
 
     def _status(self, written: list[Json]) -> Json:
         facts = PodFacts(

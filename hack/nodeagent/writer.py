@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import aiohttp
 
-from nodeagent.client import ApiError, Client, Json
+from nodeagent.client import RETRIED, ApiError, Client, Json
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +57,29 @@ class StatusWriter:
     async def _later(self, error: Exception) -> None:
         logger.warning("writing the status of %s: %s", self._path, error)
         self._dirty.set()
+        await asyncio.sleep(RETRY)
+
+
+async def take_out(client: Client, path: str, uid: str, last: Callable[[], Awaitable[None]] | None = None) -> None:
+    """Write its `last` status, then take a pod out of the API; while that is away, try again, as kubelet does.
+
+    Raises ApiError when it is refused.
+    """
+    options = {"gracePeriodSeconds": 0, "preconditions": {"uid": uid}}
+    while True:
+        try:
+            if last is not None:
+                await last()
+            return await client.delete(path, options)
+        except ApiError as error:
+            if error.status in GONE:
+                return
+            if error.status not in RETRIED:
+                raise
+            told: Exception = error
+        except (aiohttp.ClientError, TimeoutError) as error:
+            told = error
+        logger.warning("removing %s: %s", path, told)
         await asyncio.sleep(RETRY)
 
 

@@ -25,7 +25,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import rights
+import statuscheck
 from controlplane.cluster import AUDIT_LOGS
+from fieldtools import find
 from harness import ROOT, environ
 
 FOLDER = ROOT / "tests" / "cluster"
@@ -143,11 +145,23 @@ class Runner:
 
     def _module(self, module: Module) -> None:
         began = time.monotonic()
+        logs = Path(tempfile.mkdtemp(prefix=f"{module.paths[0].stem}-", dir=os.environ[AUDIT_LOGS]))
+        module.code = self._tested(module, logs)
+        sound, statuses = statuscheck.report(logs)
+        module.seconds = time.monotonic() - began
+        self.done.append(module)
+        if module.code:
+            self._say("".join(module.output).rstrip())
+        self._say(f"==> {module.name}: {module.last}; {statuses}")
+        module.code = module.code or int(not sound)
+
+    def _tested(self, module: Module, logs: Path) -> int:
+        """pytest's exit code; `logs` is where the API servers' audit logs are left."""
         command = [sys.executable, *PYTEST, *map(str, module.paths), *self._options]
         process = subprocess.Popen(
             command,
             cwd=ROOT,
-            env=environ(),
+            env={**environ(), AUDIT_LOGS: str(logs)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -160,13 +174,9 @@ class Runner:
                 module.output.append(line)
                 if ENDED.search(line) or line.startswith("controlplane:"):
                     self._say(line.rstrip())
-        module.code = process.wait()
+        code = process.wait()
         self._running.discard(process)
-        module.seconds = time.monotonic() - began
-        self.done.append(module)
-        if module.code:
-            self._say("".join(module.output).rstrip())
-        self._say(f"==> {module.name}: {module.last}")
+        return code
 
     def _say(self, text: str) -> None:
         with self._printing:
@@ -210,6 +220,8 @@ def main() -> int:
     parser.add_argument("--lanes", type=int, default=LANES, help="modules at a time")
     given, options = parser.parse_known_args()
     modules, began = chosen(given.modules), time.monotonic()
+    for tool in statuscheck.NEEDS:
+        find(tool)  # now, and not when the first module has ended
     runner = Runner(options)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with audit_logs() as logs:

@@ -174,10 +174,10 @@ async def eventually(what: str, true: Callable[[], Any], timeout: float = PATIEN
         raise TimeoutError(f"{what}: not within {timeout:.0f} s") from None
 
 
-def denied(cluster: Cluster) -> set[tuple[str, str]]:
-    """What the operator asked for and was refused for want of rights or of a login, as verbs and resources."""
+def denied(cluster: Cluster, user: str = OPERATOR) -> set[tuple[str, str]]:
+    """What the operator, or another, asked for and was refused for want of rights or of a login, as verbs and resources."""
     return {
         (event.verb, event.resource)
         for event in cluster.audit_events()
-        if event.user == OPERATOR and (event.code == 401 or not event.allowed)
+        if event.user == user and (event.code == 401 or not event.allowed)
     }

@@ -251,3 +251,26 @@ def test_the_gateways_that_are_ready_are_counted() -> None:
         assert fleet.updates[-1][2] == 1
 
     watched(play)
+
+
+def test_some_namespaces_are_asked_for_one_by_one_and_one_that_bars_us_holds_up_no_other() -> None:
+    class Shared(Cluster):
+        """The cluster above is one of its namespaces; another bars us."""
+
+        def of(self, kind: Kind, selector: str, namespace: str) -> Server:
+            if namespace == "blue":
+                barred = Server()
+                barred.go(KubeError("list", 403, "Forbidden", "no rights"))
+                return barred
+            assert namespace == ("" if not kind.namespaced else "inferops-system" if "gateway" in selector else "chat")
+            return super().of(kind, selector, "" if namespace == "chat" else namespace)
+
+    async def main() -> None:
+        fleet = Fleet()
+        watching = Watching(Shared(), fleet, "inferops-system", served=("blue", "chat"))
+        running = asyncio.create_task(watching.run())
+        await asyncio.sleep(1)
+        running.cancel()
+        assert fleet.replicas() == ["llama-1"]
+
+    run(main())

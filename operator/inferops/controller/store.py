@@ -158,6 +158,10 @@ class Store:
         """How many objects of a kind there are."""
         return len(self._objects[kind])
 
+    def newest(self, kind: Kind) -> int:
+        """The highest resource version of a kind's objects; 0 where there is none."""
+        return max((entry.version for entry in self._objects[kind].values()), default=0)
+
     def parent(self, key: Key) -> Parent | None:
         kind = INFERENCE_SERVICE if key.kind == INFERENCE_SERVICE.kind else INFERENCE_CLUSTER
         entry = self._objects[kind].get((key.namespace, key.name))

@@ -108,6 +108,10 @@ def _handler(kind: Kind, store: Store, queue: Queue[Key]) -> Callable[..., Any]:
     return on_event
 
 
+class Restored(Exception):
+    """The cluster's state was replaced by an older one, so what is kept here is of no use. The process must end."""
+
+
 class Sweeper:
     """Finds out what vanished while nobody watched: after each LIST of kopf's, and now and then in any case."""
 
@@ -124,7 +128,7 @@ class Sweeper:
             self._asked.set()
 
     async def run(self) -> None:
-        """Sweep until cancelled."""
+        """Sweep until cancelled. Raises Restored."""
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(SWEEP_EVERY):
@@ -140,12 +144,19 @@ class Sweeper:
                     self.listed(kind.path(namespace))
 
     async def sweep(self, kind: Kind, namespace: str = "") -> None:
-        """Forget the objects of a kind that are gone, and ask for runs of the keys that this concerns."""
+        """Forget the objects of a kind that are gone, and ask for runs of the keys that this concerns.
+
+        Raises Restored where the API server knows less than was seen of it.
+        """
         there: set[tuple[str, str]] = set()
-        version = 0
+        version, newest = 0, self._store.newest(kind)
         async for items, listed_at in self._kube.pages(kind, selector(kind), namespace=namespace, metadata_only=True):
             there.update((item["metadata"].get("namespace", ""), item["metadata"]["name"]) for item in items)
             version = listed_at
+        if 0 < version < newest:
+            raise Restored(
+                f"{kind.plural} are at version {version}, and {newest} was seen: an older state was restored"
+            )
         forget_others(self._store, self._queue, kind, there, version, namespace)
 
 

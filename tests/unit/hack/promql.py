@@ -76,6 +76,8 @@ class Check:
             return (found[1] or frozenset()) - {"le"}
         if name in ("time", "scalar"):
             return None
+        if name == "absent":
+            return frozenset()
         return next((each for each in found if each is not None), frozenset())
 
     def _joined(self, node: Any) -> frozenset[str] | None:

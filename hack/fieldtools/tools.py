@@ -28,11 +28,17 @@ class Tool:
     options: tuple[str, ...] = ("-ldflags=-s -w",)
 
 
+# Prometheus without the clients of twenty clouds: it finds targets by static_configs, file_sd and http_sd. The modules
+# of the others are not in go.mod either, so it is kept by `go get -tags=remove_all_sd`, not by `go mod tidy`.
+NO_DISCOVERY = ("-tags=remove_all_sd", "-ldflags=-s -w")
 TOOLS = {
     "helm": Tool("helm.sh/helm/v4/cmd/helm"),
     "kubeconform": Tool("github.com/yannh/kubeconform/cmd/kubeconform"),
     "kstatus": Tool("./kstatus"),
     "lua": Tool("./lua"),
+    "cel": Tool("./cel"),
+    "promtool": Tool("github.com/prometheus/prometheus/cmd/promtool", NO_DISCOVERY),
+    "prometheus": Tool("github.com/prometheus/prometheus/cmd/prometheus", NO_DISCOVERY),
 }
 
 

@@ -187,15 +187,23 @@ async def read(client: Reader, namespace: str, name: str) -> Shown:
 
 async def read_service(client: Reader, namespace: str, name: str) -> InferenceService:
     """The service. Raises KubeError, and Unreachable where there is none, or none that can be read."""
+    checked(namespace, name)
+    raw = await client.get(INFERENCE_SERVICE, namespace, name)
+    if raw is None:
+        raise Unreachable(missing(namespace, name))
+    return parsed(raw)
+
+
+def checked(namespace: str, name: str) -> None:
+    """Raises Unreachable where nothing can have such a name."""
     for what, given in (("NAME", name), ("--namespace", namespace)):
         if len(given) > LONGEST or DNS_LABEL.fullmatch(given) is None:
             raise Unreachable(f"{what} {given!r}: must be lower-case letters, digits and '-', for example team-a")
-    raw = await client.get(INFERENCE_SERVICE, namespace, name)
-    if raw is None:
-        raise Unreachable(
-            f"there is no InferenceService {name} in namespace {namespace}; see `kubectl get inferenceservices -A`"
-        )
-    return parsed(raw)
+
+
+def missing(namespace: str, name: str) -> str:
+    """That there is no such service, and where to look."""
+    return f"there is no InferenceService {name} in namespace {namespace}; see `kubectl get inferenceservices -A`"
 
 
 def parsed(raw: Mapping[str, Any]) -> InferenceService:

@@ -13,9 +13,9 @@ from rich.table import Table
 
 from inferops.catalogue import accelerators
 from inferops.cli.lines import line, plain
-from inferops.convert import Document, Options, Outcome, Unreadable, convert
 from inferops.convert.asyaml import as_yaml
-from inferops.convert.ledger import written
+from inferops.convert.documents import Unreadable, convert
+from inferops.convert.ledger import Document, Options, Outcome, written
 
 Report = Literal["table", "json", "off"]
 SHOWN = {

@@ -1,0 +1,51 @@
+"""What happens to the whole of it: taken away in any order, kept waiting by 429, moved between versions.
+
+In short; `make reliability` plays the same for longer, and more orders.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from cluster.faultproxy import FaultProxy
+from cluster.replicas import admin
+from cluster.services import Say, Services, gpu_nodes
+from cluster.storms import MANY, storm
+from cluster.uninstalls import Installed, uninstall
+from controlplane import Binaries, Cluster
+from harness import ACCOUNT, NAMESPACE, OperatorProcess, install
+
+# Between the two every step came before every other.
+ORDER = ("rights", "crds", "services", "operator", "clusters", "namespace")
+
+
+@pytest.fixture(scope="module")
+def alone(binaries: Binaries, inside: None) -> Iterator[Cluster]:
+    """A cluster for these tests alone, from which the product is taken away again and again."""
+    with Cluster("reliability", 2, binaries=binaries) as cluster, gpu_nodes(cluster, "1x8xnvidia-h100-80gb", "gone-"):
+        yield cluster
+
+
+@pytest.fixture
+async def services(alone: Cluster) -> AsyncIterator[Services]:
+    install(alone)
+    async with admin(alone) as api:
+        services = Services(api, "storms")
+        await services.begin()
+        yield services
+
+
+async def test_too_many_requests(alone: Cluster, services: Services, say: Say) -> None:
+    with FaultProxy(alone.server, alone.ca) as proxy:
+        kubeconfig = proxy.kubeconfig(alone.kubeconfig_for(NAMESPACE, ACCOUNT), "through-proxy")
+        with OperatorProcess(alone, "storms", kubeconfig) as operator:
+            await storm(services, proxy, operator, 6, 1.0, say)
+            await services.delete(*MANY)
+            await services.gone()
+
+
+@pytest.mark.parametrize("order", [ORDER, ORDER[::-1]], ids=["rights first", "rights last"])
+def test_taken_away_in_any_order(alone: Cluster, order: tuple[str, ...], say: Say) -> None:
+    uninstall(Installed(alone), order, say)

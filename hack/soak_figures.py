@@ -146,6 +146,8 @@ class Judged(NamedTuple):
 HONEST = ("refused", "failed", "broken", "unknown")
 REFUSALS = {"queue_full", "queue_timeout", "service_asleep", "wait_too_long", "rate_limit_exceeded"}
 
+UNKNOWN = {"model_not_found", "service_not_found"}
+
 
 def judge(answer: Answer, excuses: Iterable[Excuse], faulty: frozenset[str] = frozenset()) -> Judged:
     """What became of a request. `faulty`: revisions that answer errors by themselves, as they were told to.
@@ -175,7 +177,7 @@ def _kind(answer: Answer) -> str:
     if answer.status in (429, 503) and answer.code in REFUSALS:
         return "refused"
     if answer.status == 404:
-        return "unknown" if answer.code == "model_not_found" else "dishonest"
+        return "unknown" if answer.code in UNKNOWN else "dishonest"
     return "failed" if answer.status >= 500 and answer.code else "dishonest"
 
 

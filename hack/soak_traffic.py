@@ -1,4 +1,4 @@
-"""The soak's clients: so many requests a second to each service, every second one a stream, in a thread of their own.
+"""The soak's clients: so many requests a second to each service, half of them streams, in a thread of their own.
 
 A gateway is chosen as a load balancer does it: in turn among those whose /readyz is 200. Nothing is tried again, so
 that what a client would see is what is counted.
@@ -96,7 +96,7 @@ class Traffic:
             await asyncio.sleep(0.02)
 
     async def _one(self, service: str, number: int) -> None:
-        gateway, began, stream = self._ready[number % len(self._ready)], time.monotonic(), bool(number % 2)
+        gateway, began, stream = self._ready[number % len(self._ready)], time.monotonic(), self._chance.random() < 0.5
         self.open, self.sent = self.open + 1, self.sent + 1
         told: dict[str, Any] = {}
         try:

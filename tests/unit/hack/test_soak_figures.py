@@ -91,6 +91,8 @@ KILLED = Excuse("chat", "pod killed", 5.0, 20.0)
         ),
         (Answer("chat", 10, 11, 503, code="queue_timeout"), [KILLED], None),
         (Answer("chat", 10, 11, 404, code="model_not_found"), [KILLED], Judged("unknown", "pod killed")),
+        (Answer("chat", 10, 11, 404, code="service_not_found"), [KILLED], Judged("unknown", "pod killed")),
+        (Answer("chat", 10, 11, 404, code="service_not_found"), [], None),
         (Answer("chat", 10, 11, 400, code="invalid_json"), [KILLED], None),
         (Answer("chat", 10, 11, 0, note="ServerDisconnectedError"), [KILLED], None),
         (Answer("chat", 10, 11, 200, stream=True), [KILLED], None),

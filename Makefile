@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup binaries demo demo-autoscale demo-clusters test test-unit test-cluster lint crds bench bench-sizing bench-gateway \
-	bench-rollout bench-autoscale bench-placement bench-simulate bench-clusters cluster clean dashboards soak upgrade
+	bench-rollout bench-autoscale bench-placement bench-simulate bench-clusters cluster clean dashboards soak reliability upgrade
 
 help: ## Show this help.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -95,6 +95,10 @@ bench-clusters: binaries ## 1000 services on 50 member clusters, 5 of them dead:
 
 soak: binaries ## Churn, faults and traffic for MINUTES=20, and whether anything grows or is lost. [SEED=] [JSON=]
 	@$(RUN) hack/soak.py $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(if $(JSON),--json $(JSON))
+
+reliability: binaries ## Long tests: API server away (MINUTES=5), 429, an old backup, uninstall in ORDERS=8 orders; upgrade.
+	@MINUTES=$(MINUTES) ORDERS=$(ORDERS) $(RUN) -m pytest -v -W default::pytest.PytestUnraisableExceptionWarning tests/reliability
+	@$(MAKE) --no-print-directory upgrade
 
 upgrade: binaries ## From an earlier version (FROM=tag or commit) to this one and back, under traffic.
 	@$(RUN) hack/upgrade.py $(if $(FROM),--from $(FROM))

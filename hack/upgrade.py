@@ -125,12 +125,12 @@ class Stage:
         self.operator: OperatorProcess | None = None
         self._slots = count()
 
-    def begin(self, tree: Path) -> None:
+    def begin(self, tree: Path, gateways: int = 2) -> None:
         """Install a version, and have it serve."""
         install(self.cluster, tree)
         install_gateway(self.cluster, tree)
         self._replace_operator(tree)
-        for _ in range(2):
+        for _ in range(gateways):
             self._replace_gateway(tree, None)
         begin_namespace(self.cluster, NAMESPACE)
         self._apply(STEADY)
@@ -142,12 +142,12 @@ class Stage:
         self._apply(CANARY, rollout=LONG, runtime={"args": ["--max-num-seqs=64"]})
         self.settle(lambda each: each["metadata"]["name"] != CANARY or _phase(each) == "Observing", "a canary")
 
-    def move_to(self, tree: Path, *, crds: bool = True) -> None:
+    def move_to(self, tree: Path, *, crds: bool = True, gateways: bool = True) -> None:
         """A rolling update to the version of a tree, its CRDs and rights first."""
         install(self.cluster, tree, crds=crds)
         install_gateway(self.cluster, tree)
         self._replace_operator(tree)
-        for old in list(self.gateways):
+        for old in list(self.gateways) if gateways else ():
             self._replace_gateway(tree, old)
         self.rest()
 
@@ -201,6 +201,18 @@ class Stage:
         for answer in self.traffic.take():
             self.requests.count(answer, ())
         return self.requests
+
+    def supervise(self) -> bool:
+        """Start the operator anew where it has ended, as kubelet would. Returns whether it had."""
+        if self.operator is None or self.operator.process.poll() is None:
+            return False
+        self.operator = OperatorProcess(self.cluster, "operator-again")
+        self._stack.callback(self.operator.stop)
+        return True
+
+    def leads(self) -> bool:
+        self.supervise()
+        return self.operator is not None and self.operator.leads()
 
     def bugs(self) -> float:
         return soak_probe.bugs(self.operator) if self.operator is not None else 0.0

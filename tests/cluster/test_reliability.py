@@ -6,6 +6,7 @@ In short; `make reliability` plays the same for longer, and more orders.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
 
 import pytest
 
@@ -15,7 +16,8 @@ from cluster.services import Say, Services, gpu_nodes
 from cluster.storms import MANY, storm
 from cluster.uninstalls import Installed, uninstall
 from controlplane import Binaries, Cluster
-from harness import ACCOUNT, NAMESPACE, OperatorProcess, install
+from harness import ACCOUNT, NAMESPACE, ROOT, OperatorProcess, install
+from upgrade import NoSuchVersion, Stage, earlier_version, tree_of
 
 # Between the two every step came before every other.
 ORDER = ("rights", "crds", "services", "operator", "clusters", "namespace")
@@ -49,3 +51,24 @@ async def test_too_many_requests(alone: Cluster, services: Services, say: Say) -
 @pytest.mark.parametrize("order", [ORDER, ORDER[::-1]], ids=["rights first", "rights last"])
 def test_taken_away_in_any_order(alone: Cluster, order: tuple[str, ...], say: Say) -> None:
     uninstall(Installed(alone), order, say)
+
+
+def test_from_an_earlier_version_and_back(alone: Cluster, say: Say) -> None:
+    """The operator alone; `make upgrade` moves the gateways too. Without history there is no earlier version here."""
+    try:
+        ref = earlier_version()
+    except NoSuchVersion as missing:
+        pytest.skip(str(missing))
+    with tree_of(ref) as earlier, ExitStack() as stack:
+        stage = Stage(alone, stack)
+        stage.begin(earlier, gateways=1)
+        before = stage.world()
+        stage.move_to(ROOT, gateways=False)
+        assert not before.changes(stage.world()), "upgraded"
+        stage.move_to(earlier, crds=False, gateways=False)
+        assert not before.changes(stage.world()), "and back"
+        assert not stage.bugs()
+        requests = stage.end()
+        assert requests.number("answered") == requests.sent > 0, requests.examples
+        say(f"from {ref} and back: {requests.sent} requests, none lost")
+    install(alone)

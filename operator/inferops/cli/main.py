@@ -252,5 +252,11 @@ app.command()(engine)
 app.command()(simulate)
 app.add_typer(rollout)
 
+
+def kubectl() -> None:
+    """The same as `kubectl inferops`: kubectl runs the program kubectl-inferops."""
+    app(prog_name="kubectl inferops")
+
+
 if __name__ == "__main__":
     app()

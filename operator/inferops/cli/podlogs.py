@@ -6,6 +6,7 @@ Bounded: so many pods at a time, and lines of so many characters. A pod that goe
 from __future__ import annotations
 
 import asyncio
+import math
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
@@ -59,7 +60,7 @@ class Talker:
     """A pod that is listened to."""
 
     pod: str
-    uid: str
+    life: str  # its uid, and how often its container began anew
     prefix: str
 
 
@@ -99,21 +100,33 @@ def talkers(pods: Iterable[Object], revision: str, asked: Asked) -> list[Talker]
         rank = f".{labels.get(INDEX, '?')}" if group is not None else ""
         if (revision and hash_ != revision) or asked.replica not in (None, number):
             continue
-        found.append(Talker(meta["name"], str(meta.get("uid") or ""), f"{hash_[:10]}/{number}{rank}"))
+        life = f"{meta.get('uid')}/{_restarts(raw, asked.container)}"
+        found.append(Talker(meta["name"], life, f"{hash_[:10]}/{number}{rank}"))
     return found
+
+
+def _restarts(raw: Object, container: str) -> int:
+    """A container that began anew has a log of its own."""
+    for each in (raw.get("status") or {}).get("containerStatuses") or ():
+        if each.get("name") == container:
+            return int(each.get("restartCount") or 0)
+    return 0
 
 
 def _labels(raw: Object) -> dict[str, str]:
     return raw["metadata"].get("labels") or {}
 
 
-def params(asked: Asked, *, again: bool = False) -> dict[str, str]:
-    """The query of a pod's log. `again`: it was not told at first, so that all of it is news."""
+def params(asked: Asked, *, late: bool = False, silent: float | None = None) -> dict[str, str]:
+    """The query of a pod's log. `late`: it came while others were followed, so that all of it is news. `silent`:
+    seconds since it broke off, so that nothing older is."""
     found = {"container": asked.container}
     found |= {"follow": "true"} if asked.follow else {}
     found |= {"previous": "true"} if asked.previous else {}
-    found |= {"sinceSeconds": asked.since} if asked.since and not again else {}
-    found |= {"tailLines": str(asked.tail)} if asked.tail >= 0 and not again else {}
+    if silent is not None:
+        return found | {"sinceSeconds": str(math.ceil(silent))}
+    found |= {"sinceSeconds": asked.since} if asked.since and not late else {}
+    found |= {"tailLines": str(asked.tail)} if asked.tail >= 0 and not late else {}
     return found
 
 
@@ -124,17 +137,21 @@ class Listening:
         self._client, self._namespace, self._asked, self._out, self._colours = client, namespace, asked, out, colours
         self._told: dict[str, str] = {}  # why a pod does not tell
         self._number = 0
-        self.heard: set[str] = set()  # uids
+        self.heard: set[str] = set()  # lives
 
     async def to(self, talker: Talker, *, late: bool) -> None:
         """Write the lines of a pod until it has no more. What keeps it from telling is said once."""
         path = POD.path(self._namespace, talker.pod, "log")
         colour = COLOURS[self._number % len(COLOURS)]
         self._number += 1
+        clock = asyncio.get_running_loop().time
+        last: float | None = None
         for _ in range(PATIENCE if self._asked.follow else 1):
             rest = b""
+            query = params(self._asked, late=late, silent=clock() - last if last is not None else None)
             try:
-                async for piece in self._client.pieces(path, params(self._asked, again=late)):
+                async for piece in self._client.pieces(path, query):
+                    last = clock()
                     *whole, rest = (rest + piece).split(b"\n")
                     self._write(talker, colour, whole)
                     rest = rest[:LONGEST]
@@ -148,7 +165,7 @@ class Listening:
                 continue
             self._write(talker, colour, [rest] if rest else [])
             return
-        self.heard.discard(talker.uid)  # it may tell later
+        self.heard.discard(talker.life)  # it may tell later
 
     def _write(self, talker: Talker, colour: str, lines: Iterable[bytes]) -> None:
         for line in lines:
@@ -158,8 +175,8 @@ class Listening:
         self._out.flush()
 
     def _say(self, talker: Talker, why: str) -> None:
-        if self._told.get(talker.uid) != why:
-            self._told[talker.uid] = why
+        if self._told.get(talker.life) != why:
+            self._told[talker.life] = why
             print(f"[{talker.prefix}] pod {talker.pod}: {clean(why)}", file=sys.stderr)
 
 
@@ -209,13 +226,13 @@ async def _follow(client: Source, listening: Listening, find: Find, name: str, n
                 if not late or error.final or error.status == 401:
                     raise
                 found = []  # the API server is away for a while: who talks goes on
-            news = [talker for talker in found if talker.uid not in listening.heard]
+            news = [talker for talker in found if talker.life not in listening.heard]
             room = max(MOST - len(tasks), 0)
             if len(news) > room and not warned:
                 print(f"more than {MOST} pods: the others wait until one of these ends", file=sys.stderr)
                 warned = True
             for talker in news[:room]:
-                listening.heard.add(talker.uid)
+                listening.heard.add(talker.life)
                 tasks.add(asyncio.create_task(listening.to(talker, late=late)))
             late = True
             await asyncio.sleep(AGAIN)

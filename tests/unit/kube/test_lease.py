@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime, timedelta, tzinfo
 
 import pytest
 
+from inferops.kube import lease
 from inferops.kube.lease import Elector, LeaseLost, Times
 from unit.kube.leases import Fault, Line, Server
 from unit.kube.replica import Replica, until
@@ -207,3 +209,34 @@ def test_leading_is_told_without_waiting_for_anything() -> None:
         assert not elector.leads()
 
     run(main())
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_whatever_the_clocks_on_the_wall_say_one_leads(hours: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each renewal is written with a clock that is set by an hour, there and back: the other replica's, so to say."""
+    written = []
+
+    class Wall(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+            ahead = timedelta(hours=hours) if len(written) % 2 else timedelta()
+            written.append(ahead)
+            return datetime(2026, 3, 29, 0, 59, tzinfo=UTC) + timedelta(seconds=now()) + ahead
+
+    monkeypatch.setattr(lease, "datetime", Wall)
+
+    async def main() -> None:
+        server = Server()
+        first = Replica(server, "first")
+        await until(lambda: first.leads)
+        second = Replica(server, "second")
+        for _ in range(300):
+            await asyncio.sleep(1)
+            assert first.leads and not second.leads
+        await first.kill()
+        died = now()
+        assert await until(lambda: second.leads) - died < TIMES.lease
+        await second.kill()
+
+    run(main())
+    assert len(written) > 100

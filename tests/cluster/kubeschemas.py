@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 Json = dict[str, Any]
-# Where kubeconform finds one, below the folder of `write`.
+# Where kubeconform finds one, below the folder of `write`. The core's group is its version there.
 LOCATION = "{{ .ResourceKind }}_{{ .Group }}_{{ .ResourceAPIVersion }}.json"
 KINDS = "x-kubernetes-group-version-kind"
 PREFIX = "#/definitions/"
@@ -24,7 +24,7 @@ def write(openapi: Mapping[str, Any], folder: Path, wanted: Iterable[tuple[str, 
         for each in definition.get(KINDS, ()):
             group, version, kind = each["group"], each["version"], each["kind"]
             if (f"{group}/{version}" if group else version, kind) in asked:
-                path = folder / f"{kind.lower()}_{group}_{version}.json"
+                path = folder / f"{kind.lower()}_{group or version}_{version}.json"
                 path.write_text(json.dumps(_whole(name, definitions)))
 
 
@@ -58,8 +58,9 @@ def _strict(schema: Any) -> Any:
         return schema
     if schema.get("format") == "int-or-string" or schema.get("x-kubernetes-int-or-string"):
         return {"type": ["string", "integer"]}
-    found = {key: _strict(each) for key, each in schema.items() if key != KINDS}
-    open_ended = "additionalProperties" in found or found.get("x-kubernetes-preserve-unknown-fields")
-    if isinstance(found.get("properties"), dict) and not open_ended:
-        found["additionalProperties"] = False
+    found = {key: _strict(each) for key, each in schema.items() if key not in (KINDS, "properties")}
+    if "properties" in schema:  # whose keys are names of fields, some of them like those of schemas
+        found["properties"] = {name: _strict(each) for name, each in schema["properties"].items()}
+        if "additionalProperties" not in found and not found.get("x-kubernetes-preserve-unknown-fields"):
+            found["additionalProperties"] = False
     return found

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from cluster import kubeschemas
 from cluster.services import condition, denied, gpu_nodes, is_ready, manifest
@@ -25,7 +24,7 @@ from fieldtools import find
 from harness import GATEWAY, ROOT, GatewayProcess, OperatorProcess, begin_namespace, environ, wait_until
 from helm import CHART, NAMESPACE, RELEASE, Object, helm, key, objects, template
 from inferops.kube.kinds import INFERENCE_SERVICE, SERVING_RUNTIME
-from unit.chart.test_values import MANY, OFFERED
+from unit.chart.combinations import MANY, OFFERED
 
 Json = dict[str, Any]
 
@@ -188,9 +187,8 @@ def test_that_all_that_it_renders_and_all_samples_are_valid(installed: Installed
     kubeschemas.write(json.loads(installed.cluster.get("/openapi/v2")), tmp_path, wanted)
     command = [find("kubeconform"), "-strict", "-summary", "-output", "json", "-skip", UNKNOWN]
     command += ["-schema-location", f"{tmp_path}/{kubeschemas.LOCATION}"]
-    done = subprocess.run(
-        command, input=yaml.dump_all(everything), capture_output=True, text=True, timeout=60, check=False
-    )
+    stream = "\n---\n".join(json.dumps(each) for each in everything)
+    done = subprocess.run(command, input=stream, capture_output=True, text=True, timeout=60, check=False)
     told = json.loads(done.stdout)
     assert done.returncode == 0, told["resources"]
     assert told["summary"]["valid"] > 150 and not told["summary"]["errors"], told["summary"]

@@ -11,7 +11,7 @@ FIRST := tests/unit/core tests/unit/api tests/unit/simulate tests/unit/cli
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup binaries demo demo-autoscale demo-clusters test test-unit test-cluster lint crds bench bench-sizing bench-gateway \
+.PHONY: help setup binaries quickstart demo demo-autoscale demo-clusters test test-unit test-cluster lint crds bench bench-sizing bench-gateway \
 	bench-rollout bench-autoscale bench-placement bench-simulate bench-clusters cluster clean dashboards soak reliability upgrade
 
 help: ## Show this help.
@@ -29,6 +29,9 @@ $(VENV)/ready: pyproject.toml constraints.txt
 binaries: $(VENV)/ready
 	@$(RUN) -m controlplane build
 	@$(RUN) -m fieldtools build
+
+quickstart: binaries ## All of it running with a service under traffic, for docs/quickstart.md; Ctrl-C ends it.
+	@$(RUN) hack/quickstart.py
 
 demo: binaries ## Real control plane, operator, kubectl apply, traffic. KEEP=1 leaves it running.
 	@$(RUN) hack/demo.py $(if $(KEEP),--keep)
@@ -110,7 +113,7 @@ demo-clusters: binaries ## One service over three clusters: placed, one cut off,
 	@$(RUN) hack/demo_clusters.py
 
 cluster: binaries ## A shell with kubectl in a running control plane.
-	@$(RUN) -m controlplane shell
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(RUN) -m controlplane shell
 
 clean: ## Remove what the build made here.
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist

@@ -34,12 +34,12 @@ console = Console(highlight=False, soft_wrap=True)
 class Traffic:
     """Clients who ask without pause, for as long as this is open. They count what they get."""
 
-    def __init__(self, gateway: GatewayProcess, model: str) -> None:
+    def __init__(self, gateway: GatewayProcess, model: str, longest: float = LONGEST) -> None:
         body = {"model": model, "messages": [{"role": "user", "content": "hello"}], "max_tokens": 4}
         self._url, self._body = f"{gateway.url}/v1/chat/completions", json.dumps(body).encode()
         self.answers: Counter[int] = Counter()
         self._over = threading.Event()
-        self._ends = time.monotonic() + LONGEST
+        self._ends = time.monotonic() + longest
         self._clients = [threading.Thread(target=self._ask, daemon=True) for _ in range(CLIENTS)]
 
     def __enter__(self) -> Traffic:

@@ -16,6 +16,7 @@ POD: Json = {
     "extraVolumeMounts": [{"name": "more", "mountPath": "/more"}],
     "serviceAccount": {"create": True, "name": "somebody", "annotations": {"example.com/role": "it"}},
     "podDisruptionBudget": {"maxUnavailable": "25%"},
+    "podSecurityContext": {"runAsUser": 1000660000},  # as OpenShift hands them out
     "livenessProbe": {"initialDelaySeconds": 7},
     "readinessProbe": {"timeoutSeconds": 9},
     "priorityClassName": "system-cluster-critical",

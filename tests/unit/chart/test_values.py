@@ -140,6 +140,7 @@ def test_the_settings_of_pods() -> None:
         assert spec["imagePullSecrets"] == [{"name": "registry"}]
         for field in ("priorityClassName", "nodeSelector", "tolerations", "affinity", "topologySpreadConstraints"):
             assert spec[field] == POD[field]
+        assert spec["securityContext"]["runAsUser"] == 1000660000 and spec["securityContext"]["runAsNonRoot"] is True
         assert made["metadata"]["annotations"] == POD["podAnnotations"]
         assert made["metadata"]["labels"].items() >= {"team": "ml", "cost-center": "42"}.items()
         assert POD["extraEnv"][0] in container["env"] and POD["extraArgs"][0] in container["args"]
@@ -222,6 +223,15 @@ def test_that_definitions_are_kept_unless_told_otherwise() -> None:
     not_kept = of_kind(template({"crds": {"keep": False}}), "CustomResourceDefinition")
     assert len(not_kept) == 4 and not any("annotations" in each["metadata"] for each in not_kept)
     assert not of_kind(template(NO_CRDS), "CustomResourceDefinition")
+
+
+@pytest.mark.parametrize("name", MANY)
+def test_that_the_notes_name_what_is_there(name: str) -> None:
+    command = ("install", "inferops", str(CHART), "--namespace", NAMESPACE, "--dry-run=client", "--hide-secret")
+    _, _, notes = helm(*command, values=MANY[name]).partition("NOTES:")
+    assert "rollout status deployment/inferops-operator" in notes and "kind: InferenceService" in notes
+    assert ("deployment/inferops-gateway" in notes) == MANY[name].get("gateway", {}).get("enabled", True)
+    assert ("-n team-a wait" in notes) == ("watchNamespaces" in MANY[name])
 
 
 def test_that_alerts_and_dashboards_are_those_of_the_files() -> None:

@@ -11,6 +11,7 @@ from inferops.controller.store import OPTIONAL, WATCHED
 from inferops.kube.client import Fenced, KubeError
 from inferops.kube.kinds import DEPLOYMENT, EVENT, RECORD, Kind
 from inferops.kube.owned import FIELD_MANAGER, Object
+from statuscheck import JUDGED, against_rules
 from unit.controller.fields import Path, clone, drop, fields_v1, get, merge, paths
 
 KINDS = {kind.kind: kind for kind in (*WATCHED, *OPTIONAL, EVENT)}
@@ -81,6 +82,8 @@ class Fake:
             raise refusal(422, message="metadata.uid: field is immutable")
         if subresource:
             self._put(kind, where, {**clone(live or {}), "status": clone(desired["status"])})
+            if kind.plural in JUDGED:
+                assert not list(against_rules(self.objects[where])), self.objects[where]["status"]
             return self._end(where)
         self._apply(kind, where, live, desired, force)
         return self._end(where)

@@ -113,9 +113,9 @@ def _started(seen: Observation, pods: Iterable[PodView]) -> tuple[float, ...]:
     if seen.looked.at is None:  # nobody knows which of them are new
         return ()
     return tuple(
-        max((pod.ready_since - pod.created).total_seconds(), 0.0)
+        max((since - pod.created).total_seconds(), 0.0)
         for pod in pods
-        if pod.ready_since is not None and pod.created is not None
+        if (since := pod.answers_since(seen.now)) is not None and pod.created is not None
         if pod.ready and not pod.restarts and pod.name not in seen.looked.ready
     )
 

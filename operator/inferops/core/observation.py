@@ -44,8 +44,16 @@ class PodView:
     exit: str = ""  # how the container ended last, such as "OOMKilled" or "Error, exit code 1"
     started: bool = False  # whether its container has started, so that images are pulled and volumes mounted
     created: datetime | None = None
-    ready_since: datetime | None = None  # None: it is not
+    ready_since: datetime | None = None  # by the clock of its node; None: it is not
     address: str = ""  # its IP
+
+    def answers_since(self, now: datetime) -> datetime | None:
+        """Since when it is ready. None where it is not, or where its node's clock must be wrong: by it the pod was
+        ready before it was made, or will only become so."""
+        since = self.ready_since
+        if since is None or since > now or (self.created is not None and since < self.created):
+            return None
+        return since
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,15 +103,15 @@ def _stable_down(turn: Turn) -> str:
 
 
 def warm(turn: Turn) -> bool:
-    """Whether all of the canary's replicas have been ready for analysis.warmUp."""
+    """Whether all of the canary's replicas have been ready for analysis.warmUp; those of which nobody knows since when
+    count from when all of them were."""
     state, needed = turn.state, capacity.size(turn)
     least = seconds(turn.view.spec.analysis.warm_up)
     revision = turn.view.revisions.get(state.canary)
     pods = [pod for pod in (revision.pods if revision else ()) if pod.ready and not pod.deleting and not pod.worker]
-    ages = [
-        (turn.now - pod.ready_since).total_seconds() if pod.ready_since else turn.elapsed(state.clocks.warm_up)
-        for pod in pods
-    ]
+    times = [pod.answers_since(turn.now) for pod in pods]
+    begun = state.clocks.warm_up or state.since
+    ages = [(turn.now - since).total_seconds() if since else turn.elapsed(begun) for since in times]
     return sum(age >= least for age in ages) >= needed
 
 

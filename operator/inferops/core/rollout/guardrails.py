@@ -74,9 +74,10 @@ def _guard_promoted(turn: Turn) -> None:
 def _got_over(turn: Turn, pod: PodView) -> bool:
     """Whether what befell a pod was before its revision was promoted, and it has answered since."""
     last = next(iter(turn.state.history), None)
-    if not pod.ready or pod.ready_since is None or last is None or last.revision != turn.stable:
+    since = pod.answers_since(turn.now)
+    if not pod.ready or since is None or last is None or last.revision != turn.stable:
         return pod.ready
-    return clocks.stamp(pod.ready_since) <= last.ended
+    return clocks.stamp(since) <= last.ended
 
 
 def _pods(revision: RevisionView | None) -> list[PodView]:

@@ -8,6 +8,7 @@ from inferops.api.conditions import Reason
 from inferops.api.formats import seconds
 from inferops.api.rolloutstatus import STEPPING
 from inferops.core.evidence import Arms, judge, without_data
+from inferops.core.observation import PodView
 from inferops.core.rollout import clocks, ending, sentences
 from inferops.core.rollout.turn import LONGEST, Turn
 from inferops.core.signal import ReplicaCounts
@@ -54,8 +55,14 @@ def _arms(turn: Turn, since: datetime) -> Arms:
     least = timedelta(seconds=seconds(turn.view.spec.analysis.warm_up))
     both = (turn.state.canary, turn.stable)
     pods = [pod for hash_ in both if hash_ in turn.view.revisions for pod in turn.view.revisions[hash_].pods]
-    warm = frozenset(pod.name for pod in pods if pod.ready_since is not None and pod.ready_since + least <= since)
+    warm = frozenset(pod.name for pod in pods if pod.ready_since is not None and _since(turn, pod) + least <= since)
     return Arms(canary=both[0], stable=both[1], warm=warm)
+
+
+def _since(turn: Turn, pod: PodView) -> datetime:
+    """When a pod became ready; where its node's clock cannot be right, when it was made, else when this phase began."""
+    known = pod.answers_since(turn.now) or pod.created
+    return known or clocks.parse(turn.state.since) or turn.now
 
 
 def _exactly(moment: datetime) -> str:

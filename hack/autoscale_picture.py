@@ -49,7 +49,7 @@ def drawn(found: Mapping[str, Any]) -> str:
     share = Panel("answered within the SLO, %", replicas.top + replicas.height + GAP, 90, 100)
     parts = [
         *_phases(axis, phases, share.top + share.height),
-        *_frame(axis, asked, _round(asked.highest)),
+        *_frame(axis, asked, grid_step(asked.highest)),
         _area(axis, asked, [(each["at"], each["rate"]) for each in inside], BLUE),
         *_frame(axis, replicas, 2),
         _level(axis, replicas, found["gpus"], f"{found['gpus']} GPUs"),
@@ -101,7 +101,7 @@ def _shares(found: Mapping[str, Any], axis: Axis) -> Iterator[list[Point]]:
 # How it is drawn
 
 
-def _text(x: float, y: float, text: str, anchor: str = "start", more: str = "") -> str:
+def label(x: float, y: float, text: str, anchor: str = "start", more: str = "") -> str:
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{more}>{escape(text)}</text>'
 
 
@@ -121,17 +121,17 @@ def _area(axis: Axis, panel: Panel, points: Sequence[Point], color: str) -> str:
 def _level(axis: Axis, panel: Panel, value: float, name: str) -> str:
     y = panel.y(value)
     line = f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" stroke="{RED}" stroke-dasharray="4 4"/>'
-    return line + _text(WIDTH - RIGHT - 4, y - 4, name, "end", f' fill="{RED}"')
+    return line + label(WIDTH - RIGHT - 4, y - 4, name, "end", f' fill="{RED}"')
 
 
 def _frame(axis: Axis, panel: Panel, every: float) -> Iterator[str]:
     """Title, grid and numbers."""
-    yield _text(LEFT, panel.top - 6, panel.title, more=' font-weight="600"')
+    yield label(LEFT, panel.top - 6, panel.title, more=' font-weight="600"')
     value = 0.0
     while value <= panel.highest:
         y = panel.y(value)
         yield f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" stroke="{FAINT}" stroke-width="0.6"/>'
-        yield _text(LEFT - 6, y + 4, f"{value:g}", "end")
+        yield label(LEFT - 6, y + 4, f"{value:g}", "end")
         value += every
 
 
@@ -141,7 +141,7 @@ def _phases(axis: Axis, phases: Sequence[Mapping[str, Any]], bottom: float) -> I
         if number % 2:
             yield f'<rect x="{x:.1f}" y="{TOP}" width="{end - x:.1f}" height="{bottom - TOP:.1f}" fill="#f6f8fa"/>'
         lower = bottom + 32 + 13 * (number % 2)  # beside each other they would not have room
-        yield _text((x + end) / 2, lower, phase["name"], "middle", ' font-size="11"')
+        yield label((x + end) / 2, lower, phase["name"], "middle", ' font-size="11"')
 
 
 def _marks(axis: Axis, marks: Sequence[tuple[float, str]], panel: Panel) -> Iterator[str]:
@@ -151,13 +151,13 @@ def _marks(axis: Axis, marks: Sequence[tuple[float, str]], panel: Panel) -> Iter
             f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{panel.top:.1f}" y2="{panel.top + panel.height:.1f}" '
             f'stroke="{RED}" stroke-width="1"/>'
         )
-        yield _text(x + 3, panel.top + 12 + 13 * (number % 2), text, more=f' fill="{RED}" font-size="11"')
+        yield label(x + 3, panel.top + 12 + 13 * (number % 2), text, more=f' fill="{RED}" font-size="11"')
 
 
 def _times(axis: Axis, bottom: float) -> Iterator[str]:
     minutes = int(axis.seconds // 60)
     for minute in range(0, minutes + 1, max(1, minutes // 16)):
-        yield _text(axis.x(axis.begin + 60 * minute), bottom + 16, f"{minute} min", "middle")
+        yield label(axis.x(axis.begin + 60 * minute), bottom + 16, f"{minute} min", "middle")
 
 
 def _legend() -> Iterator[str]:
@@ -165,11 +165,11 @@ def _legend() -> Iterator[str]:
     x = float(LEFT)
     for name, color in shown:
         yield f'<rect x="{x:.0f}" y="10" width="12" height="12" fill="{color}" fill-opacity="0.7"/>'
-        yield _text(x + 17, 20, name)
+        yield label(x + 17, 20, name)
         x += 42 + 6.6 * len(name)
 
 
-def _round(highest: float) -> float:
+def grid_step(highest: float) -> float:
     """A distance of grid lines that makes three to six of them."""
     return next(step for step in (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 500.0, 1e9) if highest / step <= 5)
 

@@ -557,13 +557,11 @@ OPERATOR = Dashboard(
                     "Verdicts on canaries",
                     (Query(rate("inferops_rollout_verdicts_total", "", "verdict"), "{{verdict}}"),),
                     "ops",
-                    sometimes=True,
                 ),
                 Panel(
                     "Placement",
                     (Query(rate("inferops_placement_decisions_total", "", "state"), "{{state}}"),),
                     "ops",
-                    sometimes=True,
                 ),
                 Panel(
                     "Clusters",

@@ -30,6 +30,7 @@ class Metrics:
     dropped: Counter = field(init=False)
     notified: Counter = field(init=False)
     succeeded: Gauge = field(init=False)
+    lost: Counter = field(init=False)
     decided: dict[tallies.Family, Counter] = field(init=False)
     tasks: Gauge = field(init=False)
     stored: Gauge = field(init=False)
@@ -84,7 +85,13 @@ class Metrics:
             "When a reconcile last went well; 0: none has since this process began.",
             registry=own,
         )
+        self.lost = Counter(
+            "inferops_trace_spans_dropped", "Spans of traces that the collector did not take.", registry=own
+        )
         self.decided = {each: Counter(each.name, each.help, each.labels, registry=own) for each in tallies.FAMILIES}
+        for family, counter in self.decided.items():
+            for known in family.known:
+                counter.labels(known)
         build = Gauge("inferops_build_info", "The version that runs.", ["version", "python_version"], registry=own)
         build.labels(_version(), platform.python_version()).set(1)
         ProcessCollector(registry=own)
@@ -93,6 +100,9 @@ class Metrics:
         """Take in what was decided and written."""
         for family, labels in decided:
             self.decided[family].labels(*labels).inc()
+
+    def lost_spans(self, number: int) -> None:
+        self.lost.inc(number)
 
     def observe_request(self, verb: str, kind: Kind, code: str) -> None:
         self.requests.labels(verb, kind.kind, code).inc()

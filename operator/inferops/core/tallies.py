@@ -7,10 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import get_args
 
 from inferops.api.conditions import Condition, ConditionType
 from inferops.api.inferencecluster import InferenceClusterStatus
 from inferops.api.inferenceservicestatus import InferenceServiceStatus
+from inferops.api.placement import PlacementState
+from inferops.api.rolloutstatus import Phase, Verdict
+
+GONE = "Gone"  # from a cluster
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,22 +25,28 @@ class Family:
     name: str
     help: str
     labels: tuple[str, ...]
+    known: tuple[str, ...] = ()  # values of its one label: told from the start, or the first of each would not be seen
 
 
-PHASES = Family("inferops_rollout_transitions", "Phases that rollouts came to.", ("phase",))
+PHASES = Family("inferops_rollout_transitions", "Phases that rollouts came to.", ("phase",), get_args(Phase))
 ROLLOUTS = Family(
     "inferops_rollouts",
     "Rollouts that ended, by result (Promoted, RolledBack, Superseded) and why.",
     ("result", "reason"),
 )
-VERDICTS = Family("inferops_rollout_verdicts", "Verdicts on canaries that changed, by the new one.", ("verdict",))
+VERDICTS = Family(
+    "inferops_rollout_verdicts", "Verdicts on canaries that changed, by the new one.", ("verdict",), get_args(Verdict)
+)
 SCALINGS = Family(
     "inferops_scaling_decisions",
     "Changes of the number of replicas (up, down), and of why it stays (hold), by reason.",
     ("direction", "reason"),
 )
 PLACEMENTS = Family(
-    "inferops_placement_decisions", "States that services came to in clusters, Gone among them.", ("state",)
+    "inferops_placement_decisions",
+    "States that services came to in clusters, Gone among them.",
+    ("state",),
+    (*get_args(PlacementState), GONE),
 )
 CLUSTERS = Family(
     "inferops_cluster_transitions",
@@ -86,7 +97,7 @@ def _placement(before: InferenceServiceStatus, after: InferenceServiceStatus) ->
         if was.get(cluster) != state:
             yield PLACEMENTS, (state,)
     for _ in was.keys() - now.keys():
-        yield PLACEMENTS, ("Gone",)
+        yield PLACEMENTS, (GONE,)
 
 
 def _cluster(before: list[Condition], after: list[Condition]) -> Iterator[Tally]:

@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup binaries quickstart demo demo-autoscale demo-clusters test test-unit test-cluster lint crds bench bench-sizing bench-gateway \
-	bench-rollout bench-autoscale bench-placement bench-simulate bench-clusters cluster clean dashboards soak reliability upgrade
+	bench-rollout bench-autoscale bench-placement bench-simulate bench-clusters cluster clean dashboards dashboards-shown soak reliability upgrade
 
 help: ## Show this help.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -71,6 +71,9 @@ crds: $(VENV)/ready ## Generate crds/, docs/reference and the chart's copies and
 dashboards: $(VENV)/ready ## Generate charts/inferops/dashboards and docs/reference/metrics.md from the code.
 	@$(BIN)/python hack/dashboards.py
 	@$(BIN)/python hack/metric_reference.py
+
+dashboards-shown: binaries ## Every panel on a real Prometheus fed by a run of minutes; draws docs/pictures.
+	@$(RUN) hack/dashboard_pictures.py
 
 bench: binaries ## 1000 InferenceServices: speed, memory, silence. Prints figures.
 	@$(RUN) hack/bench_scale.py

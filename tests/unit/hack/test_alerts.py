@@ -73,6 +73,12 @@ def test_a_runbook_says_all_of_it(path: Path) -> None:
     assert all((path.parent / link).is_file() for link in LINK.findall(text))
 
 
+def test_the_docs_list_every_alert() -> None:
+    text = (ROOT / "docs" / "observability.md").read_text()
+    listed = dict(re.findall(r"^\| \[(\w+)\]\(runbooks/\1\.md\) \| (\w+) \|", text, re.MULTILINE))
+    assert listed == {name: rule["labels"]["severity"] for name, rule in ALERTS.items()}
+
+
 def test_every_alert_is_seen_to_fire_and_to_be_silent() -> None:
     told = [case for name in CASES for test in yaml.safe_load(cases(name))["tests"] for case in test["alert_rule_test"]]
     assert {case["alertname"] for case in told if case.get("exp_alerts")} == ALERTS.keys()

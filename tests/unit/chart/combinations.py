@@ -53,6 +53,8 @@ MANY: dict[str, Json] = {
             "members": {"suspectAfter": "1m", "lostAfter": "10m", "stableAfter": "1m30s"},
             "clusterProfileProviders": {"configMap": "providers"},
             "logLevel": "debug",
+            "logFormat": "json",
+            "otlpEndpoint": "http://collector.monitoring.svc:4318",
             **POD,
         },
         "gateway": {
@@ -64,6 +66,7 @@ MANY: dict[str, Json] = {
             "autoscaling": {"enabled": True, "minReplicas": 3, "maxReplicas": 30, "behavior": {"scaleDown": {}}},
             "public": {"enabled": True, "port": 443, "loadBalancerSourceRanges": ["10.0.0.0/8"]},
             "logLevel": "warning",
+            "logFormat": "json",
             **POD,
             "serviceAccount": {"name": "somebody-else"},
         },

@@ -175,7 +175,7 @@ async def eventually(what: str, true: Callable[[], Any], timeout: float = PATIEN
 
 
 def denied(cluster: Cluster, user: str = OPERATOR) -> set[tuple[str, str]]:
-    """What the operator, or another, asked for and was refused for want of rights or of a login, as verbs and resources."""
+    """What the operator, or another, asked for and was refused for want of rights or a login: verbs and resources."""
     return {
         (event.verb, event.resource)
         for event in cluster.audit_events()

@@ -7,16 +7,16 @@ import sys
 
 import uvloop
 
-from inferops.cli.logs import set_up
+from inferops.cli.logs import Form, set_up
 from inferops.gateway.process import Gateway, Options, end_on_signals, spare_pauses
 from inferops.gateway.sources.files import BadFile
 
 log = logging.getLogger("inferops")
 
 
-def gateway(options: Options, log_level: str) -> int:
+def gateway(options: Options, log_level: str, log_format: Form = "text") -> int:
     """Run until SIGTERM. Returns 0 then, 1 when something broke, 2 for an option that cannot be."""
-    if set_up(log_level) is None:
+    if set_up(log_level, log_format) is None:
         return 2
 
     async def main() -> None:

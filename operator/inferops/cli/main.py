@@ -29,6 +29,7 @@ HubOption = Annotated[
     str, typer.Option(envvar="HF_ENDPOINT", help="Hub to ask about models that are not built in; off: none.")
 ]
 HUB = "https://huggingface.co"
+LogFormat = Annotated[Literal["text", "json"], typer.Option(help="A line of text, or a JSON object a line.")]
 WatchNamespace = Annotated[
     list[str] | None,
     typer.Option(
@@ -95,10 +96,19 @@ def run(
         str, typer.Option(help="JSON with the commands that log in to clusters of ClusterProfiles, by provider.")
     ] = "",
     watch_namespace: WatchNamespace = None,
+    otlp_endpoint: Annotated[
+        str,
+        typer.Option(
+            envvar="OTEL_EXPORTER_OTLP_ENDPOINT",
+            help="URL of a collector that gets a trace of each reconcile, by OTLP over HTTP.",
+            show_default="none",
+        ),
+    ] = "",
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+    log_format: LogFormat = "text",
 ) -> None:
     """Run the operator, until SIGTERM."""
-    from inferops.cli.run import gateway_in, hosts_in, patience_in, prometheus_in, providers_in
+    from inferops.cli.run import endpoint_in, gateway_in, hosts_in, patience_in, prometheus_in, providers_in
     from inferops.cli.run import run as run_operator
     from inferops.controller.notify import receivers_in
     from inferops.controller.operator import Options
@@ -113,7 +123,8 @@ def run(
     told = hosts, receivers, server, _option("--member-*-after", patience_in, silences), providers
     served = _option("--watch-namespace", namespaces_in, watch_namespace or ())
     options = Options(lease_namespace, kubeconfig, workers, address, port, _asked(hub), default, *told, served)
-    raise typer.Exit(run_operator(options, log_level))
+    collector = _option("--otlp-endpoint", endpoint_in, otlp_endpoint)
+    raise typer.Exit(run_operator(options, log_level, log_format, collector))
 
 
 @app.command()
@@ -138,6 +149,7 @@ def gateway(
     ] = None,
     watch_namespace: WatchNamespace = None,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+    log_format: LogFormat = "text",
 ) -> None:
     """Run the built-in gateway, until SIGTERM."""
     from inferops.cli.gateway import gateway as run_gateway
@@ -150,7 +162,7 @@ def gateway(
     ends = drain_delay, drain_timeout
     served = _option("--watch-namespace", namespaces_in, watch_namespace or ())
     options = Options(namespace, kubeconfig, address, port, metrics_port, files, mode, *ends, tuple(host or ()), served)
-    raise typer.Exit(run_gateway(options, log_level))
+    raise typer.Exit(run_gateway(options, log_level, log_format))
 
 
 @app.command()

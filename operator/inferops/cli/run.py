@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -13,8 +14,9 @@ from pydantic import ValidationError
 from inferops.api.formats import seconds
 from inferops.api.problems import problems
 from inferops.api.traffic import GatewayRef
-from inferops.cli.logs import set_up
+from inferops.cli.logs import Form, set_up
 from inferops.controller.operator import Operator, Options
+from inferops.controller.otlp import NotInstalled, traced
 from inferops.controller.webhookhosts import DEFAULT, Hosts
 from inferops.core.membership import Patience
 from inferops.kube.clusterprofile import Provider, read_providers
@@ -73,19 +75,39 @@ def providers_in(path: str) -> tuple[Provider, ...]:
     return read_providers(Path(path)) if path else ()
 
 
-def run(options: Options, log_level: str) -> int:
-    """Run until told to stop. Returns 0 after SIGTERM, 1 when the lease was lost or something broke."""
-    level = set_up(log_level)
+def endpoint_in(text: str) -> str:
+    """The base URL of a collector of traces; empty of an empty text. Raises ValueError on anything else, and does not
+    tell passwords that stand in it."""
+    try:
+        url = urlsplit(text)
+        sound = url.scheme in ("http", "https") and bool(url.hostname) and not (url.query or url.fragment)
+        sound = sound and url.username is None and (url.port is None or url.port > 0)
+    except ValueError:
+        sound = False
+    if text and not sound:
+        raise ValueError("it is no URL of a collector's OTLP/HTTP, for example http://collector.tracing.svc:4318")
+    return text
+
+
+def run(options: Options, log_level: str, log_format: Form = "text", otlp_endpoint: str = "") -> int:
+    """Run until told to stop. Returns 0 after SIGTERM, 1 when the lease was lost or something broke, 2 for an option
+    that cannot be."""
+    level = set_up(log_level, log_format, [each.url for each in options.notify])
     if level is None:
         return 2
     if level > logging.DEBUG:  # kopf tells every watch and every event
         logging.getLogger("kopf").setLevel(logging.WARNING)
 
     async def main() -> None:
-        await Operator(options).run()
+        operator = Operator(options)
+        with traced(otlp_endpoint, operator.metrics.lost_spans):
+            await operator.run()
 
     try:
         asyncio.run(main())
+    except NotInstalled as error:
+        print(error, file=sys.stderr)
+        return 2
     except LeaseLost as error:
         log.error("%s; ending, so that only one replica writes", error)
         return 1

@@ -17,8 +17,10 @@ from inferops.controller.shapes import mapping
 from inferops.controller.store import Key
 from inferops.core.clusters.naming import HUB, hub_name, parent_name
 from inferops.kube.client import Fenced, KubeError
+from inferops.kube.doing import doing
 from inferops.kube.kinds import INFERENCE_SERVICE, Kind
 from inferops.kube.owned import Accepted, Object, accept, stands
+from inferops.kube.tracing import root
 
 log = logging.getLogger(__name__)
 
@@ -105,18 +107,22 @@ class Children:
                 key = await self._queue.get()
             except Closed:
                 return
-            try:
-                await self._bring(kube, key)
-                self._queue.done(key)
-            except asyncio.CancelledError:
-                self._queue.done(key)
-                raise
-            except (KubeError, Fenced, TimeoutError) as error:
-                wait = self._queue.failed(key, at_least=getattr(error, "retry_after", None) or 0.0)
-                log.warning("%s/%s in a member: %s; again in %.1f s", key.namespace, key.name, error, wait)
-            except Exception:  # one service must not break the others'
-                wait = self._queue.failed(key)
-                log.exception("%s/%s in a member: unexpected error; again in %.1f s", key.namespace, key.name, wait)
+            with doing(**key._asdict()), root("member write", **key._asdict()):
+                await self._work_on(kube, key)
+
+    async def _work_on(self, kube: Writing, key: Key) -> None:
+        try:
+            await self._bring(kube, key)
+            self._queue.done(key)
+        except asyncio.CancelledError:
+            self._queue.done(key)
+            raise
+        except (KubeError, Fenced, TimeoutError) as error:
+            wait = self._queue.failed(key, at_least=getattr(error, "retry_after", None) or 0.0)
+            log.warning("%s/%s in a member: %s; again in %.1f s", key.namespace, key.name, error, wait)
+        except Exception:  # one service must not break the others'
+            wait = self._queue.failed(key)
+            log.exception("%s/%s in a member: unexpected error; again in %.1f s", key.namespace, key.name, wait)
 
     async def _bring(self, kube: Writing, key: Key) -> None:
         """Write what differs. Raises KubeError where it is to be tried again."""

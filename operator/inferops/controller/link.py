@@ -19,6 +19,7 @@ from inferops.kube.client import KubeError
 from inferops.kube.kinds import INFERENCE_SERVICE, NAMESPACE
 from inferops.kube.mirror import Mirror
 from inferops.kube.scope import EVERYWHERE
+from inferops.kube.tracing import root
 
 SYSTEM = "kube-system"  # the namespace whose UID tells a cluster from all others
 TOGETHER = 5.0  # seconds for which news of capacity is gathered
@@ -100,7 +101,8 @@ class DirectLink:
 
     async def ask(self) -> Answer:
         try:
-            found = await self._client.get(NAMESPACE, "", SYSTEM)
+            with root("member ask"):
+                found = await self._client.get(NAMESPACE, "", SYSTEM)
         except KubeError as error:
             judge(self._breaker, error, asyncio.get_running_loop().time())
             return Answer(0 < error.status < 500, error.status in (401, 403), str(error))

@@ -33,7 +33,9 @@ from inferops.core.decide import Decision, decide
 from inferops.core.engine import Obstacle
 from inferops.core.observation import Observation
 from inferops.core.status import invalid
+from inferops.kube.doing import note
 from inferops.kube.kinds import INFERENCE_CLUSTER
+from inferops.kube.tracing import part
 
 AGAIN = 10.0  # seconds until another look at who is in a route's way
 SOON = 1.0  # seconds until what has to wait for Kubernetes is tried again
@@ -86,7 +88,8 @@ class Reconciler:
         if seen.looking and choices.waits_for_sizing(seen):
             return True
         if self.placing is not None and naming.is_placed(seen.service):
-            news = await self.placing.place(key, seen)
+            with part("place"):
+                news = await self.placing.place(key, seen)
             await self.recorder.record(key, seen.service.metadata.uid, news)
             return True
         try:
@@ -95,14 +98,20 @@ class Reconciler:
             await self._tell_refused(key, refused)
             raise
         if stands:
-            await self._follow_up(key, seen, decision)
+            with part("follow up"):
+                await self._follow_up(key, seen, decision)
         if decision.again is not None:
             self.later(key, decision.again)
         return True
 
     def _observe(self, key: Key) -> Observation | Unreadable | None:
         told = (self.sizer, self.gateway, self.told, self.rollouts, self.autoscaling)
-        return observe(key, self.store, self.now(), *told)
+        with part("observe"):
+            seen = observe(key, self.store, self.now(), *told)
+        if isinstance(seen, Observation):
+            about = seen.service
+            note(revision=about.status.latest_revision or "", generation=str(about.metadata.generation or ""))
+        return seen
 
     async def _follow_up(self, key: Key, seen: Observation, decision: Decision) -> None:
         """What comes once the status stands: telling people, asking gates, and leaving gateways."""
@@ -131,9 +140,12 @@ class Reconciler:
         """Decide and apply. Whoever stands in the way of the route or the export alone holds up nothing inside the
         cluster: it is told, and looked at again, since nobody tells when it goes."""
         while True:
-            decision = decide(seen)
+            with part("decide"):
+                decision = decide(seen)
+            note(revision=decision.status.latest_revision or "")
             try:
-                return decision, await self.applier.apply(key, seen, decision)
+                with part("apply"):
+                    return decision, await self.applier.apply(key, seen, decision)
             except Unroutable as refused:
                 self.later(key, AGAIN)
                 seen = refused.noted(seen)

@@ -15,6 +15,7 @@ from inferops.controller.store import Key
 from inferops.core import choices
 from inferops.core.engine import Engine
 from inferops.core.sizing import Sizing
+from inferops.kube.tracing import part
 
 REMEMBERED = 512  # answers
 
@@ -66,7 +67,8 @@ class Sizer:
         listed = tuple((choice.type, choice.count, choice.nodes) for choice in spec.accelerators)
         question = (known.facts, choices.ask_of(spec, share), listed)
         if question not in self._answers:
-            self._answers[question] = choices.size_for(spec, known.facts, accelerators, share)
+            with part("size"):
+                self._answers[question] = choices.size_for(spec, known.facts, accelerators, share)
             while len(self._answers) > REMEMBERED:
                 self._answers.popitem(last=False)
         self._answers.move_to_end(question)

@@ -22,6 +22,7 @@ from inferops.kube.answers import TooLarge
 from inferops.kube.kinds import Kind
 from inferops.kube.owned import FIELD_MANAGER, Object
 from inferops.kube.session import bearer, new_session, user_agent
+from inferops.kube.tracing import Span, part
 
 REQUEST_TIMEOUT = 10.0  # seconds
 WRITE_TIMEOUT = 4.5  # within the gap between a leader's last write and the next leader's first (kube.lease)
@@ -286,6 +287,22 @@ class Client:
         headers: Mapping[str, str] | None = None,
         timeout: float | None = None,
     ) -> Object:
+        with part(f"kube {verb}", verb=verb, kind=kind.kind, object=what, host=self._host) as span:
+            return await self._send(span, method, kind, verb, path, what, body, params, headers, timeout)
+
+    async def _send(
+        self,
+        span: Span,
+        method: str,
+        kind: Kind,
+        verb: str,
+        path: str,
+        what: str,
+        body: Object | None,
+        params: Mapping[str, str] | None,
+        headers: Mapping[str, str] | None,
+        timeout: float | None,
+    ) -> Object:
         doing = f"{verb} {kind.kind} {what}"
         limit = aiohttp.ClientTimeout(total=timeout or self._timeout, sock_connect=CONNECT_TIMEOUT)
         all_headers = {"Content-Type": "application/json", **await bearer(self._configuration), **(headers or {})}
@@ -297,6 +314,7 @@ class Client:
                 self._date(response.headers.get("Date", ""))
                 content = await answers.read(response)
                 self._observer(verb, kind, str(response.status))
+                span.tell(code=response.status)
                 if response.status >= 300:
                     raise refusal(doing, response, content)
                 return answers.mapping(content)

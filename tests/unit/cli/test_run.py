@@ -65,7 +65,7 @@ def options(monkeypatch: pytest.MonkeyPatch) -> list[Options]:
     """The options with which an operator would have been run."""
     found: list[Options] = []
 
-    def run(options: Options, log_level: str) -> int:
+    def run(options: Options, *_: str) -> int:
         found.append(options)
         return 0
 

@@ -81,6 +81,12 @@ def verdicts(objects: Sequence[Json]) -> list[Verdict]:
 
 
 def broken(judged: Json, verdict: Verdict) -> Iterator[str]:
+    """The rules that an object breaks, and the judges that it misleads, in words."""
+    yield from against_rules(judged)
+    yield from mistaken(judged, verdict)
+
+
+def against_rules(judged: Json) -> Iterator[str]:
     """The rules that an object breaks, in words."""
     meta, status = judged["metadata"], judged.get("status", {})
     conditions: list[Json] = status.get("conditions", [])
@@ -103,13 +109,15 @@ def broken(judged: Json, verdict: Verdict) -> Iterator[str]:
         yield "Ready is False with Stalled, and only then"
     if (ready == "Unknown") != bool(reconciling):
         yield "Ready is Unknown with Reconciling, and only then"
-    yield from _mistaken(judged, verdict, ready)
+    of = [each.get("observedGeneration") for each in conditions if each["type"] == "Ready"]
+    if observed == generation and of not in ([], [generation]):
+        yield "Ready is of an older generation than status.observedGeneration: `kubectl wait` goes by the condition's"
 
 
-def _mistaken(judged: Json, verdict: Verdict, ready: str | None) -> Iterator[str]:
+def mistaken(judged: Json, verdict: Verdict) -> Iterator[str]:
     """Where the judges come to another verdict than the status means, or to two."""
     meta, status = judged["metadata"], judged.get("status", {})
-    said = [each for each in status.get("conditions", []) if each["type"] == "Ready"]
+    ready = {each["type"]: each["status"] for each in status.get("conditions", [])}.get("Ready")
     now = meta["generation"] == status.get("observedGeneration")
     if "deletionTimestamp" in meta:
         expected = "Terminating"
@@ -119,8 +127,6 @@ def _mistaken(judged: Json, verdict: Verdict, ready: str | None) -> Iterator[str
         expected = {"True": "Current", "False": "Failed"}.get(ready or "", "InProgress")
     if verdict.kstatus != expected:
         yield f"kstatus says {verdict.kstatus} where it should say {expected}"
-    if now and any(each.get("observedGeneration") != meta["generation"] for each in said):
-        yield "Ready is of an older generation than status.observedGeneration: `kubectl wait` goes by the condition's"
     if verdict.health not in HEALTHS.get(verdict.kstatus, ()):
         yield f"Argo CD says {verdict.health} where kstatus says {verdict.kstatus}"
 

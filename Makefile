@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup binaries quickstart demo demo-autoscale demo-clusters test test-unit test-cluster lint crds bench bench-sizing bench-gateway \
-	bench-rollout bench-autoscale bench-placement bench-simulate bench-clusters cluster clean dashboards dashboards-shown soak reliability upgrade
+	bench-rollout bench-autoscale bench-placement bench-simulate bench-clusters cluster clean docs dashboards dashboards-shown soak reliability upgrade fuzz
 
 help: ## Show this help.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -60,12 +60,14 @@ lint: $(VENV)/ready ## ruff, mypy, import contracts, generated files.
 	@MYPYPATH=operator:hack $(BIN)/mypy --strict hack/controlplane hack/fieldtools hack/nodeagent hack/*.py
 	@PYTHONPATH=operator $(BIN)/lint-imports
 	@$(BIN)/python hack/crds.py --check
+	@$(BIN)/python hack/cli_reference.py --check
 	@$(BIN)/python hack/dashboards.py --check
 	@$(BIN)/python hack/metric_reference.py --check
 	@$(BIN)/python hack/chart.py --check
 
 crds: $(VENV)/ready ## Generate crds/, docs/reference and the chart's copies and README.
 	@$(BIN)/python hack/crds.py
+	@$(BIN)/python hack/cli_reference.py
 	@$(BIN)/python hack/chart.py
 
 dashboards: $(VENV)/ready ## Generate charts/inferops/dashboards and docs/reference/metrics.md from the code.
@@ -74,6 +76,13 @@ dashboards: $(VENV)/ready ## Generate charts/inferops/dashboards and docs/refere
 
 dashboards-shown: binaries ## Every panel on a real Prometheus fed by a run of minutes; draws docs/pictures.
 	@$(RUN) hack/dashboard_pictures.py
+
+docs: $(VENV)/docs ## The documentation as a site, in build/docs; a link that leads nowhere fails.
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict -q
+
+$(VENV)/docs: $(VENV)/ready
+	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -q -c constraints.txt -e '.[docs]'
+	@touch $@
 
 bench: binaries ## 1000 InferenceServices: speed, memory, silence. Prints figures.
 	@$(RUN) hack/bench_scale.py
@@ -108,6 +117,9 @@ reliability: binaries ## Long tests: API server away (MINUTES=5), 429, an old ba
 
 upgrade: binaries ## From an earlier version (FROM=tag or commit) to this one and back, under traffic.
 	@$(RUN) hack/upgrade.py $(if $(FROM),--from $(FROM))
+
+fuzz: binaries ## Hostile resources against a real API server and what we make of them. [MINUTES=5]
+	@FUZZ_MINUTES=$(or $(MINUTES),5) $(RUN) -m pytest -q tests/cluster/test_fuzz.py
 
 demo-autoscale: binaries ## Replicas under a changing load on the real control plane, minutes; draws docs/pictures.
 	@$(RUN) hack/demo_autoscale.py

@@ -56,7 +56,7 @@ namespace with services, and what in the operator's own. All three together are 
   verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [batch] # of gates that are Jobs
   resources: [jobs]
-  verbs: [get, list, watch, create, patch, delete]
+  verbs: [list, watch, create, patch, delete]
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
   verbs: [get, list, watch, create, patch, delete]

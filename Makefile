@@ -43,7 +43,7 @@ test: binaries ## Lint and all tests: lint and the unit tests in what time the c
 	$(MAKE) --no-print-directory test-cluster; cluster=$$?; \
 	wait $$unit; unit=$$?; echo "==> lint and unit tests"; cat $$log; rm -f $$log; exit $$((unit > cluster ? unit : cluster))
 
-test-unit: $(VENV)/ready ## Pure tests, in seconds.
+test-unit: binaries ## Pure tests, in seconds.
 	@echo "==> unit tests (two processes)"
 	@$(BIN)/python -m pytest -q $(FIRST) & first=$$!; \
 	$(BIN)/python -m pytest -q tests/unit tests/simulation $(FIRST:%=--ignore %); second=$$?; wait $$first && exit $$second

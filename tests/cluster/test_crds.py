@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -16,8 +17,11 @@ from controlplane import BenchError, Cluster
 from harness import wait_until
 from inferops.api import GROUP
 from inferops.api.resources import KINDS, InferenceService
+from inferops.convert.documents import convert
+from unit.convert.resources import kserve, kubeai, llm, runtime
 
-CRDS = Path(__file__).resolve().parents[2] / "crds"
+ROOT = Path(__file__).resolve().parents[2]
+CRDS = ROOT / "crds"
 MODELS = {kind.name: kind.model for kind in KINDS}
 NAMES = [f"crd/{kind.plural}.{GROUP}" for kind in KINDS]
 
@@ -38,6 +42,22 @@ def stored(cluster: Cluster, namespace: str, wanted: Mapping[str, Any]) -> dict[
     found = cluster.kubectl("get", wanted["kind"], wanted["metadata"]["name"], "-n", namespace, "-o", "json")
     parsed: dict[str, Any] = json.loads(found)
     return parsed
+
+
+def converted() -> Iterator[dict[str, Any]]:
+    """What convert makes of the resources that people have, and of some at random."""
+    for path in sorted((ROOT / "tests" / "unit" / "convert" / "given").glob("*.yaml")):
+        yield from (each.output for each in convert(path.read_text()) if each.output and not each.passed)
+    for kind in (kserve, runtime, llm, kubeai):
+        for seed in range(30):
+            yield from (each.output for each in convert(json.dumps(kind(Random(seed)))) if each.output)
+
+
+def test_the_api_server_takes_what_convert_makes(cluster: Cluster, crds: None) -> None:
+    made = [{**each, "metadata": {**each["metadata"], "namespace": "default"}} for each in converted()]
+    made = [{**each, "metadata": {**each["metadata"], "name": f"made-{n}"}} for n, each in enumerate(made)]
+    said = cluster.kubectl("create", "--dry-run=server", "-f", "-", input=documents(made))
+    assert said.count("created (server dry run)") == len(made) > 20
 
 
 def set_status(cluster: Cluster, namespace: str, status: dict[str, Any]) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from inferops.catalogue import accelerators
+from inferops.catalogue import accelerators, runtimes
 from inferops.convert.ledger import Draft, Field
+from inferops.runtimes import ENGINES
 
 SPOT = {  # labels of nodes by which clouds tell spot nodes
     "cloud.google.com/gke-spot": "true",
@@ -115,17 +116,16 @@ def _only_type_of(gpus: Gpus) -> str:
 
 
 def _without_type(draft: Draft, gpus: Gpus) -> None:
-    count = gpus.count()
+    name_it = NAME_IT.format(count=gpus.count())
+    runtime = runtimes().get(draft.got(("spec", "runtime", "name")) or "vllm")
+    sized = runtime is None or ENGINES[runtime.engine].takes_memory is not None
+    then = "without it sizing chooses both" if sized else "what this engine serves cannot be sized, so it must be named"
     for given in gpus.sayers():
-        given.lost(
-            "a number of accelerators needs their type, which is not told; without it sizing chooses both",
-            NAME_IT.format(count=count),
-        )
+        given.lost(f"a number of accelerators needs their type, which is not told; {then}", name_it)
     for given in gpus.spot:
-        given.lost("spot belongs to a choice of accelerators, and no type is told", NAME_IT.format(count=count))
+        given.lost("spot belongs to a choice of accelerators, and no type is told", name_it)
     if not any(True for _ in gpus.sayers()):
-        draft.differs(
-            "no GPU is asked for: ours run on accelerators, and sizing takes the cheapest that fits",
-            NAME_IT.format(count=1),
-            "spec",
+        then = (
+            "sizing takes the cheapest that fits" if sized else "one must be named, since sizing knows no such models"
         )
+        draft.differs(f"no GPU is asked for: ours run on accelerators; {then}", name_it, "spec")

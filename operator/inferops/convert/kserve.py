@@ -300,7 +300,8 @@ def _scaling(draft: Draft, predictor: Field) -> None:
         )  # fmt: skip
     most = highest.number()
     if most:
-        highest.became(*place, "maxReplicas", value=max(most, fewest or 0))
+        note = "" if most >= (fewest or 0) else "raised to minReplicas"
+        highest.became(*place, "maxReplicas", value=max(most, fewest or 0), note=note)
     else:
         highest.built_in("0 is no limit in Knative; here maxReplicas is minReplicas, so that no cost surprises")
         draft.differs(

@@ -156,7 +156,8 @@ def _scaling(draft: Draft, spec: Field) -> None:
         )  # fmt: skip
     most = highest.number()
     if most:
-        highest.became(*place, "maxReplicas", value=max(most, fewest))
+        note = "" if most >= fewest else "raised to minReplicas"
+        highest.became(*place, "maxReplicas", value=max(most, fewest), note=note)
     else:
         draft.differs(
             "KubeAI sets no limit; ours stay at minReplicas, at 1 where that is 0, so that no cost surprises",

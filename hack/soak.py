@@ -32,7 +32,7 @@ from soak_traffic import Traffic
 LOOK_EVERY = 10.0  # seconds
 TICK = 1.0
 GRACE = 60.0  # seconds that pods of a service that is gone may take to end
-SETTLES = 120.0  # seconds after the last change, on a machine that may be busy
+SETTLES = 180.0  # seconds after the last change, in which a rollout that has just begun finds its evidence
 SHORT = 420.0  # seconds of a run in which no process can be judged, and all are told
 LATE = 60.0  # seconds after which all is known that excuses a request
 UNHANDLED = ("Task exception was never retrieved", "was never awaited", "Task was destroyed but it is pending")
@@ -86,6 +86,7 @@ class Soak:
         self.cluster, self.seconds, self.seed = cluster, seconds, seed
         self.requests = Requests()
         self.left: list[str] = []
+        self.unsettled: list[str] = []
         self.settled_after: float | None = None
         self.unhandled: list[str] = []
         self._answers: list[Answer] = []
@@ -126,8 +127,7 @@ class Soak:
             wait_until("all Ready", self.churn.settled, SETTLES, every=1)
             self.settled_after = time.monotonic() - began
         except TimeoutError:
-            services = soak_probe.services(self.cluster)
-            self.left_unready = [f"{each['metadata']['name']}: {each.get('status')}"[:1500] for each in services]
+            self.unsettled = self.churn.unsettled()
         self.traffic.stop()
         self._judge(time.monotonic() + LATE)
         self.churn.delete_all()
@@ -171,7 +171,7 @@ class Soak:
         if not self.requests.number("answered"):
             yield "no request was answered"
         if self.settled_after is None:
-            yield f"not all Ready {SETTLES:.0f} s after the last change: {self.left_unready}"
+            yield f"not all Ready {SETTLES:.0f} s after the last change: {self.unsettled}"
         if self.left:
             yield f"{len(self.left)} objects are left after the last service: {self.left[:10]}"
         if self.looks.orphans.orphaned > 0:

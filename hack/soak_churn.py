@@ -155,6 +155,7 @@ class Churn:
         now = time.monotonic()
         self._supervise()
         try:
+            self._see_off()
             self._look()
             self._end_brief(now)
             late = [each for each in self._due if each.at <= now]
@@ -174,15 +175,20 @@ class Churn:
         """No more churn; traffic goes on for those that stay, since rollouts want evidence."""
         if self._more is not None:
             self._nodes()
-        self.traffic.aim({f"{HOME}/{name}": STEADY_RATE for name in STEADY})
+        self.traffic.aim({f"{HOME}/{name}": 2 * STEADY_RATE for name in STEADY})
 
     def settled(self) -> bool:
         """Whether all that is there is Ready, or asleep as it should be."""
+        return not self.unsettled()
+
+    def unsettled(self) -> list[str]:
+        """What is not, and what it says of itself."""
         self._supervise()
         try:
-            return all(soak_probe.serves(each) for each in soak_probe.services(self.cluster))
+            found = [each for each in soak_probe.services(self.cluster) if not soak_probe.serves(each)]
         except OSError:
-            return False
+            return ["the API server does not answer"]
+        return [soak_probe.told(each) for each in found]
 
     def delete_all(self) -> None:
         for each in soak_probe.services(self.cluster):
@@ -309,15 +315,19 @@ class Churn:
                 return
 
     def _supervise(self) -> None:
-        """Start operators anew that ended, as kubelet would; see gateways off that have drained."""
+        """Start operators anew that ended, as kubelet would."""
         for operator in list(self.operators):
             if (code := operator.process.poll()) is not None:
                 self.operators.remove(operator)
                 self.done[f"operator ended with {code}"] += 1
         while len(self.operators) < OPERATORS:
             self.operators.append(self._operator())
+
+    def _see_off(self) -> None:
+        """Take gateways that have drained out of their Service, as Kubernetes does with pods that are gone."""
         for gateway in list(self._leaving):
-            if (code := gateway.process.poll()) is not None:
+            if gateway.process.poll() is not None:
+                code = gateway.stop()
                 self._leaving.remove(gateway)
                 self.done[f"gateway ended with {code}"] += 1
 

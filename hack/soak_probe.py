@@ -88,6 +88,20 @@ def serves(service: Json) -> bool:
     return judged(service) and (condition(service, "Ready").get("status") == "True" or rolled_back)
 
 
+def told(service: Json) -> str:
+    """What a service says of itself, in a line."""
+    ready, rollout = condition(service, "Ready"), (service.get("status") or {}).get("rollout") or {}
+    why = f"Ready {ready.get('status')}: {ready.get('message')}"
+    return f"{service['metadata']['name']}: {why}; rollout {rollout.get('phase')} since {rollout.get('since')}"
+
+
+def serves_or_rolls(service: Json) -> bool:
+    """It serves, be it beside a canary."""
+    rolling = condition(service, "Reconciling").get("status") == "True" and bool(service["status"].get("rollout"))
+    serves_old = rolling and condition(service, "Available").get("status") == "True"
+    return serves(service) or (judged(service) and serves_old)
+
+
 def gpu_pods(found: list[Json], services: list[Json], known: dict[tuple[str, str], str]) -> Iterator[GpuPod]:
     """Those that hold GPUs. `known` keeps the uid that a service had, for pods that outlive it."""
     known |= {(each["metadata"]["namespace"], each["metadata"]["name"]): each["metadata"]["uid"] for each in services}

@@ -74,7 +74,9 @@ def _go(
                 said = time.monotonic()
                 say(f"{doing(len(lines))} ({said - started:.0f} s)")
     if process.returncode != 0:
-        end = "\n".join(deque(lines, maxlen=15))
+        # The packages that went well, one a line and each one word, may be hundreds after what went wrong.
+        told = [line for line in lines if " " in line] or lines
+        end = "\n".join(deque(told, maxlen=15))
         raise BenchError(f"{shlex.join(command[:2])} failed in {source}:\n{end}\n{_remedy(end)}")
     return lines
 

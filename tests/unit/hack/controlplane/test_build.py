@@ -54,6 +54,13 @@ def test_a_failure_shows_the_end_of_the_output_and_a_remedy(tmp_path: Path, outp
     assert "early" not in str(failed.value)
 
 
+def test_a_failure_is_not_lost_among_the_packages_that_went_well(tmp_path: Path):
+    missing = "missing go.sum entry for module providing package example.com/x"
+    failing = go(tmp_path, f"echo '{missing}' >&2; for i in $(seq 99); do echo k8s.io/api/v$i; done; exit 1")
+    with pytest.raises(BenchError, match=missing):
+        build(failing, tmp_path, tmp_path / "controlplane", "v1.36.3", lambda line: None)
+
+
 def test_the_binary_reports_the_version_of_kubernetes():
     flags = link_flags("v1.36.3").split(" ")
     for package in ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version"):

@@ -253,7 +253,11 @@ def _custom(draft: Draft, containers: Field, found: Gpus) -> str:
     carry_container(draft, chosen, found)
     if not chosen["args"].said():
         chosen["args"].lost("they are a shell's", "write them in spec.runtime.args")
-    if draft.got(("spec", "model", "uri")) is None:
+    uri = draft.got(("spec", "model", "uri"))
+    if uri and uri.startswith("hf://") and engine in ("vllm", "sglang"):
+        model = draft.out["spec"]["model"]
+        model.setdefault("name", uri.removeprefix("hf://"))  # by which requests know it, where nobody said another
+    if uri is None:
         draft.failed = "spec.predictor.containers: no argument names a model that ours could load; write spec.model.uri"
     return engine
 

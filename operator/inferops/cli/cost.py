@@ -197,7 +197,7 @@ def drawn(told: Sequence[Row], by: By, unseen: Sequence[str], over: float) -> li
         Column("IDLE", right=True),
         Column("USD/M TOKENS", right=True),
     )
-    lines = table.lines(columns, (_cells(each, by) for each in told)) if told else ["nothing runs, and costs nothing"]
+    lines = table.lines(columns, [_cells(each, by) for each in told]) if told else ["nothing runs, and costs nothing"]
     priceless = sorted({each for row in told for each in row.unknown})
     if priceless:
         lines.append(f"[yellow]no price is known of {plain(', '.join(priceless))}: give its Accelerator spec.price[/]")

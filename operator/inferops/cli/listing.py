@@ -21,18 +21,19 @@ from inferops.cli.rolloutfollow import utc
 from inferops.cli.table import Cell, Column
 
 COLUMNS = (
-    Column("NAME", most=30),
+    Column("NAME", cut=True),
     Column("READY"),
     Column("REVISION"),
     Column("CANARY"),
     Column("REPLICAS"),
-    Column("ACCELERATOR", most=24),
+    Column("ACCELERATOR", cut=True),
     Column("USD/H", right=True),
-    Column("REASON", most=22),
+    Column("REASON", cut=True),
     Column("AGE"),
 )
-NAMESPACE = Column("NAMESPACE", most=16)
+NAMESPACE = Column("NAMESPACE", cut=True)
 WIDE = (Column("URL"), Column("MODEL"), Column("CLUSTERS"), Column("MESSAGE"))
+WIDTH = 120  # characters of a line
 READY = {"True": "green", "False": "red"}
 
 
@@ -49,7 +50,7 @@ async def _list(where: Where, output: Output) -> int:
         print(table.document([row(each, now) for each in found], output))
     elif found:
         columns, rows = drawn(found, now, wide=output == "wide", everywhere=not where.namespace)
-        table.show(new_console(), table.lines(columns, rows))
+        table.show(new_console(), table.lines(columns, rows, 0 if output == "wide" else WIDTH))
     elif not wrong:
         scope = f"namespace {where.namespace}" if where.namespace else "any namespace"
         print(f"there is no InferenceService in {scope}", file=sys.stderr)
@@ -110,7 +111,7 @@ def row(service: InferenceService, now: datetime) -> dict[str, Any]:
         "usdPerHour": round(hourly, 4) if complete else None,
         "cost": money.dollars(bill) if bill else "",
         "model": service.spec.model.uri,
-        "url": next((f"https://{each}" for each in status.hostnames), status.url),
+        "url": next(iter(status.hostnames), status.url),
         "age": _age(meta.creation_timestamp, now),
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from rich.tree import Tree
@@ -10,10 +11,13 @@ from inferops.api.conditions import Condition
 from inferops.api.inferenceservicestatus import InferenceServiceStatus, SizingStatus
 from inferops.api.placement import PlacementStatus
 from inferops.api.resources import InferenceService
-from inferops.cli import rolloutstate
+from inferops.catalogue import accelerators
+from inferops.cli import money, rolloutstate
 from inferops.cli.access import Shown, Where, looking, read
 from inferops.cli.answering import answered
-from inferops.cli.lines import add, add_revisions, new_console, new_tree, plain, since
+from inferops.cli.events import Told, events
+from inferops.cli.gather import Gathering
+from inferops.cli.lines import add, add_revisions, new_console, new_tree, plain, program, since
 from inferops.cli.rollouttree import command
 
 OPTIONS = 3
@@ -28,8 +32,9 @@ def status(name: str, where: Where) -> int:
 
 async def _status(name: str, where: Where) -> int:
     async with looking(where) as client:
-        shown = await read(client, where.namespace, name)
-    new_console().print(tree(shown))
+        shown, reads = await read(client, where.namespace, name), Gathering(client)
+        news = await events(client, reads, where.namespace, name)
+    new_console().print(tree(shown, news, reads.unseen))
     return 0 if is_ready(shown.service) else 1
 
 
@@ -38,7 +43,7 @@ def is_ready(service: InferenceService) -> bool:
     return any(each.type == "Ready" and each.status == "True" for each in service.status.conditions)
 
 
-def tree(shown: Shown) -> Tree:
+def tree(shown: Shown, news: Sequence[Told] = (), unseen: Sequence[str] = ()) -> Tree:
     """The service as a tree, most important first."""
     meta, now = shown.service.metadata, shown.service.status
     root = new_tree(f"[bold]InferenceService {meta.namespace}/{meta.name}[/]  {plain(shown.service.spec.model.uri)}")
@@ -65,7 +70,39 @@ def tree(shown: Shown) -> Tree:
             branch = add(root, title)
             for sentence in sentences:
                 add(branch, plain(sentence))
+    _cost(root, shown.service)
+    _events(root, news, unseen)
+    if not is_ready(shown.service):
+        meta = shown.service.metadata
+        add(root, f"[dim]what to do: {program()} why {plain(meta.name)} -n {plain(meta.namespace)}[/]")
     return root
+
+
+def _cost(root: Tree, service: InferenceService) -> None:
+    """What the replicas that are wanted cost, by what the status tells of prices."""
+    parts = [each for each in money.parts(service, money.Prices(accelerators(), {})) if each.replicas]
+    if not parts:
+        return
+    hourly, complete = money.total(parts)
+    month = (
+        f", {hourly * money.MONTH:,.0f} USD a month at this rate" if complete else ", with prices that are not known"
+    )
+    extra, _ = money.total(each for each in parts if each.rollout)
+    add(
+        root,
+        f"cost  {money.dollars(parts)} USD/h{month}{f', {extra:.2f} USD/h of it for the rollout' if extra else ''}",
+    )
+
+
+def _events(root: Tree, news: Sequence[Told], unseen: Sequence[str]) -> None:
+    now = datetime.now(UTC)
+    branch = add(root, "events, the newest first") if news else root
+    for each in news:
+        ago = since(each.last, now)
+        colour = "yellow" if each.warning else "dim"
+        add(branch, f"[{colour}]{plain(each.line)}[/]{f'  {ago} ago' if ago else ''}")
+    for sentence in unseen:
+        add(root, f"[yellow]not seen: {plain(sentence)}[/]")
 
 
 def _rollout(root: Tree, service: InferenceService) -> None:

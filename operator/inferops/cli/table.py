@@ -11,7 +11,8 @@ from rich.console import Console
 
 from inferops.cli.lines import line, plain
 
-GAP = "   "
+GAP = "  "
+LEAST = 10  # characters that a column keeps that is cut
 
 
 class Cell(NamedTuple):
@@ -26,30 +27,34 @@ class Column(NamedTuple):
 
     title: str
     right: bool = False  # numbers are read from their ends
-    most: int = 0  # characters that are shown; 0: all
+    cut: bool = False  # where there is no room
 
 
-def lines(columns: Sequence[Column], rows: Iterable[Sequence[Cell | str]]) -> list[str]:
-    """The table's lines, in our markup."""
-    cells = [[_cell(each, column) for each, column in zip(row, columns, strict=True)] for row in rows]
+def lines(columns: Sequence[Column], rows: Iterable[Sequence[Cell | str]], width: int = 0) -> list[str]:
+    """The table's lines, in our markup. Where they would be longer than `width`, the longest columns are cut that may
+    be; 0: none is."""
+    cells = [[_cell(each) for each in row] for row in rows]
     titles = [Cell(column.title) for column in columns]
     widths = [max(len(row[place].text) for row in (titles, *cells)) for place in range(len(columns))]
+    while width and sum(widths) + len(GAP) * (len(columns) - 1) > width:
+        able = [place for place, column in enumerate(columns) if column.cut and widths[place] > LEAST]
+        if not able:
+            break
+        widths[max(able, key=widths.__getitem__)] -= 1
     return [_line(row, columns, widths) for row in (titles, *cells)]
 
 
-def _cell(given: Cell | str, column: Column) -> Cell:
+def _cell(given: Cell | str) -> Cell:
     cell = given if isinstance(given, Cell) else Cell(given)
-    text = plain(cell.text) or "-"
-    if column.most and len(text) > column.most:
-        text = f"{text[: column.most - 1]}…"
-    return Cell(text, cell.colour)
+    return Cell(plain(cell.text) or "-", cell.colour)
 
 
 def _line(row: Sequence[Cell], columns: Sequence[Column], widths: Sequence[int]) -> str:
     parts = []
     for cell, column, width in zip(row, columns, widths, strict=True):
-        padding = " " * (width - len(cell.text))
-        text = f"[{cell.colour}]{cell.text}[/]" if cell.colour else cell.text
+        shown = cell.text if len(cell.text) <= width else f"{cell.text[: width - 1]}…"
+        padding = " " * (width - len(shown))
+        text = f"[{cell.colour}]{shown}[/]" if cell.colour else shown
         parts.append(f"{padding}{text}" if column.right else f"{text}{padding}")
     return GAP.join(parts).rstrip()
 

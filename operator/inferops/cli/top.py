@@ -23,7 +23,7 @@ from inferops.cli.scrape import Of, Scraper, Snapshot
 from inferops.cli.table import Cell, Column
 
 COLUMNS = (
-    Column("NAME", most=30),
+    Column("NAME", cut=True),
     Column("REPLICAS"),
     Column("REQ/S", right=True),
     Column("WAIT", right=True),
@@ -36,7 +36,8 @@ COLUMNS = (
     Column("KV", right=True),
     Column("BY"),
 )
-NAMESPACE = Column("NAMESPACE", most=16)
+NAMESPACE = Column("NAMESPACE", cut=True)
+WIDTH = 120  # characters of a line
 FULL = 0.9  # share of the KV cache from which it is near its end
 
 
@@ -126,7 +127,7 @@ def row(service: InferenceService, told: Rates) -> dict[str, Any]:
 def drawn(rows: list[dict[str, Any]], unseen: Sequence[str], *, everywhere: bool) -> list[str]:
     """The table's lines, and what could not be seen."""
     columns = (*([NAMESPACE] if everywhere else []), *COLUMNS)
-    lines = table.lines(columns, (_cells(each, everywhere=everywhere) for each in rows))
+    lines = table.lines(columns, (_cells(each, everywhere=everywhere) for each in rows), WIDTH)
     return [*lines, *(f"[yellow]not seen: {plain(each)}[/]" for each in dict.fromkeys(unseen))]
 
 

@@ -12,6 +12,7 @@ from inferops.api.placement import ClusterPlacement, NotChosen, PlacementStatus
 from inferops.api.resources import InferenceService
 from inferops.api.scalingstatus import ScalingStatus
 from inferops.cli.access import Shown
+from inferops.cli.events import Told
 from inferops.cli.status import tree
 from unit.cli.scenes import NEW, OBSERVING, paused, retaining, revision, service, text
 from unit.cli.scenes import shown as scene
@@ -96,6 +97,8 @@ def test_clusters_show_what_each_has_and_why_others_have_nothing() -> None:
         "east  Serving  2 of 1 to 4 replicas ready, on 2x nvidia-l4",
         "west  Lost  0 of 3 replicas ready, on 1x nvidia-l4",
         "not north: NoRoom: no room for a replica",
+        "cost  3.12 USD/h, 2,278 USD a month at this rate",
+        "what to do: inferops why chat -n team",
     ]
 
 
@@ -133,3 +136,23 @@ def test_a_service_that_never_had_a_rollout_shows_none() -> None:
 def test_each_revision_has_its_role_and_its_share(role: str) -> None:
     told = text(tree(scene(service({}, revisions=[revision(NEW, role, weight=10, desiredWeight=25, replicas=3)]))))
     assert f"{NEW}  {role}  10% of requests (25% desired)  0/3 ready  1x nvidia-h100-80gb" in told
+
+
+def test_cost_is_told_with_what_the_rollout_adds() -> None:
+    told = [
+        revision("5f0d3a91c2", "Stable", replicas=4, usdPerHour="2.5"),
+        revision(NEW, "Canary", replicas=1, usdPerHour="2.5"),
+    ]
+    drawn = text(tree(scene(service(OBSERVING, revisions=told))))
+    assert "cost  12.50 USD/h, 9,125 USD a month at this rate, 2.50 USD/h of it for the rollout" in drawn
+    priceless = text(tree(scene(service(OBSERVING))))
+    assert "cost  ? USD/h, with prices that are not known" in priceless
+
+
+def test_events_and_where_to_ask_further_stand_at_its_end() -> None:
+    news = [Told("HarmShown", "40 of 120 bad [x]", warning=True, count=2, last="2000-01-01T00:00:00Z")]
+    drawn = text(tree(scene(service(OBSERVING)), news, ["you may not list events"]))
+    lines = [line.lstrip("│├└─ ") for line in drawn.splitlines()]
+    start = lines.index("events, the newest first")
+    assert lines[start + 1].startswith("HarmShown (x2): 40 of 120 bad [x]  9") and lines[start + 1].endswith(" ago")
+    assert lines[start + 2 :] == ["not seen: you may not list events", "what to do: inferops why llama -n chat"]

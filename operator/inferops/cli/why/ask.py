@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from typing import Any
-from urllib.parse import quote
 
 from pydantic import ValidationError
 
@@ -13,15 +11,14 @@ from inferops.api.inferencecluster import InferenceClusterStatus
 from inferops.cli import capacity, table
 from inferops.cli.access import Shown, UserClient, Where, looking, read
 from inferops.cli.answering import answered
+from inferops.cli.events import events
 from inferops.cli.gather import Gathering
 from inferops.cli.lines import new_console, plain
 from inferops.cli.options import Document
 from inferops.cli.rolloutfollow import utc
 from inferops.cli.why.chain import explain
-from inferops.cli.why.seen import Explanation, Seen, Told
-from inferops.kube.kinds import EVENT, INFERENCE_CLUSTER
-
-EVENTS = 5  # that are shown
+from inferops.cli.why.seen import Explanation, Seen
+from inferops.kube.kinds import INFERENCE_CLUSTER
 
 
 def why(name: str, where: Where, cluster: str, output: Document) -> int:
@@ -69,28 +66,6 @@ async def gathered(client: UserClient, reads: Gathering, shown: Shown, cluster: 
     )
 
 
-async def events(client: UserClient, reads: Gathering, namespace: str, name: str) -> tuple[Told, ...]:
-    """The newest Events of a service, the last first."""
-    params = {
-        "fieldSelector": f"involvedObject.kind=InferenceService,involvedObject.name={quote(name)}",
-        "limit": "100",
-    }
-    asked = client.text(EVENT.path(namespace), params)
-    answer = await reads.trying(asked, f"list events in namespace {namespace}", "events are not told")
-    raws = json.loads(answer).get("items") or [] if answer else []
-    found = [
-        Told(
-            str(raw.get("reason") or ""),
-            str(raw.get("message") or ""),
-            raw.get("type") == "Warning",
-            int(raw.get("count") or 1),
-            str(raw.get("lastTimestamp") or raw.get("eventTime") or ""),
-        )
-        for raw in raws
-    ]
-    return tuple(sorted(found, key=lambda each: each.last, reverse=True)[:EVENTS])
-
-
 def told(seen: Seen, found: list[Explanation], unseen: Iterable[str]) -> list[str]:
     """The answer, in lines of our markup."""
     first, *others = found
@@ -103,7 +78,7 @@ def told(seen: Seen, found: list[Explanation], unseen: Iterable[str]) -> list[st
         lines += ["", f"[{'yellow' if other.wrong else 'dim'}]also:[/] {plain(other.verdict)}"]
         lines += [f"  {plain(each)}" for each in other.evidence]
         lines += [f"  → {plain(each)}" for each in other.todo] if other.wrong else []
-    news = [f"{each.reason}{f' (x{each.count})' if each.count > 1 else ''}: {each.message}" for each in seen.events]
+    news = [each.line for each in seen.events]
     lines += _block("events, the newest first", news) if first.wrong else []
     return lines + _block("not seen", list(dict.fromkeys(unseen)))
 

@@ -11,20 +11,10 @@ from inferops.api.conditions import Condition
 from inferops.api.inferencecluster import InferenceClusterStatus
 from inferops.api.resources import InferenceService
 from inferops.cli.capacity import Capacity
+from inferops.cli.events import Told
 from inferops.cli.lines import program
 from inferops.core.observation import PodView
 from inferops.core.quotas import Quota
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """An Event beside the service or one of its pods."""
-
-    reason: str
-    message: str
-    warning: bool = False
-    count: int = 1
-    last: str = ""  # RFC 3339
 
 
 @dataclass(frozen=True, slots=True)

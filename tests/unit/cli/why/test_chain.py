@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from inferops.api.inferencecluster import InferenceClusterStatus
+from inferops.cli.events import Told
 from inferops.cli.lines import line
 from inferops.cli.why.ask import as_data, told
 from inferops.cli.why.chain import explain
-from inferops.cli.why.seen import Explanation, Seen, Told
+from inferops.cli.why.seen import Explanation, Seen
 from inferops.core.quotas import Quota
 from inferops.kube.kinds import NODE
 from unit.cli.scenes import NEW, OBSERVING, OLD, PROMOTED, at, gated, paused, retaining, rolled_back, service

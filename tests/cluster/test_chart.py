@@ -120,6 +120,27 @@ def test_that_it_serves_with_its_rights_and_nothing_more(installed: Installed) -
     assert not denied(cluster, f"system:serviceaccount:{NAMESPACE}:{GATEWAY}")
 
 
+def test_that_those_who_edit_a_namespace_have_its_services_and_nobody_elses(installed: Installed) -> None:
+    for role in ("view", "edit"):
+        binding = ("rolebinding", role, f"--clusterrole={role}", f"--user={role}")
+        installed.cluster.kubectl("-n", "team-a", "create", *binding)
+
+    def may(user: str, verb: str, resource: str, namespace: str = "team-a") -> bool:
+        resource, _, subresource = resource.partition("/")
+        asked = {"group": "serving.inferops.dev", "verb": verb, "resource": resource, "namespace": namespace}
+        review = {"spec": {"user": user, "resourceAttributes": {**asked, "subresource": subresource}}}
+        path = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
+        return bool(installed.cluster.post(path, review)["status"]["allowed"])
+
+    wait_until("roles are aggregated", lambda: may("edit", "create", "inferenceservices"), 10)
+    assert may("edit", "patch", "inferenceservices/scale") and may("view", "list", "inferenceclusters")
+    assert not may("edit", "create", "inferenceservices", "team-b")
+    assert not may("edit", "patch", "inferenceservices/status")
+    for resource in ("inferenceclusters", "servingruntimes", "accelerators"):
+        assert not may("edit", "create", resource) and not may("edit", "patch", resource)
+    assert not may("view", "create", "inferenceservices")
+
+
 def test_an_upgrade_with_a_new_schema_and_the_way_back(installed: Installed, tmp_path: Path) -> None:
     before, crd = installed.get("servingruntime", "ours"), "inferenceservices.serving.inferops.dev"
     newer = shutil.copytree(CHART, tmp_path / "inferops")

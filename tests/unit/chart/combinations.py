@@ -8,6 +8,12 @@ Json = dict[str, Any]
 DIGEST = f"sha256:{'0123456789abcdef' * 4}"
 OFFERED = ("--api-versions", "serving.inferops.dev/v1alpha1")
 RUNTIME = {"engine": "vllm", "image": "registry.example.com/vllm:1"}
+ACCELERATOR: Json = {
+    "nodeLabels": [{"key": "example.com/gpu", "values": ["x"]}],
+    "memoryGiB": 80,
+    "bandwidthGBps": 3350,
+    "tflops": {"bf16": 990},
+}
 
 POD: Json = {
     "extraArgs": ["--log-level=debug"],
@@ -84,7 +90,7 @@ MANY: dict[str, Json] = {
             "dashboards": {"enabled": True, "annotations": {"folder": "ML"}},
         },
         "runtimes": {"ours": RUNTIME},
-        "accelerators": {"nvidia-x": {"resourceName": "nvidia.com/gpu", "memoryGiB": 80}},
+        "accelerators": {"nvidia-x": ACCELERATOR},
         "member": {"enabled": True},
         "ocm": {"hub": {"enabled": True, "clusters": ["eu", "us"]}, "agent": True},
     },

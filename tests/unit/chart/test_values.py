@@ -11,6 +11,7 @@ import typer.main
 import yaml
 
 from helm import CHART, NAMESPACE, HelmFailed, Object, helm, key, of_kind, template
+from inferops.api.resources import Accelerator, ServingRuntime
 from inferops.cli.main import app
 from unit.chart.combinations import DIGEST, MANY, OFFERED, POD, RUNTIME
 
@@ -126,6 +127,13 @@ def test_that_policies_and_budgets_are_of_pods_that_are_there(rendered: list[Obj
     ports = {port["name"] for spec in pods(rendered) for each in spec["containers"] for port in each.get("ports", [])}
     for service in of_kind(rendered, "Service"):
         assert {port["targetPort"] for port in service["spec"]["ports"]} <= ports
+
+
+def test_that_resources_of_the_values_are_whole() -> None:
+    rendered = template(MANY["everything"], *OFFERED)
+    for model in (ServingRuntime, Accelerator):
+        (each,) = of_kind(rendered, model.__name__)
+        assert model.model_validate({field: each[field] for field in ("metadata", "spec")}).metadata.name
 
 
 def test_the_settings_of_pods() -> None:

@@ -48,6 +48,7 @@ TOGETHER = (
     ("test_zero.py", "test_routes.py", "test_gateway.py"),  # the last one kills the API server
     ("test_operator.py", "test_scheduling.py", "test_observability.py"),
     ("test_bench.py", "test_nodeagent.py", "test_namespaced.py"),
+    ("test_fuzz.py", "test_security.py"),
 )
 LANES = 2
 LEFT = 5  # modules; once no more wait one more runs at a time, as these are short and mostly wait themselves

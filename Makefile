@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup binaries quickstart demo demo-autoscale demo-clusters test test-unit test-cluster lint crds bench bench-sizing bench-gateway \
-	bench-rollout bench-autoscale bench-placement bench-simulate bench-clusters cluster clean docs dashboards dashboards-shown soak reliability upgrade fuzz
+	bench-rollout bench-autoscale bench-placement bench-simulate bench-clusters cluster clean e2e-kind docs dashboards dashboards-shown soak reliability upgrade fuzz
 
 help: ## Show this help.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -57,7 +57,7 @@ lint: $(VENV)/ready ## ruff, mypy, import contracts, generated files.
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
-	@MYPYPATH=operator:hack $(BIN)/mypy --strict hack/controlplane hack/fieldtools hack/nodeagent hack/*.py
+	@MYPYPATH=operator:hack $(BIN)/mypy --strict hack/controlplane hack/fieldtools hack/kind hack/nodeagent hack/*.py
 	@PYTHONPATH=operator $(BIN)/lint-imports
 	@$(BIN)/python hack/crds.py --check
 	@$(BIN)/python hack/cli_reference.py --check
@@ -126,6 +126,9 @@ demo-autoscale: binaries ## Replicas under a changing load on the real control p
 
 demo-clusters: binaries ## One service over three clusters: placed, one cut off, back, rolled out wave by wave.
 	@$(RUN) hack/demo_clusters.py
+
+e2e-kind: $(VENV)/ready ## Image, chart, requests, a canary and a rollback on kind. Needs docker, kind, kubectl and helm.
+	@$(RUN) -m kind
 
 cluster: binaries ## A shell with kubectl in a running control plane.
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(RUN) -m controlplane shell

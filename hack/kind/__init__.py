@@ -1,0 +1,1 @@
+"""The product on kind: the image, the chart, a real kubelet and pods of a simulated engine."""

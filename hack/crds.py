@@ -22,11 +22,13 @@ ROOT = Path(__file__).resolve().parent.parent
 HEADER = "# Generated from operator/inferops/api by `python hack/crds.py`. Do not edit.\n"
 TEMPLATES = Path("charts/inferops/templates/crds")
 LABELS = "  labels:\n    app.kubernetes.io/part-of: inferops\n"
-# What the chart writes in place of these labels: its own, and whether the definition outlives the release.
+# What the chart writes in place of these labels: its own, and whether the definition outlives the release. Argo CD goes
+# by Helm's word for that where an Application is deleted, and by its own where something is no longer rendered.
 CHART_METADATA = """\
   {{- if .Values.crds.keep }}
   annotations:
     helm.sh/resource-policy: keep
+    argocd.argoproj.io/sync-options: Prune=false
   {{- end }}
   labels:
 {{ include "inferops.labels" (dict "root" . "name" "") | indent 4 }}

@@ -18,7 +18,7 @@ HELM_LABELS = {
     "app.kubernetes.io/version",
     "helm.sh/chart",
 }
-KEPT = "helm.sh/resource-policy"
+KEPT = {"helm.sh/resource-policy", "argocd.argoproj.io/sync-options"}
 TEST = ("Pod", NAMESPACE, "inferops-test")  # of `helm test`
 
 Rule = tuple[str, str, str, str]
@@ -28,7 +28,7 @@ def plain(each: Object) -> Object:
     """An object without what only Helm's have. The order of rules does not matter, nor how they are put together."""
     metadata = dict(each["metadata"])
     metadata["labels"] = {name: value for name, value in metadata["labels"].items() if name not in HELM_LABELS}
-    annotations = {name: value for name, value in metadata.pop("annotations", {}).items() if name != KEPT}
+    annotations = {name: value for name, value in metadata.pop("annotations", {}).items() if name not in KEPT}
     found = {**each, "metadata": {**metadata, **({"annotations": annotations} if annotations else {})}}
     return {**found, "rules": granted(each)} if "rules" in each else found
 

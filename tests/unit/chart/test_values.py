@@ -225,7 +225,8 @@ NO_CRDS: Json = {"crds": {"enabled": False}}
 def test_that_definitions_are_kept_unless_told_otherwise() -> None:
     kept = of_kind(template(), "CustomResourceDefinition")
     assert len(kept) == 4
-    assert all(each["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"} for each in kept)
+    kept_by = {"helm.sh/resource-policy": "keep", "argocd.argoproj.io/sync-options": "Prune=false"}
+    assert all(each["metadata"]["annotations"] == kept_by for each in kept)
     not_kept = of_kind(template({"crds": {"keep": False}}), "CustomResourceDefinition")
     assert len(not_kept) == 4 and not any("annotations" in each["metadata"] for each in not_kept)
     assert not of_kind(template(NO_CRDS), "CustomResourceDefinition")

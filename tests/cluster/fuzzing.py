@@ -1,4 +1,4 @@
-"""What one hostile resource is tried on: the API server, our models, the operator in virtual time, and what it makes.
+"""What a hostile resource is tried on: the API server, our models, the gateway, the operator, and what that makes.
 
 On the real API server everything is a dry run, so nothing of it stays. Whatever must not be raises AssertionError; the
 rest is counted.
@@ -19,6 +19,7 @@ from inferops.api.accelerator import AcceleratorSpec
 from inferops.api.problems import problems
 from inferops.api.resources import KINDS, InferenceService
 from inferops.catalogue import accelerators
+from inferops.gateway.sources.views import backend, service_view
 from inferops.kube.kinds import (
     ACCELERATOR,
     BUDGET,
@@ -34,6 +35,7 @@ from inferops.kube.kinds import (
     SERVING_RUNTIME,
     Kind,
 )
+from inferops.runtimes import ENGINES
 from unit.controller.building import NAMESPACE, raw
 from unit.controller.building import service as good_service
 from unit.controller.world import World
@@ -89,6 +91,9 @@ class Tried:
             assert all(each in world.message("Ready", name) for each in told[:1]), world.message("Ready", name)
         if conditions.get("Stalled", ("", ""))[0] == "True":
             self.counts["not run, which its status tells"] += 1
+        if not told:  # else the gateway stays with what it read last
+            live = world.fake.read(INFERENCE_SERVICE, NAMESPACE, name) or {}
+            backend(service_view(live), ENGINES["vllm"].api, ())
         before = len(world.fake.changes)
         asyncio.run(world.settle())
         assert len(world.fake.changes) == before, "a second look at the same world writes nothing"

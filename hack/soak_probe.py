@@ -88,6 +88,11 @@ def serves(service: Json) -> bool:
     return judged(service) and (condition(service, "Ready").get("status") == "True" or rolled_back)
 
 
+def answers(service: Json) -> bool:
+    """Whether requests are answered, whatever else is going on, by the newest spec."""
+    return judged(service) and condition(service, "Available").get("status") == "True"
+
+
 def told(service: Json) -> str:
     """What a service says of itself, in a line."""
     ready, rollout = condition(service, "Ready"), (service.get("status") or {}).get("rollout") or {}

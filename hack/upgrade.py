@@ -296,7 +296,7 @@ def play(stage: Stage, earlier: Path, later: Path = ROOT) -> Iterator[str]:
     lately = _lately(earlier, later)
     if lately:
         stage.apply("lately", LATELY[lately])
-        stage.settle(lambda each: _name(each) != "lately" or soak_probe.serves(each), "a new field")
+        stage.settle(lambda each: _name(each) != "lately" or soak_probe.answers(each), "a new field")
         stage.rest()
         before = stage.world()
     stage.move_to(earlier, crds=False)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import threading
 import time
 import timeit
@@ -12,15 +14,18 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, cast
 
+import pytest
 from aiohttp import web
 from kubernetes.aio.client import Configuration
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from harness import environ
 from inferops.catalogue import accelerators, runtimes
+from inferops.cli.run import endpoint_in
 from inferops.controller import otlp
 from inferops.controller.apply import Applier
 from inferops.controller.events import Recorder
-from inferops.controller.otlp import Sender, traced
+from inferops.controller.otlp import NotInstalled, Sender, traced
 from inferops.controller.queue import Queue
 from inferops.controller.reconcile import Reconciler
 from inferops.controller.store import Key, Store
@@ -199,3 +204,23 @@ def test_without_a_collector_a_span_costs_less_than_a_microsecond() -> None:
         return timeit.timeit(spanned, number=20_000) / 20_000
 
     assert min(timed() for _ in range(5)) < 1e-6
+
+
+def test_without_its_packages_the_option_is_refused_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", None)
+    with pytest.raises(NotInstalled, match=r"pip install 'inferops\[otel\]'"), traced("http://collector:4318", print):
+        raise AssertionError("there is nobody to trace")
+    assert tracing._tracer is None
+
+
+def test_without_an_endpoint_nothing_of_opentelemetry_is_loaded() -> None:
+    code = "import sys, inferops.cli.run; print('opentelemetry' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], env=environ(), capture_output=True, text=True, timeout=60)
+    assert done.stdout == "False\n", done.stderr
+
+
+@pytest.mark.parametrize("text", ["collector:4318", "grpc://collector:4317", "http://u:p@collector", "http://c?x=1"])
+def test_what_is_no_collector_is_refused_without_its_password(text: str) -> None:
+    with pytest.raises(ValueError, match="for example http://collector") as refused:
+        endpoint_in(text)
+    assert "u:p" not in str(refused.value) and endpoint_in("http://c:4318") and endpoint_in("") == ""

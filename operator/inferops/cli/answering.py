@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import Coroutine
 from typing import Any
@@ -23,4 +24,7 @@ def answered(command: Coroutine[Any, Any, int], where: Where, name: str = "") ->
         print(clean(refusal(error, meant(where, name))), file=sys.stderr)
     except KeyboardInterrupt:
         return INTERRUPTED
+    except BrokenPipeError:  # whoever reads has seen enough, as `head` has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Code.ENDED
     return Code.ERROR

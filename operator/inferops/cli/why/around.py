@@ -105,6 +105,7 @@ def at_zero(seen: Seen) -> Explanation | None:
             stated(status.scaling.message),
             (f"let scaling decide: {seen.run('scale', '--auto')}",),
             wrong=False,
+            enough=True,
         )
     after = scaling.scale_to_zero_after
     available = seen.condition("Available")
@@ -113,6 +114,7 @@ def at_zero(seen: Seen) -> Explanation | None:
         stated(status.scaling.message, available.message if available is not None else ""),
         (f"start one now: {seen.run('scale', '--min 1')}",),
         wrong=False,
+        enough=True,
     )
 
 

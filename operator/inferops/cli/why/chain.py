@@ -33,6 +33,9 @@ def explain(seen: Seen) -> list[Explanation]:
     wrong = [each for each in found if each.wrong]
     if wrong:
         return [*wrong, *(each for each in found if not each.wrong)]
+    ready = seen.condition("Ready")
+    if (ready is None or ready.status != "True") and any(each.enough for each in found):
+        return sorted(found, key=lambda each: not each.enough)
     return [_fine(seen), *found]
 
 

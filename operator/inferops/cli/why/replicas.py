@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from inferops.api.conditions import Reason
 from inferops.api.inferenceservice import AcceleratorChoice
 from inferops.api.inferenceservicestatus import RevisionStatus
+from inferops.api.rolloutstatus import UNDER_WAY
 from inferops.cli.lines import duration, program
 from inferops.cli.money import choice_in
 from inferops.cli.why.seen import Explanation, Seen, stated
@@ -87,7 +88,7 @@ def pending(seen: Seen) -> Explanation | None:
         return None
     revision = _revision(seen, homeless[0].revision if homeless else seen.service.status.latest_revision)
     choice = choice_in(revision.accelerator) if revision is not None else _first(seen)
-    count = len({pod.group or pod.name for pod in homeless}) or 1
+    count = len({(pod.revision, pod.group or pod.name) for pod in homeless}) or 1
     what = f"{choice.count // choice.nodes}x {choice.type}" if choice is not None else "accelerators"
     on = f" on each of {choice.nodes} nodes" if choice is not None and choice.nodes > 1 else ""
     message = scheduled.message if scheduled is not None and scheduled.status == "False" else ""
@@ -195,6 +196,7 @@ def starting(seen: Seen) -> Explanation | None:
         f"{len(pods)} of {_wanted(seen)} replicas {doing}: that takes its time, and nothing is to be done",
         stated(*times, *evidence),
         (f"follow them: {seen.run('logs', '-f')}",),
+        wrong=not (seen.service.status.ready_replicas and seen.service.status.rollout.phase in UNDER_WAY),
     )
 
 
@@ -219,5 +221,5 @@ def _first(seen: Seen) -> AcceleratorChoice | None:
 def _wanted(seen: Seen) -> int:
     """Replicas wanted over all revisions, and at least as many as there are."""
     status = seen.service.status
-    there = len({pod.group or pod.name for pod in seen.pods if not pod.deleting})
+    there = len({(pod.revision, pod.group or pod.name) for pod in seen.pods if not pod.deleting})
     return max(sum(each.replicas for each in status.revisions), status.desired_replicas or 0, there)

@@ -73,6 +73,7 @@ def under_way(seen: Seen) -> Explanation | None:
         stated(why, f"begun {begun} ago" if begun else "", rollout.analysis.message, *_metrics(seen)),
         (f"follow it: {seen.run('rollout status', '--watch')}", f"or skip what is left: {seen.run('rollout promote')}"),
         wrong=False,
+        enough=True,
     )
 
 

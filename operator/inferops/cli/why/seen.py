@@ -52,6 +52,7 @@ class Explanation:
     evidence: tuple[str, ...] = ()
     todo: tuple[str, ...] = ()
     wrong: bool = True  # whether it is not as asked for; else it only explains
+    enough: bool = False  # not wrong, and all there is to say of a service that is not Ready
 
 
 Policy = Callable[[Seen], Explanation | None]

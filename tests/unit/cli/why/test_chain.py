@@ -13,6 +13,7 @@ from inferops.cli.lines import line
 from inferops.cli.why.ask import as_data, told
 from inferops.cli.why.chain import explain
 from inferops.cli.why.seen import Explanation, Seen
+from inferops.core.observation import PodView
 from inferops.core.quotas import Quota
 from inferops.kube.kinds import NODE
 from unit.cli.scenes import NEW, OBSERVING, OLD, PROMOTED, at, gated, paused, retaining, rolled_back, service
@@ -169,6 +170,15 @@ def test_a_rollout_that_goes_on_is_not_wrong() -> None:
     answers = explain(scene(service(OBSERVING, conditions=READY)))
     assert not answers[0].wrong and answers[0].verdict.startswith("nothing is wrong")
     assert answers[1].verdict.startswith(f"revision {NEW} is being rolled out, and nothing is to be done: Observing")
+
+
+def test_a_service_that_is_not_ready_for_a_rollout_alone_is_fine() -> None:
+    unknown = [{**READY[0], "status": "Unknown", "reason": "Undecided"}, READY[1]]
+    pod = PodView("llama-x", NEW, node="gpu-1", started=True)
+    answers = explain(scene(service(OBSERVING, conditions=unknown), pods=(pod,)))
+    assert not any(each.wrong for each in answers)
+    assert answers[0].verdict.startswith(f"revision {NEW} is being rolled out, and nothing is to be done")
+    assert any("1 of 5 replicas load the model" in each.verdict for each in answers)
 
 
 def test_what_was_promoted_is_fine() -> None:

@@ -34,8 +34,8 @@ console = Console(highlight=False, soft_wrap=True)
 class Traffic:
     """Clients who ask without pause, for as long as this is open. They count what they get."""
 
-    def __init__(self, gateway: GatewayProcess, model: str, longest: float = LONGEST) -> None:
-        body = {"model": model, "messages": [{"role": "user", "content": "hello"}], "max_tokens": 4}
+    def __init__(self, gateway: GatewayProcess, model: str, longest: float = LONGEST, *, stream: bool = False) -> None:
+        body = {"model": model, "messages": [{"role": "user", "content": "hello"}], "max_tokens": 4, "stream": stream}
         self._url, self._body = f"{gateway.url}/v1/chat/completions", json.dumps(body).encode()
         self.answers: Counter[int] = Counter()
         self._over = threading.Event()

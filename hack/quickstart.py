@@ -57,18 +57,21 @@ class Narrator(threading.Thread):
 
     def __init__(self, cluster: Cluster, traffic: Traffic) -> None:
         super().__init__(daemon=True)
-        self._cluster, self._traffic = cluster, traffic
+        self._cluster, self._traffic, self._over = cluster, traffic, threading.Event()
         self._last: dict[str, str] = {}
 
     def run(self) -> None:
-        while True:
+        while not self._over.wait(EVERY):
             try:
                 for item in json.loads(self._cluster.get(SERVICES))["items"]:
                     service = InferenceService.model_validate(item)
                     self._tell(service.metadata.name, line(service))
             except (ApiError, OSError, ValueError, ValidationError) as error:
                 self._tell("", f"the API server does not answer as it should: {error}")
-            time.sleep(EVERY)
+
+    def stop(self) -> None:
+        self._over.set()
+        self.join(timeout=30)
 
     def _tell(self, name: str, text: str) -> None:
         if not text or self._last.get(name) == text:
@@ -84,9 +87,12 @@ def line(service: InferenceService) -> str:
     """Where a service stands; empty while the operator has not looked at the newest spec."""
     if state.behind(service):
         return ""
+    why = state.why(service)[1]
     ready = next((each for each in service.status.conditions if each.type == ConditionType.READY), None)
-    said = "" if ready is None or ready.status == "True" else f"; not Ready: {ready.message}"
-    return f"{state.summary(service)}: {state.why(service)[1]}{said}"
+    waits = "" if ready is None or ready.status == "True" or ready.message in why else f"not Ready: {ready.message}"
+    # What is weighed, and how far it has come, stands in the status; here whatever is decided.
+    stands = state.summary(service).partition(", errorRate ")[0]
+    return ": ".join([stands, *filter(None, ("; ".join(filter(None, (why, waits))),))])
 
 
 def start(cluster: Cluster) -> None:
@@ -107,11 +113,13 @@ def start(cluster: Cluster) -> None:
             # From here on only threads are started, which are to leave these signals to this one.
             ends = {signal.SIGINT, signal.SIGTERM}
             signal.pthread_sigmask(signal.SIG_BLOCK, ends)
-            with Traffic(gateway, NAME, FOREVER) as traffic:
+            with Traffic(gateway, NAME, FOREVER, stream=True) as traffic:
                 console.print(NEXT)
-                Narrator(cluster, traffic).start()
+                narrator = Narrator(cluster, traffic)
+                narrator.start()
                 signal.sigwait(ends)
                 console.print("ending")
+                narrator.stop()
             signal.pthread_sigmask(signal.SIG_UNBLOCK, ends)
 
 

@@ -34,7 +34,20 @@ def test_nothing_is_told_until_the_operator_has_looked() -> None:
 
 def test_why_it_is_not_ready_is_told() -> None:
     at = "2026-11-21T09:00:00Z"
-    condition = {"type": "Ready", "status": "False", "reason": "Loading", "message": "loads", "lastTransitionTime": at}
+    condition = {"type": "Ready", "status": "False", "reason": "Loading", "message": "no node", "lastTransitionTime": at}
     told = line(sample("better", conditions=[condition], rollout={"phase": "Loading", "message": "it loads"}))
     assert told.startswith("Loading")
-    assert told.endswith("it loads; not Ready: loads")
+    assert told.endswith("it loads; not Ready: no node")
+
+
+def test_nothing_is_told_twice() -> None:
+    at = "2026-11-21T09:00:00Z"
+    condition = {
+        "type": "Ready",
+        "status": "False",
+        "reason": "HarmShown",
+        "message": "it went",
+        "lastTransitionTime": at,
+    }
+    told = line(sample("worse", conditions=[condition], rollout={"phase": "RolledBack", "message": "it went back"}))
+    assert told == "RolledBack: it went back"

@@ -27,6 +27,7 @@ FORMATS = {
     "onnx": "onnxruntime",
 }
 NOT_SERVED = "no engine of ours serves {name}: build a Bento of it and name its image, runtime bentoml"
+IN_TRITON = ("tensorflow", "pytorch")  # which KServe's Triton takes as well, where it is named
 REPOSITORIES = ("triton", "onnxruntime")
 SCALING = {
     "scaleTarget": "there is no target to tune: what a replica carries within the SLO is learned",
@@ -142,9 +143,9 @@ def _of_format(draft: Draft, predictor: Field, model: Field, legacy: str, found:
     runtime = model["runtime"]
     engine = _named_runtime(draft, runtime) or FORMATS.get(name, "")
     if not engine:
-        draft.failed = f"{'.'.join(map(str, model.path))}: " + NOT_SERVED.format(
-            name=name or "a model without a format"
-        )
+        told = NOT_SERVED.format(name=name or "a model without a format")
+        other = "; or put it into a model repository and name runtime triton" if name in IN_TRITON else ""
+        draft.failed = f"{'.'.join(map(str, model.path))}: {told}{other}"
         return ""
     if draft.got(("spec", "runtime", "name")) is None:
         draft.put(("spec", "runtime", "name"), engine)

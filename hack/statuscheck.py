@@ -2,13 +2,16 @@
 
 The statuses are those that operators wrote to the API servers whose audit logs are in one folder. kstatus is what Helm
 and Flux wait by, and its verdict alone would let pass what confuses others: the rules are those of Flux's checker and
-what this project promises beside them.
+what this project promises beside them. `python hack/statuscheck.py FOLDER` judges the logs of a folder; hack/cluster_tests.py
+does so after each module of tests.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +45,7 @@ class Verdict:
 
 def violations(folder: Path) -> tuple[int, list[str]]:
     """How many different statuses the audit logs in `folder` hold, and what is wrong with them."""
-    objects = list(written(sorted(folder.glob("*.log"))))
+    objects = list(written(sorted(folder.rglob("*.log"))))
     found = [
         f"{_named(each)}: {wrong}\n{_shown(each, verdict)}"
         for each, verdict in zip(objects, verdicts(objects), strict=True)
@@ -178,3 +181,15 @@ def _shown(judged: Json, verdict: Verdict) -> str:
         for each, observed in told
     ]
     return "\n".join([head, *rows])
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, help="of audit logs, as CONTROLPLANE_AUDIT_LOGS names it")
+    sound, told = report(parser.parse_args().folder)
+    print(told)
+    return 0 if sound else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -2,8 +2,8 @@
 
 The statuses are those that operators wrote to the API servers whose audit logs are in one folder. kstatus is what Helm
 and Flux wait by, and its verdict alone would let pass what confuses others: the rules are those of Flux's checker and
-what this project promises beside them. `python hack/statuscheck.py FOLDER` judges the logs of a folder; hack/cluster_tests.py
-does so after each module of tests.
+what this project promises beside them. `python hack/statuscheck.py FOLDER` judges the logs of a folder, and
+hack/cluster_tests.py does so after each module of tests.
 """
 
 from __future__ import annotations

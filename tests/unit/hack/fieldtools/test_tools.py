@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from controlplane import BenchError
+from controlplane.binaries import kubernetes_version
 from controlplane.toolchain import Toolchain
 from fieldtools import TOOLS, find, tools
 
@@ -68,6 +69,11 @@ def test_other_sources_are_another_build(built: list[str], monkeypatch: pytest.M
     monkeypatch.setattr(tools, "SOURCE", changed)
     with pytest.raises(BenchError, match="lua is not built"):
         find("lua")
+
+
+def test_kubernetes_is_the_benchs_so_that_what_was_compiled_for_it_serves_here_too():
+    required = (tools.SOURCE / "go.mod").read_text()
+    assert f"k8s.io/client-go {kubernetes_version().replace('v1.', 'v0.')} " in required
 
 
 def test_every_tool_is_of_a_module_that_go_mod_requires():

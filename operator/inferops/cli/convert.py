@@ -69,7 +69,8 @@ def show(documents: Iterable[Document], console: Console) -> None:
     """A table a resource: what needs a look first, what the server set not at all."""
     for document in documents:
         if document.passed:
-            console.print(line(f"[bold]{plain(document.source)}[/]: of another kind, and as it was"))
+            told = document.failed or "of another kind, and as it was"
+            console.print(line(f"[bold]{plain(document.source)}[/]: {told}"))
             continue
         console.print(line(f"[bold]{plain(document.source)}[/]"))
         if document.failed:

@@ -31,7 +31,7 @@ def _body(document: Document) -> str:
 
 def _comments(document: Document) -> Iterator[str]:
     if document.passed:
-        yield from _wrapped(f"{document.source}: of another kind, and as it was.", "")
+        yield from _wrapped(f"{document.source}: {document.failed or 'of another kind, and as it was'}.", "")
         return
     yield from _wrapped(f"From {document.source}.", "")
     if document.failed:

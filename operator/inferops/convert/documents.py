@@ -23,6 +23,8 @@ CONVERTERS: dict[tuple[str, str], Converter] = {
     ("serving.kserve.io/v1alpha2", "LLMInferenceService"): llminference.convert,
     ("kubeai.org/v1", "Model"): kubeai.convert,
 }
+GROUPS = ("serving.kserve.io/", "kubeai.org/")
+NOT_OURS = "nothing of ours does what this kind does, so it is as it was"
 
 
 class Unreadable(ValueError):
@@ -61,7 +63,8 @@ def _converted(resource: dict[str, Any], options: Options, runtimes: dict[str, s
     source = f"{resource.get('kind')} {names} ({resource.get('apiVersion')})"
     converter = _converter(resource)
     if converter is None:
-        return Document(source, resource, passed=True)
+        theirs = str(resource.get("apiVersion")).startswith(GROUPS)
+        return Document(source, resource, failed=NOT_OURS if theirs else "", passed=True)
     draft = Draft(resource, options, runtimes)
     draft.field("apiVersion").counted("apiVersion")
     draft.field("kind").counted("kind")

@@ -64,7 +64,7 @@ class Document:
     output: dict[str, Any] | None  # None: it could not be converted; `failed` says why
     entries: tuple[Entry, ...] = ()
     failed: str = ""
-    passed: bool = False  # of another kind: `output` is the input
+    passed: bool = False  # of another kind: `output` is the input; `failed` says so where it is one of theirs
 
     @property
     def lost(self) -> bool:

@@ -106,3 +106,12 @@ def test_other_kinds_pass_untouched() -> None:
 def test_ours_pass_untouched() -> None:
     ours = "{apiVersion: serving.inferops.dev/v1alpha1, kind: InferenceService, metadata: {name: a}}"
     assert convert(ours)[0].passed
+
+
+def test_kinds_of_theirs_that_ours_has_not_are_told() -> None:
+    graph = {"apiVersion": "serving.kserve.io/v1alpha1", "kind": "InferenceGraph", "metadata": {"name": "a"}}
+    [document] = convert(yaml.safe_dump(graph))
+    assert document.passed
+    assert document.lost
+    assert document.output == graph
+    assert "nothing of ours" in as_yaml([document])

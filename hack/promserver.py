@@ -56,7 +56,7 @@ class Prometheus:
                 start_new_session=True,
             )
         try:
-            wait_until("Prometheus ready", self._ready, 30)
+            wait_until("Prometheus ready, with an answer of all that it scrapes", self._ready, 30)
         except TimeoutError as error:
             self._process.kill()
             raise RuntimeError(f"{error}:\n{log.read_text(errors='replace')[-2000:]}") from error
@@ -99,9 +99,10 @@ class Prometheus:
     def _ready(self) -> bool:
         try:
             with urllib.request.urlopen(f"{self.url}/-/ready", timeout=2):
-                return True
+                found = self.targets()
         except OSError:
             return False
+        return bool(found) and set(found.values()) == {"up"}
 
 
 def _finite(value: str) -> bool:

@@ -19,7 +19,7 @@ from promserver import Prometheus
 
 NAMESPACE, NAME = "observed", "llama"
 EVERY, RATE = 0.5, 5.0  # seconds between two scrapes, and over which rates are taken
-GPUS, REPLICAS, SECONDS = 4, 2, 7.0
+GPUS, REPLICAS, SECONDS = 4, 2, 5.0
 
 
 async def asked(stage: Stage) -> int:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 
 from inferops.controller.queue import Queue
 from inferops.controller.store import Key, Store
@@ -22,7 +23,11 @@ LOOK_EVERY = 10.0  # seconds
 class Barred:
     """Fills the store, and knows which namespaces it does not hold. Those are asked for again and again."""
 
-    def __init__(self, kube: Kube, store: Store, queue: Queue[Key], scope: Scope) -> None:
+    def __init__(
+        self, kube: Kube, store: Store, queue: Queue[Key], scope: Scope, beside: Callable[[], Awaitable[None]]
+    ) -> None:
+        """`beside`: reads what is not in every cluster, in all namespaces that let us."""
+        self._beside = beside
         self._kube, self._store, self._queue, self._scope = kube, store, queue, scope
         self._namespaces: set[str] = set()
 
@@ -47,6 +52,7 @@ class Barred:
         """Serve it from now on if we may. Raises KubeError where nobody says so."""
         if not await prime_namespace(self._kube, self._store, namespace, self._scope):
             return
+        await self._beside()
         log.info("namespace %s is served", namespace)
         self._namespaces.discard(namespace)
         for key in self._store.all_keys():

@@ -127,8 +127,8 @@ class Operator:
                     self._healthy,
                     lambda: self.primed,
                 )
-            barred = Barred(client, self.store, self.queue, self.scope)
             optional = OptionalKinds(client, self.store, self.queue, self.scope)
+            barred = Barred(client, self.store, self.queue, self.scope, optional.prime)
             await self._prime(client, barred, optional)
             sweeper = watch.Sweeper(client, self.store, self.queue, self.scope)
             gateways = Mirror(

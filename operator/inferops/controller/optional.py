@@ -93,8 +93,10 @@ class OptionalKinds:
     async def _follow(self, kind: Kind, versions: Mapping[str, int]) -> None:
         """Until one of the watches ends: everything is listed anew then, in any case."""
         copy, chosen = self._copy(kind), selector(kind)
+        # Those that did not let us read it are asked again soon.
+        seconds = FOLLOW if len(versions) == len(self._scope.of(kind)) else LOOK_EVERY
         watches = [
-            asyncio.create_task(mirror.follow(self._kube, kind, copy, version, chosen, at, FOLLOW))
+            asyncio.create_task(mirror.follow(self._kube, kind, copy, version, chosen, at, seconds))
             for at, version in versions.items()
         ]
         try:

@@ -72,11 +72,12 @@ class Desk:
         for namespace in ("red", "blue", "green"):
             self.kube.put(INFERENCE_SERVICE, raw_in(service(), namespace))
             self.kube.put(SERVICE, raw_in(child(SERVICE, "llama"), namespace))
+            self.kube.put(HTTP_ROUTE, raw_in(child(HTTP_ROUTE, "llama"), namespace))
         for namespace in (OWN, "red"):
             self.kube.put(INFERENCE_CLUSTER, raw_in(cluster(), namespace))
         self.store = Store(accelerators(), runtimes())
         self.queue: Queue[Key] = Queue(asyncio.get_running_loop().time)
-        self.barred = Barred(self.kube, self.store, self.queue, SCOPE)
+        self.barred = Barred(self.kube, self.store, self.queue, SCOPE, self.optional().prime)
 
     def optional(self) -> OptionalKinds:
         return OptionalKinds(self.kube, self.store, self.queue, SCOPE)
@@ -119,7 +120,8 @@ async def test_one_that_bars_us_holds_up_no_other_and_is_served_once_it_does_not
     await desk.barred.look("blue")
     assert "blue" not in desk.barred
     assert await desk.drained() == {SERVED._replace(namespace="blue")}
-    assert desk.store.children(SERVED._replace(namespace="blue"), SERVICE)
+    blue = SERVED._replace(namespace="blue")
+    assert desk.store.children(blue, SERVICE) and desk.store.children(blue, HTTP_ROUTE)
 
 
 async def test_without_what_none_can_be_without_nothing_begins() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from inferops.convert import kserve, kserveruntime, kubeai, llminference
-from inferops.convert.ledger import Document, Draft, Options
+from inferops.convert.ledger import Document, Draft, Options, at
 
 DEEPEST = 64  # lists and mappings within each other
 MOST = 500_000  # parts of one document, aliases written out
@@ -45,7 +45,7 @@ def convert(text: str, options: Options = Options()) -> list[Document]:  # noqa:
     """Every resource of `text` in our form. Raises Unreadable."""
     resources = list(_resources(text))
     runtimes = {
-        str((each.get("metadata") or {}).get("name")): engine
+        str(at(each, ("metadata", "name"))): engine
         for each in resources
         if _converter(each) is kserveruntime.convert and (engine := kserveruntime.engine_of(each))
     }

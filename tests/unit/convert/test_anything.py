@@ -80,3 +80,12 @@ def test_a_comment_stays_one() -> None:
     [document] = convert(text)
     assert list(yaml.safe_load_all(as_yaml([document]))) == [document.output]
     assert "\u001b" not in as_yaml([document])
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("part", ["metadata", "spec"])
+def test_whole_parts_may_be_anything(kind: resources.Maker, part: str) -> None:
+    for junk in ("text", 7, [1], [{"a": None}], {}, None):
+        resource = {**kind(Random(3)), part: junk}
+        [document] = convert(json.dumps(resource))
+        check(json.loads(json.dumps(resource)), document)

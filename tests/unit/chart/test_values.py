@@ -165,6 +165,18 @@ def test_that_the_gateway_has_time_to_drain_and_is_scaled_by_one_of_two() -> Non
     assert (scaler["spec"]["minReplicas"], scaler["spec"]["maxReplicas"]) == (3, 30)
 
 
+def test_that_policies_let_the_operator_read_whoever_else_may() -> None:
+    narrowed = of_kind(template(MANY["everything"], *OFFERED), "NetworkPolicy")
+    for each in narrowed:
+        (rule,) = (rule for rule in each["spec"]["ingress"] if rule["ports"][0]["port"] == "metrics")
+        names = [peer["podSelector"]["matchLabels"] for peer in rule["from"] if "podSelector" in peer]
+        assert {"app.kubernetes.io/name": "inferops-operator"} in names
+        assert {"app.kubernetes.io/name": "inferops-test"} in names
+    for each in of_kind(template(), "NetworkPolicy"):
+        assert all("from" not in rule for rule in each["spec"]["ingress"]), "the API server's proxy is no pod"
+        assert {port["port"] for rule in each["spec"]["ingress"] for port in rule["ports"]} <= {"http", "metrics"}
+
+
 def test_that_the_outside_gets_to_requests_alone() -> None:
     services = of_kind(template(MANY["everything"], *OFFERED), "Service")
     outside = [each for each in services if each["spec"].get("type", "ClusterIP") != "ClusterIP"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -30,6 +31,8 @@ from inferops.core.clusters.naming import parent_name
 from inferops.core.metered import IN_CLUSTER, Family, Sample
 from inferops.core.observation import PodView
 from inferops.kube.kinds import INFERENCE_SERVICE
+
+log = logging.getLogger(__name__)
 
 SLICE = 10  # services at a time: of those that changed, some milliseconds
 FAMILIES: tuple[Family, ...] = (*metered.SERVICES, *metered.CLUSTERS)
@@ -104,9 +107,16 @@ class Exposition:
         if parent is None:
             self._kept.pop(key, None)
         elif known is None or known.parent is not parent or known.around is not around or known.pods != pods:
-            samples = tuple(self._of_service(key, parent, pods, around))
+            samples = self._safely(key, parent, pods, around)
             held = tuple(each for each in samples if each.family is metered.HELD)
             self._kept[key] = _Kept(parent, pods, around, written(samples), held)
+
+    def _safely(self, key: Key, parent: Parent, pods: tuple[PodView, ...], around: _Around) -> tuple[Sample, ...]:
+        try:
+            return tuple(self._of_service(key, parent, pods, around))
+        except Exception:  # a resource that breaks our own code must not silence what is told of the others
+            log.exception("%s %s/%s: nothing can be told of it", *key)
+            return ()
 
     def _of_service(self, key: Key, parent: Parent, pods: tuple[PodView, ...], around: _Around) -> Iterator[Sample]:
         raw = _content(parent)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
+import pytest
 from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as read
 
+from inferops.api.resources import InferenceService
 from inferops.catalogue import accelerators, runtimes
 from inferops.controller.exposition import Exposition
 from inferops.controller.store import Store
 from inferops.controller.telemetry import Metrics
-from inferops.core import tallies
+from inferops.core import metered, tallies
 from inferops.kube.kinds import INFERENCE_CLUSTER, INFERENCE_SERVICE, NODE, POD
 from unit.controller.building import child, cluster, node, raw, service
 from unit.controller.world import World, settled
@@ -81,6 +84,22 @@ async def test_a_spec_that_cannot_be_read_leaves_its_conditions() -> None:
     found = await scraped(Exposition(Metrics(), store, Leads()))
     assert values(found["inferops_service_condition"], "condition", "status") == {("Ready", "false"): 1}
     assert "inferops_service_info" not in found
+
+
+async def test_a_service_that_breaks_us_silences_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(accelerators(), runtimes())
+    for name in ("llama", "qwen"):
+        store.put(INFERENCE_SERVICE, service(name, ready="True"))
+    sound = metered.service
+
+    def breaks(seen: InferenceService, *args: Any, **more: Any) -> Iterator[metered.Sample]:
+        if seen.metadata.name == "qwen":
+            raise ZeroDivisionError
+        return sound(seen, *args, **more)
+
+    monkeypatch.setattr(metered, "service", breaks)
+    found = await scraped(Exposition(Metrics(), store, Leads()))
+    assert values(found["inferops_service_info"], "service") == {("llama",): 1}
 
 
 async def test_a_cluster_that_is_the_hub_gives_the_operators_own_its_name() -> None:

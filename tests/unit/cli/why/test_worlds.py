@@ -1,5 +1,5 @@
-"""`inferops why` of services as the operator's own worlds leave them: at zero, in clusters that are lost, refused by the
-API server; and, whatever state there is, an answer that says something."""
+"""`inferops why` of services as the operator's own worlds leave them: at zero, in clusters that are lost, refused by
+the API server; and, whatever state there is, an answer that says something."""
 
 from __future__ import annotations
 

@@ -116,9 +116,11 @@ class World:
 class Stage:
     """A cluster in which versions take turns."""
 
-    def __init__(self, cluster: Cluster, stack: ExitStack, node_prefix: str = "upgrade-") -> None:
+    def __init__(self, cluster: Cluster, stack: ExitStack, nodes: str = NODES) -> None:
+        """`nodes`: none where the cluster has some whose pods serve."""
         self.cluster, self._stack = cluster, stack
-        stack.enter_context(gpu_nodes(cluster, NODES, "--name-prefix", node_prefix, *PACE, timeout=60))
+        if nodes:
+            stack.enter_context(gpu_nodes(cluster, nodes, "--name-prefix", "upgrade-", *PACE, timeout=60))
         self.traffic = Traffic((), seed=1)
         self.requests = Requests()
         self.gateways: list[GatewayProcess] = []

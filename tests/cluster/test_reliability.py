@@ -12,11 +12,12 @@ import pytest
 
 from cluster.faultproxy import FaultProxy
 from cluster.replicas import admin
-from cluster.services import Say, Services, gpu_nodes
+from cluster.services import Say, Services
+from cluster.stage import PACE
 from cluster.storms import MANY, storm
 from cluster.uninstalls import Installed, uninstall
 from controlplane import Binaries, Cluster
-from harness import ACCOUNT, NAMESPACE, ROOT, OperatorProcess, install
+from harness import ACCOUNT, NAMESPACE, ROOT, OperatorProcess, gpu_nodes, install
 from upgrade import NoSuchVersion, Stage, earlier_version, tree_of
 
 # Between the two every step came before every other.
@@ -26,7 +27,8 @@ ORDER = ("rights", "crds", "services", "operator", "clusters", "namespace")
 @pytest.fixture(scope="module")
 def alone(binaries: Binaries, inside: None) -> Iterator[Cluster]:
     """A cluster for these tests alone, from which the product is taken away again and again."""
-    with Cluster("reliability", 2, binaries=binaries) as cluster, gpu_nodes(cluster, "1x8xnvidia-h100-80gb", "gone-"):
+    nodes = "2x8xnvidia-h100-80gb"
+    with Cluster("reliability", 2, binaries=binaries) as cluster, gpu_nodes(cluster, nodes, *PACE):
         yield cluster
 
 
@@ -60,7 +62,7 @@ def test_from_an_earlier_version_and_back(alone: Cluster, say: Say) -> None:
     except NoSuchVersion as missing:
         pytest.skip(str(missing))
     with tree_of(ref) as earlier, ExitStack() as stack:
-        stage = Stage(alone, stack)
+        stage = Stage(alone, stack, nodes="")
         stage.begin(earlier, gateways=1)
         before = stage.world()
         stage.move_to(ROOT, gateways=False)

@@ -52,7 +52,7 @@ class Gathering:
             scope = f" in namespace {namespace}" if namespace else " in all namespaces" if kind.namespaced else ""
             what = f"you may not list {kind.plural}{scope}"
             if error.status == 404:
-                what = f"the cluster has no {kind.plural} ({kind.api_version}): is inferops installed?"
+                what = f"the cluster has no {kind.plural} ({kind.api_version})"
             self.unseen.append(f"{what}: {lacks or 'that part is left out'}")
             return None
         return found

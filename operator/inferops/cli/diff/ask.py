@@ -24,7 +24,7 @@ from inferops.cli.lines import new_console, plain
 from inferops.cli.options import Document
 from inferops.cli.render import objects
 from inferops.kube.client import APPLY_TYPE, KubeError
-from inferops.kube.kinds import ACCELERATOR, INFERENCE_CLUSTER, INFERENCE_SERVICE, SERVING_RUNTIME, Kind
+from inferops.kube.kinds import ACCELERATOR, INFERENCE_CLUSTER, INFERENCE_SERVICE, RECORD, SERVING_RUNTIME, Kind
 from inferops.kube.owned import Object
 
 KINDS = {kind.kind: kind for kind in (INFERENCE_SERVICE, INFERENCE_CLUSTER, SERVING_RUNTIME, ACCELERATOR)}
@@ -160,7 +160,9 @@ async def _objects(live: Live, raw: Object) -> list[str]:
     revision = stand(seen).revision if seen is not None else None
     if seen is None or revision is None:
         return []
-    return yaml.safe_dump_all(objects(seen, revision), sort_keys=True, explicit_start=True).splitlines()
+    found = (each for each in objects(seen, revision) if each["kind"] != RECORD.kind)  # it holds the others once more
+    text = yaml.safe_dump_all(found, sort_keys=True, explicit_start=True)
+    return text.replace(revision.hash, "REVISION").splitlines()  # which names and labels have, and is told above
 
 
 def told(changes: Iterable[Change], unseen: Iterable[str], others: Iterable[str]) -> list[str]:

@@ -150,7 +150,7 @@ def _of_format(draft: Draft, predictor: Field, model: Field, legacy: str, found:
     if draft.got(("spec", "runtime", "name")) is None:
         draft.put(("spec", "runtime", "name"), engine)
     target = ("spec", "runtime", "name")
-    if model["modelFormat"]["name"] and not model["modelFormat"]["name"].said():
+    if model["modelFormat"]["name"].text():
         model["modelFormat"]["name"].counted(*target)
     model["modelFormat"]["version"].lost(
         "an engine's version is its image's", "an admin offers a ServingRuntime with it"

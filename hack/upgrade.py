@@ -28,6 +28,7 @@ from rich.console import Console
 import soak_probe
 from controlplane import BenchError, Cluster, enter, find_binaries
 from harness import (
+    ACCOUNT,
     GATEWAY_ADDRESSES,
     ROOT,
     GatewayProcess,
@@ -39,6 +40,7 @@ from harness import (
     install_gateway,
     wait_until,
 )
+from harness import NAMESPACE as HOME
 from inferops.kube.kinds import DEPLOYMENT, INFERENCE_SERVICE, POD, RECORD, Kind
 from soak_churn import PACE, manifest
 from soak_figures import Requests
@@ -208,7 +210,9 @@ class Stage:
         """Start the operator anew where it has ended, as kubelet would. Returns whether it had."""
         if self.operator is None or self.operator.process.poll() is None:
             return False
-        self.operator = OperatorProcess(self.cluster, "operator-again")
+        # With the login that it has: the API server may be away.
+        kubeconfig = self.cluster.workdir / f"{HOME}.{ACCOUNT}.kubeconfig"
+        self.operator = OperatorProcess(self.cluster, "operator-again", kubeconfig)
         self._stack.callback(self.operator.stop)
         return True
 

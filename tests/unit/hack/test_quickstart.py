@@ -21,6 +21,11 @@ def sample(name: str, **status: Any) -> InferenceService:
     return InferenceService.model_validate({**document, "status": {"observedGeneration": 2, **status}})
 
 
+def not_ready(reason: str, message: str) -> dict[str, str]:
+    told = {"reason": reason, "message": message, "lastTransitionTime": "2026-11-21T09:00:00Z"}
+    return {"type": "Ready", "status": "False", **told}
+
+
 def test_the_samples_are_three_versions_of_one_service() -> None:
     services = [sample(name) for name in ("chat", "better", "worse")]
     assert {service.metadata.name for service in services} == {NAME}
@@ -33,15 +38,13 @@ def test_nothing_is_told_until_the_operator_has_looked() -> None:
 
 
 def test_why_it_is_not_ready_is_told() -> None:
-    at = "2026-11-21T09:00:00Z"
-    condition = {"type": "Ready", "status": "False", "reason": "Loading", "message": "no node", "lastTransitionTime": at}
+    condition = not_ready("Loading", "no node")
     told = line(sample("better", conditions=[condition], rollout={"phase": "Loading", "message": "it loads"}))
     assert told.startswith("Loading")
     assert told.endswith("it loads; not Ready: no node")
 
 
 def test_nothing_is_told_twice() -> None:
-    at = "2026-11-21T09:00:00Z"
     condition = {
         "type": "Ready",
         "status": "False",

@@ -45,12 +45,6 @@ def test_why_it_is_not_ready_is_told() -> None:
 
 
 def test_nothing_is_told_twice() -> None:
-    condition = {
-        "type": "Ready",
-        "status": "False",
-        "reason": "HarmShown",
-        "message": "it went",
-        "lastTransitionTime": at,
-    }
+    condition = not_ready("HarmShown", "it went")
     told = line(sample("worse", conditions=[condition], rollout={"phase": "RolledBack", "message": "it went back"}))
     assert told == "RolledBack: it went back"

@@ -13,10 +13,9 @@ import threading
 import time
 from pathlib import Path
 
-from pydantic import ValidationError
 from rich.console import Console
 
-from controlplane import ApiError, BenchError, Cluster
+from controlplane import BenchError, Cluster
 from controlplane.holder import holding
 from demo_rollout import Traffic
 from harness import (
@@ -66,7 +65,7 @@ class Narrator(threading.Thread):
                 for item in json.loads(self._cluster.get(SERVICES))["items"]:
                     service = InferenceService.model_validate(item)
                     self._tell(service.metadata.name, line(service))
-            except (ApiError, OSError, ValueError, ValidationError) as error:
+            except (BenchError, OSError, ValueError) as error:
                 self._tell("", f"the API server does not answer as it should: {error}")
 
     def stop(self) -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
+import pytest
 import yaml
+from rich.console import Console
 
-from harness import ROOT
+from controlplane import BenchError
+from harness import ROOT, wait_until
 from inferops.api.inferenceservice import AcceleratorChoice
 from inferops.api.resources import InferenceService
 from inferops.core.revision import revision_of
-from quickstart import NAME, SAMPLES, line
+from quickstart import NAME, SAMPLES, Narrator, line
 
 CHOICE = AcceleratorChoice(type="nvidia-l4")
 
@@ -48,3 +52,33 @@ def test_nothing_is_told_twice() -> None:
     condition = not_ready("HarmShown", "it went")
     told = line(sample("worse", conditions=[condition], rollout={"phase": "RolledBack", "message": "it went back"}))
     assert told == "RolledBack: it went back"
+
+
+class FakeCluster:
+    def __init__(self) -> None:
+        self.looks = 0
+
+    def get(self, path: str) -> str:
+        self.looks += 1
+        raise BenchError("gone")
+
+
+class FakeTraffic:
+    def __init__(self) -> None:
+        self.answers = Counter({200: 3, 0: 1})
+
+
+def test_the_narrator_bears_with_a_cluster_that_is_gone_and_ends(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("quickstart.EVERY", 0.001)
+    monkeypatch.setattr("quickstart.console", Console(width=200))
+    cluster = FakeCluster()
+    narrator = Narrator(cluster, FakeTraffic())  # type: ignore[arg-type]
+    narrator.start()
+    wait_until("it has looked", lambda: cluster.looks > 3, 10, 0.001)
+    narrator.stop()
+    assert not narrator.is_alive()
+    told = capsys.readouterr().out
+    assert told.count("gone") == 1
+    assert "clients got 1x no answer, 3x 200" in told

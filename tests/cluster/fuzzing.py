@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from pydantic import ValidationError
@@ -45,6 +46,8 @@ PLACES = {each.kind: each for each in (INFERENCE_SERVICE, INFERENCE_CLUSTER, SER
 REFUSALS = (400, 413, 422)  # malformed, too large, invalid
 MADE = (RECORD, DEPLOYMENT, SERVICE, BUDGET, CLAIM_TEMPLATE)
 SHELLS = ("sh", "bash", "dash", "ash")
+CLASSES = ("batch", "serving")  # PriorityClasses that samples name
+ABSENT = "no PriorityClass with name"  # in a refusal: an admin is to make it, and the status says so
 NEVER_OURS = ("uid", "resourceVersion", "ownerReferences", "managedFields", "generation", "creationTimestamp")
 
 
@@ -123,11 +126,25 @@ class Tried:
         except ApiError as refusal:
             assert "violates PodSecurity" not in str(refusal), refusal
             assert refusal.status in (*REFUSALS, 403), refusal
-            self.refused_children[f"{kind.kind}: {refusal}"] += 1
+            if ABSENT in str(refusal):
+                self.counts["made for a class that is not there"] += 1
+            else:
+                self.refused_children[f"{kind.kind}: {refusal}"] += 1
 
     def _dry(self, kind: Kind, wanted: Json) -> Json:
         whole = {"apiVersion": kind.api_version, "kind": kind.kind, **wanted}
         return self.cluster.post(f"{kind.path(self.namespace)}?dryRun=All", whole)
+
+
+@contextmanager
+def priority_classes(cluster: Cluster) -> Iterator[None]:
+    """Those that samples name: pods that name one are looked at no further where it is missing."""
+    path = "/apis/scheduling.k8s.io/v1/priorityclasses"
+    for name in CLASSES:
+        cluster.post(path, {"metadata": {"name": name}, "value": 1000})
+    yield
+    for name in CLASSES:
+        cluster.delete(f"{path}/{name}")
 
 
 def templates(workload: Json) -> Iterator[Json]:

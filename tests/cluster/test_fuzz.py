@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, given, seed, settings
 
-from cluster.fuzzing import Tried
+from cluster.fuzzing import Tried, priority_classes
 from cluster.hostile import KIND_NAMES, TEXTS_RAW, YAML_BOMB, Json, resources
 from cluster.services import Say
 from controlplane import BenchError, Cluster
@@ -30,7 +30,8 @@ def tried(cluster: Cluster) -> Iterator[Tried]:
     install(cluster)
     begin_namespace(cluster, NAMESPACE)
     cluster.kubectl("label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted")
-    yield Tried(cluster, NAMESPACE)
+    with priority_classes(cluster):
+        yield Tried(cluster, NAMESPACE)
     cluster.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
 
 

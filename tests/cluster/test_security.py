@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
-from cluster.fuzzing import Tried, templates
+from cluster.fuzzing import Tried, priority_classes, templates
 from cluster.hostile import SHELL
 from cluster.services import OPERATOR, condition, gpu_nodes, is_ready, manifest
 from controlplane import ApiError, Cluster
@@ -392,18 +392,19 @@ def test_nothing_that_anybody_writes_stops_the_operator(attacked: Attacked) -> N
 def test_every_pod_that_we_make_is_admitted_under_restricted(attacked: Attacked) -> None:
     """By the real admission: all samples on all their accelerators, groups of nodes, claimed devices, jobs of gates."""
     tried = Tried(attacked.cluster, ATTACKED)
-    for _, service in samples():
-        runtime = sampled_runtimes()[service.spec.runtime.name]
-        for choice, each in enumerate(service.spec.accelerators):
-            record = rendered(service, runtime, sampled_accelerators()[each.type], choice)
+    with priority_classes(attacked.cluster):
+        for _, service in samples():
+            runtime = sampled_runtimes()[service.spec.runtime.name]
+            for choice, each in enumerate(service.spec.accelerators):
+                record = rendered(service, runtime, sampled_accelerators()[each.type], choice)
+                for template in templates(record.workload):
+                    tried.pod(template)
+        for record in (claiming(), claiming(count=16, nodes=2)):
             for template in templates(record.workload):
                 tried.pod(template)
-    for record in (claiming(), claiming(count=16, nodes=2)):
-        for template in templates(record.workload):
-            tried.pod(template)
-    tried.pod(render_gate_job(service_to_render(), wanted({"image": "eval:1"}), TOLD)["spec"]["template"])
+        tried.pod(render_gate_job(service_to_render(), wanted({"image": "eval:1"}), TOLD)["spec"]["template"])
     assert tried.counts["pods"] > 20
-    assert not tried.refused_children
+    assert not tried.refused_children and not tried.counts["made for a class that is not there"]
 
 
 def test_no_secret_is_told_in_a_status_an_event_or_the_log(attacked: Attacked) -> None:

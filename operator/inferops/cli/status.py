@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -70,7 +71,7 @@ def tree(shown: Shown, news: Sequence[Told] = (), unseen: Sequence[str] = ()) ->
             branch = add(root, title)
             for sentence in sentences:
                 add(branch, plain(sentence))
-    _cost(root, shown.service)
+    _cost(root, shown)
     _events(root, news, unseen)
     if not is_ready(shown.service):
         meta = shown.service.metadata
@@ -78,9 +79,10 @@ def tree(shown: Shown, news: Sequence[Told] = (), unseen: Sequence[str] = ()) ->
     return root
 
 
-def _cost(root: Tree, service: InferenceService) -> None:
-    """What the replicas that are wanted cost, by what the status tells of prices."""
-    parts = [each for each in money.parts(service, money.Prices(accelerators(), {})) if each.replicas]
+def _cost(root: Tree, shown: Shown) -> None:
+    """What the replicas that are wanted cost, by what the status tells of prices, and what those cost that run."""
+    prices = money.Prices(accelerators(), {})
+    parts = [each for each in money.parts(shown.service, prices) if each.replicas]
     if not parts:
         return
     hourly, complete = money.total(parts)
@@ -88,10 +90,11 @@ def _cost(root: Tree, service: InferenceService) -> None:
         f", {hourly * money.MONTH:,.0f} USD a month at this rate" if complete else ", with prices that are not known"
     )
     extra, _ = money.total(each for each in parts if each.rollout)
-    add(
-        root,
-        f"cost  {money.dollars(parts)} USD/h{month}{f', {extra:.2f} USD/h of it for the rollout' if extra else ''}",
-    )
+    rollout = f", {extra:.2f} USD/h of it for the rollout" if extra else ""
+    run = Counter(pod.revision for pod in shown.pods if pod.node and not pod.worker)
+    now = money.dollars(money.parts(shown.service, prices, None if shown.unseen else run))
+    waits = f"; {now} USD/h now, since not all of them have a node" if now != money.dollars(parts) else ""
+    add(root, f"cost  {money.dollars(parts)} USD/h{month}{rollout}{waits}")
 
 
 def _events(root: Tree, news: Sequence[Told], unseen: Sequence[str]) -> None:

@@ -14,7 +14,8 @@ from inferops.api.scalingstatus import ScalingStatus
 from inferops.cli.access import Shown
 from inferops.cli.events import Told
 from inferops.cli.status import tree
-from unit.cli.scenes import NEW, OBSERVING, paused, retaining, revision, service, text
+from inferops.core.observation import PodView
+from unit.cli.scenes import NEW, OBSERVING, parsed, paused, retaining, revision, service, text
 from unit.cli.scenes import shown as scene
 
 
@@ -143,8 +144,12 @@ def test_cost_is_told_with_what_the_rollout_adds() -> None:
         revision("5f0d3a91c2", "Stable", replicas=4, usdPerHour="2.5"),
         revision(NEW, "Canary", replicas=1, usdPerHour="2.5"),
     ]
-    drawn = text(tree(scene(service(OBSERVING, revisions=told))))
-    assert "cost  12.50 USD/h, 9,125 USD a month at this rate, 2.50 USD/h of it for the rollout" in drawn
+    raw = service(OBSERVING, revisions=told)
+    expected = "cost  12.50 USD/h, 9,125 USD a month at this rate, 2.50 USD/h of it for the rollout"
+    assert expected + "; 2.50 USD/h now, since not all of them have a node" in text(
+        tree(Shown(parsed(raw), [PodView("a", "5f0d3a91c2", node="gpu-1"), PodView("b", "5f0d3a91c2")]))
+    )
+    assert f"{expected}\n" in text(tree(Shown(parsed(raw), [], unseen="you may not")))
     priceless = text(tree(scene(service(OBSERVING))))
     assert "cost  ? USD/h, with prices that are not known" in priceless
 

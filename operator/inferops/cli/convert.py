@@ -69,8 +69,8 @@ def show(documents: Iterable[Document], console: Console) -> None:
     """A table a resource: what needs a look first, what the server set not at all."""
     for document in documents:
         if document.passed:
-            told = document.failed or "of another kind, and as it was"
-            console.print(line(f"[bold]{plain(document.source)}[/]: {told}"))
+            became = document.failed or "of another kind, and as it was"
+            console.print(line(f"[bold]{plain(document.source)}[/]: {became}"))
             continue
         console.print(line(f"[bold]{plain(document.source)}[/]"))
         if document.failed:
@@ -81,9 +81,10 @@ def show(documents: Iterable[Document], console: Console) -> None:
         for outcome, shown in SHOWN.items():
             for entry in document.entries:
                 if entry.outcome is outcome and outcome is not Outcome.IGNORED:
-                    told = (written(entry.target), entry.message, entry.instead and f"instead: {entry.instead}")
-                    field, became = plain(written(entry.path)), plain("; ".join(part for part in told if part))
-                    table.add_row(line(field), line(shown), line(became))
+                    target = written(entry.target) if entry.target else ""
+                    told = (target, entry.message, entry.instead and f"instead: {entry.instead}")
+                    row = plain(written(entry.path)), shown, plain("; ".join(part for part in told if part))
+                    table.add_row(*map(line, row))
         ignored = sum(entry.outcome is Outcome.IGNORED for entry in document.entries)
         if table.row_count:
             console.print(table)

@@ -45,6 +45,13 @@ def test_the_report_as_json() -> None:
     assert lost["field"] == "spec.owner"
 
 
+def test_the_table_names_every_field_once_and_why() -> None:
+    rows = run("-", given=MODEL % ", owner: ml").stderr
+    assert rows.count("spec.owner") == 1
+    assert "models of the API have no owner" in rows
+    assert "everything" not in rows
+
+
 def test_no_report() -> None:
     assert run("-", "--report", "off", given=MODEL % "").stderr == ""
 

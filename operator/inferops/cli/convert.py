@@ -75,6 +75,7 @@ def show(documents: Iterable[Document], console: Console) -> None:
         console.print(line(f"[bold]{plain(document.source)}[/]"))
         if document.failed:
             console.print(line(f"[red]not converted[/]: {plain(document.failed)}"))
+            continue
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
         for name in ("Field", "", "Became, or why not"):
             table.add_column(name, overflow="fold")

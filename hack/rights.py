@@ -67,8 +67,10 @@ UNSEEN: dict[Right, str] = {
     Right(OPERATOR, "get", "resource.k8s.io", "resourceclaimtemplates"): TAKEN,
     Right(OPERATOR, "get", "serving.inferops.dev", "inferenceservices"): TAKEN,
     Right(HUB, "get", "serving.inferops.dev", "inferenceservices"): TAKEN,
+    Right(OPERATOR, "delete", "inference.networking.k8s.io", "inferencepools"): GONE,
     Right(OPERATOR, "delete", "leaderworkerset.x-k8s.io", "leaderworkersets"): GONE,
     Right(OPERATOR, "delete", "resource.k8s.io", "resourceclaimtemplates"): GONE,
+    Right(OCM_AGENT, "delete", "serving.inferops.dev", "inferenceclusters"): "when a cluster leaves, after the tests",
 }
 
 

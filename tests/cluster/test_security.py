@@ -24,6 +24,7 @@ from harness import NAMESPACE, OperatorProcess, begin_namespace, install, wait_u
 from inferops.api import API_VERSION
 from inferops.kube.kinds import (
     ACCELERATOR,
+    CONFIG_MAP,
     DEPLOYMENT,
     EVENT,
     INFERENCE_CLUSTER,
@@ -290,6 +291,8 @@ def test_the_operator_cannot_become_more_than_it_is(attacked: Attacked) -> None:
     assert not may
 
 
+# As config.json of a model, from which sizes are reckoned.
+CONFIGS = ("[" * 100_000, '{"hidden_size": 1e400, "num_hidden_layers": ' + "9" * 4000 + "}", "\x00{{.}}", "{}")
 GARBAGE = "\u202e\x1b[2J{{" + SHELL + "💥" * 1000
 NASTY: dict[str, tuple[Kind, Json]] = {
     **{
@@ -325,6 +328,13 @@ NASTY: dict[str, tuple[Kind, Json]] = {
             }
         },
     ),
+    **{
+        f"config-{number}": (
+            INFERENCE_SERVICE,
+            {"spec": {"model": {"uri": "hf://a/b", "config": {"name": f"config-{number}"}}, "accelerators": []}},
+        )
+        for number in range(len(CONFIGS))
+    },
     "record": (
         RECORD,
         {
@@ -369,6 +379,8 @@ def test_nothing_that_anybody_writes_stops_the_operator(attacked: Attacked) -> N
 
     Also what is not ours by its labels, and what an admin, a node or the catalogue gets wrong.
     """
+    for number, text in enumerate(CONFIGS):
+        attacked.post(CONFIG_MAP, {"metadata": {"name": f"config-{number}"}, "data": {"config.json": text}}, OTHERS)
     admitted = 0
     for name, (kind, given) in NASTY.items():
         meta = {"name": f"nasty-{name}", **given.get("metadata", {})}
@@ -384,6 +396,8 @@ def test_nothing_that_anybody_writes_stops_the_operator(attacked: Attacked) -> N
     asked = [each for name, (kind, _) in NASTY.items() if kind is INFERENCE_SERVICE for each in [f"nasty-{name}"]]
     there = {each["metadata"]["name"]: each for each in attacked.get(INFERENCE_SERVICE, "", OTHERS)["items"]}
     assert all(condition(there[name], "Ready") for name in asked if name in there)
+    for name in [f"nasty-config-{number}" for number in range(len(CONFIGS))]:
+        assert "config.json" in attacked.told(name, namespace=OTHERS)
     for kind, name in [(kind, f"nasty-{name}") for name, (kind, _) in NASTY.items() if not kind.namespaced]:
         if attacked.cluster.kubectl("get", kind.plural, name, "--ignore-not-found", "-o", "name"):
             attacked.cluster.delete(kind.path("", name))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -106,7 +107,7 @@ class Person:
 
 def resource(name: str, **spec: Any) -> dict[str, Any]:
     whole = {
-        "model": {"uri": "hf://Qwen/Qwen3-8B"},
+        "model": MODEL,
         "accelerators": [{"type": "nvidia-l4"}],
         "rollout": AT_ONCE,
         **spec,
@@ -199,8 +200,9 @@ def test_what_a_change_would_lead_to(person: Person, say: Say) -> None:
     assert "InferenceService people/more: new" in some.out
     assert refused.code == 2 and "must be at least scaling.minReplicas" in refused.out, refused.said
     person.apply(resource("serves", **other))
-    promised = next(word for word in some.out.split("→ ")[1].split() if len(word.strip(":")) == 10).strip(":")
-    latest = ("wait", f"--for=jsonpath={{.status.latestRevision}}={promised}", "infs/serves", "--timeout=30s")
+    promised = re.search(r"revision \w+ → (\w+): a new one", some.out)
+    assert promised is not None, some.out
+    latest = ("wait", f"--for=jsonpath={{.status.latestRevision}}={promised[1]}", "infs/serves", "--timeout=30s")
     assert person.does(*latest).code == 0, "the revision is the one that was told beforehand"
 
 

@@ -14,6 +14,7 @@ from inferops.cli.lines import line
 from inferops.cli.rates import Rates, quantile, rates
 from inferops.cli.scrape import Counted, Scraper, Snapshot, engines_of, of_engine, of_gateway
 from inferops.cli.top import drawn, number, percent, row, seconds
+from inferops.gateway.signals.exposition import FAMILIES
 from inferops.kube.client import KubeError
 from inferops.kube.kinds import ENDPOINT_SLICE, POD, Kind
 from inferops.kube.owned import Object
@@ -217,3 +218,10 @@ def test_numbers(value: float | None, text: str) -> None:
 def test_times_and_shares() -> None:
     assert [seconds(each) for each in (None, 0.0123, 1.5, 75.0)] == ["", "12ms", "1.50s", "75.0s"]
     assert [percent(each) for each in (None, 0.0, 0.004, 0.5, 1.0)] == ["", "0%", "0.4%", "50%", "100%"]
+
+
+def test_what_is_read_of_a_gateway_is_what_gateways_tell() -> None:
+    endings = {"counter": "_total", "histogram": "_bucket"}
+    told = {f"inferops_gateway_{each.name}{endings.get(each.kind, '')}" for each in FAMILIES}
+    read = {text.partition("{")[0] for text in GATEWAY.splitlines() if text.startswith("inferops_gateway_")}
+    assert read <= told

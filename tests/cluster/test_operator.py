@@ -408,6 +408,19 @@ def test_users_resources_are_left_alone(user: User) -> None:
     assert written <= {("patch", "inferenceservices/status"), ("patch", "inferenceclusters/status")}
 
 
+def test_git_sees_no_drift(user: User) -> None:
+    """What Argo CD and Flux find when they compare by server-side apply: nothing, whoever else has done what is his."""
+    asked, manager = json.dumps(user.resource("kept", scaling={"maxReplicas": 3})), "--field-manager=argocd-controller"
+    user.kubectl("apply", "--server-side", manager, "-f", "-", input=asked)
+    user.ready("kept")
+    user.kubectl("scale", "infs/kept", "--replicas=2")
+    user.kubectl("annotate", "infs/kept", "inferops.dev/action=pause@0000000000", "--field-manager=inferops-cli")
+    user.ready("kept")
+    assert user.kubectl("diff", "--server-side", manager, "-f", "-", input=asked) == ""  # raises where there is one
+    service = user.get("infs", "kept")
+    assert service["spec"]["scaling"]["replicas"] == 2 and "inferops.dev/action" in service["metadata"]["annotations"]
+
+
 def test_nothing_is_denied_to_the_operator(user: User) -> None:
     assert denied(user.cluster) == set()
 

@@ -11,7 +11,7 @@ from dashboard_panels import Dashboard, Panel
 
 WIDTH, COLUMNS, MARGIN = 1080, 3, 16
 STATS, STAT_HEIGHT = 6, 74  # numbers beside each other, and how high one is
-HEIGHT, CHART = 186, 112  # of a panel, and of the chart in it
+HEIGHT, CHART = 204, 112  # of a panel, and of the chart in it
 LEGEND = 3  # lines of it
 COLORS = ("#0969da", "#bc4c00", "#2da44e", "#8250df", "#cf222e", "#1b7c83", "#9a6700", "#57606a")
 
@@ -120,7 +120,7 @@ def _legend(lines: Sequence[Line], x: float, y: float, wide: float) -> Iterator[
         if across and across + length > wide:
             across, row = 0.0, row + 1
         if row >= LEGEND:
-            yield label(x + across, y + 15 * (LEGEND - 1) + 13, f"and {len(lines) - number} more")
+            yield label(x, y + 15 * LEGEND + 1, f"and {len(lines) - number} more")
             return
         color, place = COLORS[number % len(COLORS)], y + 15 * row
         yield f'<rect x="{x + across:.0f}" y="{place - 8:.0f}" width="10" height="10" fill="{color}"/>'

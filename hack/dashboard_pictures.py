@@ -37,7 +37,9 @@ PICTURES = ROOT / "docs" / "pictures"
 NAMESPACE, NAME, OTHER = "chat", "llama-8b", "east"
 GPUS, MOST = 12, 9
 TOKENS = 12  # of an answer: short ones, of which more can be asked
-LONGEST = 75.0  # seconds of a rollout
+LONGEST = 180.0  # seconds of a rollout
+POINTS = 150  # of a line, at most
+SHOWN = ("service", "fleet")  # dashboards of which there are pictures
 EVERY, RATE = 1.0, 15.0  # seconds between two scrapes, and over which rates are taken
 SCALING = {
     "minReplicas": 2,
@@ -64,7 +66,7 @@ PLACED = {
         "model": {"uri": "hf://Qwen/Qwen3-8B", "maxModelLen": 4096},
         "accelerators": [{"type": ACCELERATOR}],
         "scaling": {"replicas": 3},
-        "placement": {"clusters": {}},
+        "placement": {"clusters": {}, "regions": ["eu"]},
     },
 }
 
@@ -79,8 +81,8 @@ def scraped(stage: Stage) -> dict[str, list[str]]:
     }
 
 
-async def play(stage: Stage, pace: float) -> list[str]:
-    """The run. `pace`: by which its parts are shorter. Returns what did not go as it should."""
+async def play(stage: Stage, pace: float) -> tuple[list[str], float]:
+    """The run. `pace`: by which its parts are shorter. Returns what did not go as it should, and when it was over."""
     wrong = []
     async with Load(stage.urls, NAME, TOKENS, seed=1) as load:
         for rate, seconds, what in ((4.0, 25, "steady"), (16.0, 40, "four times as much"), (8.0, 15, "half of that")):
@@ -93,10 +95,10 @@ async def play(stage: Stage, pace: float) -> list[str]:
             if ended != outcome:
                 wrong.append(f"the rollout of {what}: {ended}, not {outcome}")
             await asyncio.sleep(10 / pace)
-        load.rate = 1.0
+        load.rate = 4.0
         await asyncio.sleep(25 / pace)
         load.rate = 0.0
-    return wrong
+        return wrong, time.time()
 
 
 def _roll_out(stage: Stage, change: Mapping[str, Any]) -> str:
@@ -140,8 +142,8 @@ def run(folder: Path, pace: float) -> tuple[Data, Span, list[str]]:
         for each in (HOME, PLACED):
             cluster.kubectl("apply", "-f", "-", input=json.dumps(each))
         cluster.kubectl("wait", "--for=condition=Ready", f"infs/{NAME}", "-n", NAMESPACE, "--timeout=90s")
-        wrong = asyncio.run(play(stage, pace))
-        span = Span(begin, time.time(), 1.0)
+        wrong, end = asyncio.run(play(stage, pace))
+        span = Span(begin, end, max(1.0, round((end - begin) / POINTS)))
         values = {"namespace": NAMESPACE, "service": NAME, "cluster": ".*"}
         return dashboard_data.evaluated(prometheus, span, RATE, values), span, wrong
 
@@ -160,7 +162,7 @@ def main() -> int:
         console.print(f"[bold red]{error}[/]")
         return 1
     given.pictures.mkdir(parents=True, exist_ok=True)
-    for dashboard in DASHBOARDS:
+    for dashboard in (each for each in DASHBOARDS if each.name in SHOWN):
         path = given.pictures / f"dashboard-{dashboard.name}.svg"
         path.write_text(drawn(dashboard, dashboard_data.of(data, dashboard), span))
     shown = sum(bool(lines) for lines in data.values())

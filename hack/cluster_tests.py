@@ -35,9 +35,9 @@ ALONE = ("test_failover.py",)
 # The longest first, so that none is left over at the end; others follow in the order of their names.
 LONG = (
     *("test_autoscale.py",),  # which goes by the clock, while no more than two run
-    *("test_placement.py", "test_faults.py", "test_crash.py", "test_rollout_strategies.py", "test_clusters.py"),
-    *("test_operator.py", "test_zero.py", "test_scheduling.py", "test_gateway.py", "test_crds.py"),
-    *("test_rollouts.py", "test_bench.py"),
+    *("test_placement.py", "test_faults.py", "test_crash.py", "test_rollout_strategies.py", "test_rollouts.py"),
+    *("test_clusters.py", "test_operator.py", "test_scheduling.py", "test_zero.py", "test_gateway.py"),
+    *("test_crds.py", "test_bench.py"),
 )
 # One after the other on the same control planes. test_crds.py wants one on which nothing was installed.
 TOGETHER = (

@@ -46,7 +46,7 @@ TOGETHER = (
     ("test_clusters.py", "test_ocm.py"),
     ("test_rollout_strategies.py", "test_rollouts.py", "test_gatejobs.py"),
     ("test_zero.py", "test_routes.py", "test_gateway.py"),  # the last one kills the API server
-    ("test_operator.py", "test_scheduling.py", "test_plugin.py", "test_observability.py"),
+    ("test_observability.py", "test_operator.py", "test_scheduling.py", "test_plugin.py"),
     ("test_bench.py", "test_nodeagent.py", "test_namespaced.py"),
     ("test_fuzz.py", "test_security.py"),
 )

@@ -24,7 +24,7 @@ from rich.console import Console
 
 import soak_probe
 from controlplane import BenchError, Cluster, enter, find_binaries
-from harness import Child, gpu_nodes, install, install_gateway, wait_until
+from harness import Child, OperatorProcess, gpu_nodes, install, install_gateway, wait_until
 from soak_churn import NODES, PACE, Churn
 from soak_figures import HOUR, MIB, Answer, Orphans, Requests, Sample, all_growth
 from soak_traffic import Traffic
@@ -74,6 +74,8 @@ class Looks:
     def _look_at(self, child: Child) -> None:
         name = f"{child.name} {child.process.pid}"
         self.logs[name] = child.log
+        if isinstance(child, OperatorProcess) and child.leads():
+            name += " leads"  # and has tasks for it, which are no growth
         if (found := soak_probe.sample(child)) is not None:
             self.series[name].append(found)
             self.bugs[name] = max(self.bugs.get(name, 0.0), soak_probe.bugs(child))
@@ -153,9 +155,7 @@ class Soak:
     def _line(self) -> str:
         asked = self.requests
         now = {name: samples[-1] for name, samples in self.looks.series.items() if samples}
-        running = [each for each in [*self.churn.operators, *self.churn.gateways]]
-        rss = [now.get(f"{each.name} {each.process.pid}") for each in running]
-        sizes = ", ".join(f"{(each.rss or 0) / MIB:.0f}" for each in rss if each is not None)
+        sizes = ", ".join(f"{(each.rss or 0) / MIB:.0f}" for each in now.values() if time.monotonic() - each.at < 30)
         lost, broken = asked.number("lost"), asked.number("broken")
         return f"{asked.sent} requests judged, {lost} lost, {broken} broken; RSS {sizes} MiB"
 
@@ -191,9 +191,7 @@ class Soak:
         yield "rollouts: " + ", ".join(f"{what} {n}" for what, n in sorted(self.churn.seen.outcomes.items()))
         asked = self.requests
         yield f"requests: {asked.sent} sent, {asked.number('answered')} answered whole, {asked.number('lost')} lost"
-        for judged, number in sorted(asked.by.items()):
-            if judged.what not in ("answered", "lost"):
-                yield f"  {judged.what} honestly: {number}, {judged.cause}"
+        yield from (f"  {number} {what}" for what, number in sorted(asked.codes.items()))
         orphans = self.looks.orphans
         yield f"GPU-seconds without their service: {orphans.draining:.0f} draining, {orphans.orphaned:.0f} orphaned"
         settled = f"{self.settled_after:.0f} s" if self.settled_after is not None else "never"
@@ -201,7 +199,7 @@ class Soak:
         yield from self._table()
 
     def _table(self) -> Iterator[str]:
-        head = f"{'process':<28} {'figure':<8} {'minutes':>7} {'first':>8} {'last':>8} {'most':>8}"
+        head = f"{'process':<34} {'figure':<8} {'minutes':>7} {'first':>8} {'last':>8} {'most':>8}"
         yield f"{head} {'an hour (middle half)':>28}"
         for each in all_growth(self.looks.series):
             if each.verdict == "short" and self.seconds > SHORT:
@@ -209,12 +207,12 @@ class Soak:
             unit = MIB if each.figure == "rss" else 1.0
             slope = f"{each.an_hour / unit:+.1f} ({each.low / unit:+.1f} to {each.high / unit:+.1f})"
             values = "".join(f" {value / unit:8.1f}" for value in (each.first, each.last, each.highest))
-            yield f"{each.process:<28} {each.figure:<8} {each.seconds / 60:7.1f}{values} {slope:>28} {each.verdict}"
+            yield f"{each.process:<34} {each.figure:<8} {each.seconds / 60:7.1f}{values} {slope:>28} {each.verdict}"
         for process, samples in self.looks.series.items():
             first, last = samples[0], samples[-1]
             if last.at > first.at:
                 cpu = ((last.cpu or 0.0) - (first.cpu or 0.0)) / (last.at - first.at)
-                yield f"{process:<28} CPU {100 * cpu:.1f} % of a core over {(last.at - first.at) / 60:.1f} minutes"
+                yield f"{process:<34} CPU {100 * cpu:.1f} % of a core over {(last.at - first.at) / 60:.1f} minutes"
 
     def dump(self) -> dict[str, Any]:
         """All that was measured."""
@@ -223,7 +221,7 @@ class Soak:
             "seed": self.seed,
             "done": self.churn.done,
             "rollouts": self.churn.seen.outcomes,
-            "requests": {f"{judged.what}: {judged.cause}": n for judged, n in self.requests.by.items()},
+            "requests": {"sent": self.requests.sent, **self.requests.codes},
             "lost": [asdict(each) for each in self.requests.examples],
             "series": {name: [asdict(each) for each in samples] for name, samples in self.looks.series.items()},
             "growth": [{**asdict(each), "verdict": each.verdict} for each in all_growth(self.looks.series)],

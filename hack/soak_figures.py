@@ -187,12 +187,15 @@ class Requests:
 
     sent: int = 0
     by: Counter[Judged] = field(default_factory=Counter)
+    codes: Counter[str] = field(default_factory=Counter)  # of those that were not answered whole
     examples: list[Answer] = field(default_factory=list)  # of lost ones
 
     def count(self, answer: Answer, excuses: Iterable[Excuse], faulty: frozenset[str] = frozenset()) -> None:
         judged = judge(answer, excuses, faulty)
         self.sent += 1
         self.by[judged] += 1
+        if judged.what != "answered":
+            self.codes[f"{judged.what}, {judged.cause}: {answer.status} {answer.code}"] += 1
         if judged.what == "lost" and len(self.examples) < 20:
             self.examples.append(answer)
 

@@ -70,7 +70,8 @@ class Traffic:
         return taken
 
     async def _run(self) -> None:
-        connector = aiohttp.TCPConnector(limit=0)
+        # Connections are used in turn, so those of a moment with many requests would be kept for good by a few.
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=1.0)
         timeout = aiohttp.ClientTimeout(total=HANGS)
         async with aiohttp.ClientSession(connector=connector, timeout=timeout) as self._session:
             looking = asyncio.create_task(self._keep_looking())

@@ -67,7 +67,7 @@ topologySpreadConstraints:
         app.kubernetes.io/name: {{ .name }}
 {{- end }}
 {{- with .own.priorityClassName }}
-priorityClassName: {{ . }}
+priorityClassName: {{ . | quote }}
 {{- end }}
 {{- with .own.nodeSelector }}
 nodeSelector:
@@ -100,15 +100,15 @@ brings: the first time it is a hook, made once that is there, and with what lets
 apiVersion: serving.inferops.dev/v1alpha1
 kind: {{ .kind }}
 metadata:
-  name: {{ .name }}
+  name: {{ .name | quote }}
   labels:
 {{ include "inferops.labels" (dict "root" .root "name" "") | indent 4 }}
   {{- if and .root.Release.IsInstall .root.Values.crds.enabled (not (.root.Capabilities.APIVersions.Has "serving.inferops.dev/v1alpha1")) }}
   annotations:
     helm.sh/hook: post-install,post-rollback
     helm.sh/hook-delete-policy: hook-failed
-    meta.helm.sh/release-name: {{ .root.Release.Name }}
-    meta.helm.sh/release-namespace: {{ .root.Release.Namespace }}
+    meta.helm.sh/release-name: {{ .root.Release.Name | quote }}
+    meta.helm.sh/release-namespace: {{ .root.Release.Namespace | quote }}
   {{- end }}
 spec:
 {{ toYaml .spec | indent 2 }}

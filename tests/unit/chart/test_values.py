@@ -129,6 +129,23 @@ def test_that_policies_and_budgets_are_of_pods_that_are_there(rendered: list[Obj
         assert {port["targetPort"] for port in service["spec"]["ports"]} <= ports
 
 
+def test_that_names_are_texts_whatever_they_look_like() -> None:
+    values = {
+        "runtimes": {"y": RUNTIME},
+        "watchNamespaces": ["1234", "on"],
+        "operator": {"notify": {"secret": "1e3", "key": "2"}, "priorityClassName": "no", "podLabels": {"x": "1"}},
+        "gateway": {"keys": {"namespaces": ["1234"]}, "serviceAccount": {"name": "0"}},
+    }
+    for each in template(values, *OFFERED, namespace="007"):
+        metadata = each["metadata"]
+        assert isinstance(metadata["name"], str) and isinstance(metadata.get("namespace", ""), str), each
+        assert all(isinstance(label, str) for label in metadata["labels"].values())
+        for subject in each.get("subjects", ()):
+            assert isinstance(subject["name"], str) and subject["namespace"] == "007"
+    (runtime,) = of_kind(template(values, *OFFERED), "ServingRuntime")
+    assert runtime["metadata"]["name"] == "y"
+
+
 def test_that_resources_of_the_values_are_whole() -> None:
     rendered = template(MANY["everything"], *OFFERED)
     for model in (ServingRuntime, Accelerator):

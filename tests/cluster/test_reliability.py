@@ -1,23 +1,20 @@
-"""What happens to the whole of it: taken away in any order, kept waiting by 429, moved between versions.
+"""What happens to the whole of it: taken away in any order, moved between versions.
 
-In short; `make reliability` plays the same for longer, and more orders.
+In short; `make reliability` plays more of it, and for longer.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
 
-from cluster.faultproxy import FaultProxy
-from cluster.replicas import admin
-from cluster.services import Say, Services
+from cluster.services import Say
 from cluster.stage import PACE
-from cluster.storms import MANY, storm
 from cluster.uninstalls import Installed, uninstall
 from controlplane import Binaries, Cluster
-from harness import ACCOUNT, NAMESPACE, ROOT, OperatorProcess, gpu_nodes, install
+from harness import ROOT, gpu_nodes, install
 from upgrade import NoSuchVersion, Stage, earlier_version, tree_of
 
 # Between the two every step came before every other.
@@ -30,24 +27,6 @@ def alone(binaries: Binaries, inside: None) -> Iterator[Cluster]:
     nodes = "2x8xnvidia-h100-80gb"
     with Cluster("reliability", 2, binaries=binaries) as cluster, gpu_nodes(cluster, nodes, *PACE):
         yield cluster
-
-
-@pytest.fixture
-async def services(alone: Cluster) -> AsyncIterator[Services]:
-    install(alone)
-    async with admin(alone) as api:
-        services = Services(api, "storms")
-        await services.begin()
-        yield services
-
-
-async def test_too_many_requests(alone: Cluster, services: Services, say: Say) -> None:
-    with FaultProxy(alone.server, alone.ca) as proxy:
-        kubeconfig = proxy.kubeconfig(alone.kubeconfig_for(NAMESPACE, ACCOUNT), "through-proxy")
-        with OperatorProcess(alone, "storms", kubeconfig) as operator:
-            await storm(services, proxy, operator, 6, 1.0, say)
-            await services.delete(*MANY)
-            await services.gone()
 
 
 @pytest.mark.parametrize("order", [ORDER, ORDER[::-1]], ids=["rights first", "rights last"])

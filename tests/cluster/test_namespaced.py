@@ -12,7 +12,7 @@ import yaml
 
 from cluster.services import AT_ONCE, denied
 from controlplane import Cluster
-from harness import ROOT, Child, OperatorProcess, begin_namespace, free_port, gpu_nodes, install, wait_until
+from harness import ROOT, Child, OperatorProcess, begin_namespace, free_port, gpu_nodes, install
 
 RIGHTS = ROOT / "manifests" / "namespaced" / "rbac.yaml"
 SERVED, NOT_SERVED = ("red", "blue"), "green"
@@ -92,13 +92,6 @@ def test_its_gateway_leads_to_its_own(shared: Cluster) -> None:
             assert [each["id"] for each in json.loads(answer.read())["data"]] == ["qwen"]
         told = gateway.get("/metrics")[1]
         assert 'namespace="blue"' not in told and gateway.get("/readyz")[0] == 200
-
-
-def test_what_is_deleted_is_gone_in_one_namespace_alone(shared: Cluster) -> None:
-    shared.kubectl("-n", "red", "delete", "infs/qwen", "--wait=true")
-    left = "get", "deploy", "-l", "inferops.dev/service=qwen", "-o", "name"
-    wait_until("its Deployment is gone", lambda: not shared.kubectl("-n", "red", *left), 20)
-    assert shared.kubectl("-n", "blue", *left)
 
 
 def test_nothing_was_denied_and_nothing_asked_for_elsewhere(shared: Cluster) -> None:

@@ -60,7 +60,7 @@ def test_what_is_so_already_writes_nothing(scaling: Any, asked: Any) -> None:
         ({"maxReplicas": 4}, {"replicas": 5}, "5 replicas by hand would be above the maximum, 4: add --max 5"),
         ({"maxReplicas": 4}, {"min": 5}, "the minimum, 5, would be above the maximum, 4: add --max 5"),
         ({"minReplicas": 3, "maxReplicas": 4}, {"max": 2}, "the minimum, 3, would be above the maximum, 2: add --min"),
-        ({"replicas": 4, "maxReplicas": 4}, {"max": 2}, "4 replicas by hand would be above the maximum, 2: give --auto"),
+        ({"replicas": 4, "maxReplicas": 4}, {"max": 2}, "by hand would be above the maximum, 2: give --auto"),
         (
             {"schedule": [{"name": "day", "cron": "0 8 * * *", "duration": "8h", "minReplicas": 6}]},
             {"max": 4},

@@ -55,6 +55,7 @@ LEFT = 5  # modules; once no more wait one more runs at a time, as these are sho
 IDLE = 0.25  # share of the processors' time; once so much is over, one more runs too: what ran beside has ended
 WINDOW = 20.0  # seconds over which that is measured
 ENDED = re.compile(r"::.* (PASSED|FAILED|ERROR|SKIPPED|XFAIL|XPASS)")
+SUMMARY = re.compile(r" in \d[\d.]*s")
 # These tests kill processes in mid-sentence: sockets that the garbage collector then closes are shown, not judged.
 PYTEST = ("-m", "pytest", "-v", "--durations=3", "-W", "default::pytest.PytestUnraisableExceptionWarning")
 STOPPED = 130
@@ -76,8 +77,8 @@ class Module:
     @property
     def last(self) -> str:
         """What pytest said at its end, such as `3 passed in 7.21s`."""
-        told = next((line for line in reversed(self.output) if line.strip()), "")
-        return told.strip("= \n")
+        said = [line.strip("= \n") for line in reversed(self.output) if line.strip()]
+        return next(filter(SUMMARY.search, said), said[0] if said else "")
 
 
 class Processors(NamedTuple):

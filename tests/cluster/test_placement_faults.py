@@ -207,9 +207,10 @@ def outage(scene: Scene) -> dict[str, Any]:
 def test_when_all_are_silent_it_is_the_hub_that_is_alone(scene: Scene, outage: dict[str, Any]) -> None:
     fleet = scene.fleet
     assert fleet.record("llama") == {"east": ("Suspect", 2)}
-    states = {name: state for name, (state, _) in fleet.record("wide").items()}
-    assert states["east"] == states["west"] == "Suspect"
-    assert states["north"] in ("Serving", "Suspect"), "whoever hears nothing waits before he gives up"
+    # The new operator first waits for all to answer.
+    told = ("east", "west")
+    fleet.wait("it is told", lambda: {fleet.record("wide")[each][0] for each in told} == {"Suspect"}, of="wide")
+    assert fleet.record("wide")["north"][0] in ("Serving", "Suspect"), "whoever hears nothing waits before he gives up"
     assert fleet.written()[2] == outage["writes"]
     assert scene.children() == outage["children"]
 

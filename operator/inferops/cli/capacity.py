@@ -66,9 +66,12 @@ async def quotas(reads: Gathering, namespace: str) -> tuple[Quota, ...]:
 
 
 def holders(copy: membercapacity.Capacity) -> dict[str, Counter[str]]:
-    """How many of each resource the services hold, and all other pods together."""
+    """How many of each resource the services hold on the nodes that there are, and all other pods together."""
+    there = {each.name for each in copy.copies[NODE].objects.values()}
     found: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for (namespace, _), use in copy.copies[POD].objects.items():
+        if use.node not in there:
+            continue
         who = f"{namespace}/{use.service}" if use.service else OTHERS
         for resource, number in use.resources.items():
             found[resource][who] += number

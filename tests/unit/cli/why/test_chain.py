@@ -44,13 +44,14 @@ async def test_of_a_service_that_serves_nothing_is_wrong() -> None:
 async def test_a_replica_without_a_node_says_which_gpus_where_and_what_is_free() -> None:
     made = await world(homeless(FULL), accelerators=[{"type": "nvidia-l4", "count": 8}])
     [name] = [meta["name"] for meta in (raw["metadata"] for raw in made.fake.all(NODE))]
-    found = first(seen(made, others=[busy(name, 3)]))
+    found = first(seen(made, others=[busy(name, 3), busy("gone", 2, "late")]))
     assert found.wrong and found.verdict == (
         "1 of 1 replicas finds no node: each needs 8x nvidia-l4, and 5 of 8 are free, at most 5 on one node"
     )
     evidence = "\n".join(found.evidence)
     assert FULL in evidence and "nvidia-l4: 5 of 8 free on 1 nodes (node by node: 5)" in evidence
     assert f"node {name}: 8x nvidia-l4" in evidence and "in use by team/other (3)" in evidence
+    assert "late" not in evidence, "its node is not there any more"
     assert any("spec.accelerators" in each for each in found.todo)
 
 

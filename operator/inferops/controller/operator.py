@@ -96,7 +96,7 @@ class Operator:
         self.metrics = Metrics()
         self.scope = Scope(options.namespaces, options.namespace)
         self.store = Store(accelerators(), runtimes())
-        self.queue: Queue[Key] = Queue(asyncio.get_running_loop().time, urgent=self._urgent)
+        self.queue: Queue[Key] = Queue(asyncio.get_running_loop().time, urgent=self._urgent, idle=True)
         self.gateways = Gateways()
         self.demands = self._demands()
         self.told = Told()
@@ -202,6 +202,7 @@ class Operator:
     ) -> None:
         """Wait for the lease, then work for as long as it is ours."""
         await elector.acquire()
+        self.queue.begin(self.store.all_keys())
         members = Members(
             client,
             configuration,

@@ -13,7 +13,7 @@ import asyncio
 import heapq
 import random
 from collections import deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
@@ -35,7 +35,10 @@ class Queue(Generic[K]):
         clock: Callable[[], float],
         jitter: Callable[[], float] = random.random,
         urgent: Callable[[K], bool] = lambda _: False,
+        *,
+        idle: bool = False,
     ) -> None:
+        """`idle`: what is added before `begin` is not kept. Nobody works on it, and it may be gone by then."""
         self._clock = clock
         self._jitter = jitter
         self._urgent = urgent  # whether a key that does not fail goes to the first lane
@@ -51,6 +54,7 @@ class Queue(Generic[K]):
         self._failures: dict[K, int] = {}
         self._not_before: dict[K, float] = {}
         self._changed = asyncio.Event()
+        self._idle = idle
         self._closed = False
 
     def __len__(self) -> int:
@@ -61,8 +65,16 @@ class Queue(Generic[K]):
         """Keys whose last run failed."""
         return len(self._failures)
 
+    def begin(self, keys: Iterable[K]) -> None:
+        """From now on somebody works, on these first."""
+        self._idle = False
+        for key in keys:
+            self.add(key)
+
     def add(self, key: K, delay: float = 0.0) -> None:
         """Ask for a run of `key`, after `delay` seconds or after its back-off, whichever is later."""
+        if self._idle:
+            return
         due = max(self._clock() + delay, self._not_before.get(key, float("-inf")))
         if key in self._queued:
             self._enqueue(key)

@@ -56,6 +56,16 @@ async def test_keys_come_in_their_order_and_each_once() -> None:
     assert len(queue) == 0
 
 
+async def test_while_nobody_works_nothing_is_kept() -> None:
+    queue: Queue[str] = Queue(Clock(), idle=True)
+    queue.add("gone")
+    queue.add("gone later", 5.0)
+    assert len(queue) == 0
+    queue.begin("ab")
+    queue.add("c")
+    assert await drained(queue) == ["a", "b", "c"]
+
+
 async def test_a_key_is_worked_on_by_one_worker_and_again_if_it_was_asked_for_meanwhile() -> None:
     queue = queue_at(Clock())
     queue.add("a")

@@ -11,7 +11,7 @@ FIRST := tests/unit/core tests/unit/api tests/unit/simulate tests/unit/cli
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup binaries quickstart demo demo-autoscale demo-clusters test test-unit test-cluster lint crds bench bench-sizing bench-gateway \
+.PHONY: help setup plane binaries quickstart demo demo-autoscale demo-clusters test test-unit test-cluster lint crds bench bench-sizing bench-gateway \
 	bench-rollout bench-autoscale bench-placement bench-simulate bench-clusters cluster clean e2e-kind docs dashboards dashboards-shown soak reliability upgrade fuzz
 
 help: ## Show this help.
@@ -26,14 +26,16 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -q -c constraints.txt -e '.[dev]'
 	@touch $@
 
-binaries: $(VENV)/ready
+plane: $(VENV)/ready
 	@$(RUN) -m controlplane build
+
+binaries: plane # and the tools by which the tests check us: Helm, Prometheus and others
 	@$(RUN) -m fieldtools build
 
-quickstart: binaries ## All of it running with a service under traffic, for docs/quickstart.md; Ctrl-C ends it.
+quickstart: plane ## All of it running with a service under traffic, for docs/quickstart.md; Ctrl-C ends it.
 	@$(RUN) hack/quickstart.py
 
-demo: binaries ## Real control plane, operator, kubectl apply, traffic. KEEP=1 leaves it running.
+demo: plane ## Real control plane, operator, kubectl apply, traffic. KEEP=1 leaves it running.
 	@$(RUN) hack/demo.py $(if $(KEEP),--keep)
 
 test: binaries ## Lint and all tests: lint and the unit tests in what time the cluster tests leave.
@@ -84,7 +86,7 @@ $(VENV)/docs: $(VENV)/ready
 	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -q -c constraints.txt -e '.[docs]'
 	@touch $@
 
-bench: binaries ## 1000 InferenceServices: speed, memory, silence. Prints figures.
+bench: plane ## 1000 InferenceServices: speed, memory, silence. Prints figures.
 	@$(RUN) hack/bench_scale.py
 
 bench-sizing: $(VENV)/ready ## Predicted speed beside measured and the peer's, whole models held out.
@@ -105,32 +107,32 @@ bench-placement: $(VENV)/ready ## What placement over clusters costs beside a so
 bench-simulate: $(VENV)/ready ## How fast the simulator is, and how far from theory, measurements and real time.
 	@$(RUN) hack/bench_simulate.py
 
-bench-clusters: binaries ## 1000 services on 50 member clusters, 5 of them dead: speed, memory, silence.
+bench-clusters: plane ## 1000 services on 50 member clusters, 5 of them dead: speed, memory, silence.
 	@$(RUN) hack/bench_clusters.py
 
-soak: binaries ## Churn, faults and traffic for MINUTES=20, and whether anything grows or is lost. [SEED=] [JSON=]
+soak: plane ## Churn, faults and traffic for MINUTES=20, and whether anything grows or is lost. [SEED=] [JSON=]
 	@$(RUN) hack/soak.py $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(if $(JSON),--json $(JSON))
 
 reliability: binaries ## Long tests: API server away (MINUTES=5), 429, an old backup, uninstall in ORDERS=8 orders; upgrade.
 	@MINUTES=$(MINUTES) ORDERS=$(ORDERS) $(RUN) -m pytest -v -W default::pytest.PytestUnraisableExceptionWarning tests/reliability
 	@$(MAKE) --no-print-directory upgrade
 
-upgrade: binaries ## From an earlier version (FROM=tag or commit) to this one and back, under traffic.
+upgrade: plane ## From an earlier version (FROM=tag or commit) to this one and back, under traffic.
 	@$(RUN) hack/upgrade.py $(if $(FROM),--from $(FROM))
 
-fuzz: binaries ## Hostile resources against a real API server and what we make of them. [MINUTES=5]
+fuzz: plane ## Hostile resources against a real API server and what we make of them. [MINUTES=5]
 	@FUZZ_MINUTES=$(or $(MINUTES),5) $(RUN) -m pytest -q tests/cluster/test_fuzz.py
 
-demo-autoscale: binaries ## Replicas under a changing load on the real control plane, minutes; draws docs/pictures.
+demo-autoscale: plane ## Replicas under a changing load on the real control plane, minutes; draws docs/pictures.
 	@$(RUN) hack/demo_autoscale.py
 
-demo-clusters: binaries ## One service over three clusters: placed, one cut off, back, rolled out wave by wave.
+demo-clusters: plane ## One service over three clusters: placed, one cut off, back, rolled out wave by wave.
 	@$(RUN) hack/demo_clusters.py
 
 e2e-kind: $(VENV)/ready ## Image, chart, requests, a canary and a rollback on kind. Needs docker, kind, kubectl and helm.
 	@$(RUN) -m kind
 
-cluster: binaries ## A shell with kubectl in a running control plane.
+cluster: plane ## A shell with kubectl in a running control plane.
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(RUN) -m controlplane shell
 
 clean: ## Remove what the build made here.

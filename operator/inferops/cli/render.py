@@ -173,17 +173,25 @@ class InFile:
     configs: Mapping[tuple[str, str], Mapping[str, str]]
 
     def facts(self, key: Key, spec: ModelSpec) -> Known | Unknown:
+        try:
+            found = self.found(key, spec)
+        except BadConfig as error:
+            raise BadInput(f"{key.name}: spec.model.config: {error}") from error
+        unknown = f"nothing is built in about {spec.uri}; put a ConfigMap for spec.model.config into the file"
+        return Unknown(unknown) if found is None else found
+
+    def found(self, key: Key, spec: ModelSpec) -> Known | None:
+        """What is known of a model. Raises BadConfig that names the ConfigMap and its key."""
         config = spec.config
         data = self.configs.get((key.namespace, config.name)) if config is not None else None
         if config is None or data is None:
-            found = built_in(spec.uri)
-            unknown = f"nothing is built in about {spec.uri}; put a ConfigMap for spec.model.config into the file"
-            return Unknown(unknown) if found is None else Known(found, "the built-in table")
+            shape = built_in(spec.uri)
+            return None if shape is None else Known(shape, "the built-in table")
         who = f"ConfigMap {config.name}"
         try:
             return Known(facts_in(data, config.key, spec.uri, who), who)
         except BadConfig as error:
-            raise BadInput(f"{key.name}: spec.model.config: {who}, key {config.key}: {error}") from error
+            raise BadConfig(f"{who}, key {config.key}: {error}") from error
 
     def forget(self, key: Key) -> None:
         """Nothing is remembered."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ import promql_parser
 import pytest
 import yaml
 
-from controlplane import BenchError
 from exposed import TARGET, samples
 from fieldtools import find
 from harness import ROOT
@@ -95,11 +93,8 @@ def cases(name: str) -> str:
 
 
 @pytest.fixture
-def promtool() -> Iterator[Path]:
-    try:
-        yield find("promtool")
-    except BenchError as error:
-        pytest.skip(str(error))
+def promtool() -> Path:
+    return find("promtool")
 
 
 def test_prometheus_takes_them(promtool: Path) -> None:

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from inferops.api.inferenceservice import ModelSpec
-from inferops.catalogue import accelerators, built_in, runtimes
+from inferops.catalogue import accelerators, runtimes
 from inferops.cli.capacity import Capacity, capacity
 from inferops.cli.capacity import accelerators as known_accelerators
 from inferops.cli.diff.change import Outlook, outlook
 from inferops.cli.gather import Gathering
 from inferops.cli.render import InFile
 from inferops.cli.rolloutfollow import utc
-from inferops.controller.modelinfo import Known, Unknown, facts_in
+from inferops.controller.modelinfo import Known, Unknown
 from inferops.controller.observe import Unreadable, observe
 from inferops.controller.sizer import Sizer
 from inferops.controller.store import OPTIONAL, Key, Store
@@ -125,14 +125,8 @@ class Models(InFile):
     """As of a file; what is wrong with a ConfigMap is an answer as well."""
 
     def facts(self, key: Key, spec: ModelSpec) -> Known | Unknown:
-        config = spec.config
-        data = self.configs.get((key.namespace, config.name)) if config is not None else None
-        if config is None or data is None:
-            found = built_in(spec.uri)
-            why = f"nothing is built in about {spec.uri}"
-            return Unknown(why) if found is None else Known(found, "the built-in table")
-        who = f"ConfigMap {config.name}"
         try:
-            return Known(facts_in(data, config.key, spec.uri, who), who)
+            found = self.found(key, spec)
         except BadConfig as error:
-            return Unknown(f"{who}, key {config.key}: {error}")
+            return Unknown(str(error))
+        return Unknown(f"nothing is built in about {spec.uri}") if found is None else found

@@ -89,7 +89,7 @@ class _Fleet:
 
 
 _SUMS = ("arrivals", "ended", "busy", "queued", "missed", "ttft", "tpot")
-_INDEX = np.arange(MOST + 1, dtype=float)
+_CURVES = ("throughput", "missed", "waiting", "ttft", "tpot")
 
 
 class _Runs:
@@ -107,36 +107,39 @@ class _Runs:
         self.births = np.full(count, np.inf)  # when the next replica is ready
         self.due = np.array([run.policy.every for run in runs])
         self.hours = np.zeros(count)
-        self.sums = {name: np.zeros(count) for name in _SUMS}
-        self.told = [[0.0] * len(_SUMS) for _ in runs]  # at the last look
+        self.sums = np.zeros((len(_SUMS), count))
+        self.told = self.sums.copy()  # at the last look
         self.looked = [0.0] * count
         self.before = np.zeros((2, count))  # requests and missed ones while nothing counted
+        self.curves = np.array([getattr(case.curves, name) for name in _CURVES]).T  # by requests in flight
+        self.steps = np.diff(self.curves, axis=0, append=self.curves[-1:])
 
     def count(self) -> None:
         """Forget what came of the runs until now."""
-        self.before = np.array([self.sums["arrivals"], self.sums["missed"]])
+        self.before = self.asked()
         self.hours[:] = 0.0
         for run in self.runs:
             run.changes = 0
 
+    def asked(self) -> Floats:
+        """Requests and missed ones, by run."""
+        return self.sums[[_SUMS.index("arrivals"), _SUMS.index("missed")]]
+
     def advance(self, second: int) -> None:
         """One second of requests."""
-        curves, sums = self.case.curves, self.sums
         arriving = self.case.arrivals[self.rows, second]
         each = self.there / np.maximum(self.ready, 1e-9)
         beyond = np.maximum(each - MOST, 0.0)
         each = np.minimum(each, MOST)
-        late = arriving * np.where(self.ready > 0, np.interp(each, _INDEX, curves.missed), 1.0)
-        ended = np.minimum(self.there + arriving, self.ready * np.interp(each, _INDEX, curves.throughput))
+        low = each.astype(np.int64)
+        between = self.curves[low] + (each - low)[:, None] * self.steps[low]
+        throughput, missed, waiting, ttft, tpot = between.T
+        late = arriving * np.where(self.ready > 0, missed, 1.0)
+        ended = np.minimum(self.there + arriving, self.ready * throughput)
         self.there = self.there + arriving - ended
         self.hours += self.paid / 3600
-        sums["arrivals"] += arriving
-        sums["ended"] += ended
-        sums["busy"] += self.there
-        sums["queued"] += (np.interp(each, _INDEX, curves.waiting) + beyond) * self.ready
-        sums["missed"] += late
-        sums["ttft"] += arriving * np.interp(each, _INDEX, curves.ttft)
-        sums["tpot"] += arriving * np.interp(each, _INDEX, curves.tpot)
+        queued = (waiting + beyond) * self.ready
+        self.sums += (arriving, ended, self.there, queued, late, arriving * ttft, arriving * tpot)
 
     def grow(self, now: float) -> None:
         for at in np.flatnonzero(self.births <= now):
@@ -145,12 +148,12 @@ class _Runs:
 
     def look(self, second: int, now: float) -> None:
         """Show each rule that is due what there is, and have what it wants."""
-        for at in (int(each) for each in np.flatnonzero(self.due <= now)):
+        due = np.flatnonzero(self.due <= now)
+        if not due.size:
+            return
+        for at, seen in zip(due.tolist(), self._seen(due, now), strict=True):
             fleet, run = self.fleets[at], self.runs[at]
-            values = [float(self.sums[name][at]) for name in _SUMS]
-            news = [value - before for value, before in zip(values, self.told[at], strict=True)]
-            seen = _seen(self.case, fleet, now, self.looked[at], news, float(self.there[at]))
-            self.told[at], self.looked[at] = values, now
+            self.looked[at] = now
             wanted = min(max(int(run.policy.look(seen)), self.case.lowest), self.case.highest)
             self.due[at] += run.policy.every
             if wanted == fleet.wanted:
@@ -161,10 +164,74 @@ class _Runs:
             self.hours[at] += taken * DRAIN / 3600
             self._count(at)
 
+    def _seen(self, due: NDArray[np.intp], now: float) -> list[Seen]:
+        """What the rules of these runs are shown."""
+        curves, there, ready = self.case.curves, self.there[due], self.ready[due]
+        news = self.sums[:, due] - self.told[:, due]
+        self.told[:, due] = self.sums[:, due]
+        arrivals, ended, busy, queued, missed, ttft, tpot = news
+        low = np.minimum(there / np.maximum(ready, 1e-9), MOST).astype(np.int64)
+        waiting = np.minimum(curves.waiting[low] * ready + np.maximum(there - MOST * ready, 0.0), there)
+        waiting = np.where(ready > 0, waiting, there)
+        kv = np.where(ready > 0, curves.kv[low], curves.kv[0])
+        each = np.maximum(arrivals, 1e-9)
+        counts = (arrivals, ended, ended * curves.prompt, ended * curves.output, waiting, there - waiting, missed)
+        return [
+            self._shown(at, now, *numbers, *counted)
+            for at, numbers, counted in zip(
+                due.tolist(),
+                np.array((busy, queued, ttft / each, tpot / each, kv)).T.tolist(),
+                np.rint(counts).astype(np.int64).T.tolist(),
+                strict=True,
+            )
+        ]
+
     def _count(self, at: int) -> None:
         fleet = self.fleets[at]
         self.ready[at], self.paid[at] = fleet.ready, fleet.ready + len(fleet.births)
         self.births[at] = fleet.births[0][0] if fleet.births else np.inf
+
+    def _shown(
+        self,
+        at: int,
+        now: float,
+        busy: float,
+        queued: float,
+        ttft: float,
+        tpot: float,
+        kv: float,
+        arrivals: int,
+        ended: int,
+        tokens_in: int,
+        tokens_out: int,
+        waiting: int,
+        running: int,
+        missed: int,
+    ) -> Seen:
+        fleet = self.fleets[at]
+        started, fleet.started = tuple(fleet.started), []
+        return Seen(
+            now=now,
+            since=self.looked[at],
+            wanted=fleet.wanted,
+            ready=fleet.ready,
+            starting=len(fleet.births),
+            homeless=0,
+            started=started,
+            arrivals=arrivals,
+            ended=ended,
+            tokens_in=tokens_in,
+            tokens_out=tokens_out,
+            busy=busy,
+            queued=queued,
+            waiting=waiting,
+            running=running,
+            judged=arrivals,
+            missed=missed,
+            ttft=ttft if arrivals else None,
+            tpot=tpot if arrivals else None,
+            kv=kv,
+        )  # fmt: skip
 
 
 def run_many(case: Case, runs: Sequence[Run], seconds: int | None = None) -> None:
@@ -178,42 +245,10 @@ def run_many(case: Case, runs: Sequence[Run], seconds: int | None = None) -> Non
         many.advance(second)
         many.grow(second + 1.0)
         many.look(second, second + 1.0)
-    requests, missed = np.array([many.sums["arrivals"], many.sums["missed"]]) - many.before
+    requests, missed = many.asked() - many.before
     for at, run in enumerate(runs):
         run.requests, run.missed = float(requests[at]), float(missed[at])
         run.hours = float(many.hours[at])
-
-
-def _seen(case: Case, fleet: _Fleet, now: float, since: float, told: list[float], there: float) -> Seen:
-    arrivals, ended, busy, queued, missed, ttft, tpot = told
-    curves = case.curves
-    each = min(there / fleet.ready, float(MOST)) if fleet.ready else 0.0
-    at = int(each)
-    waiting = curves.waiting[at] * fleet.ready + max(0.0, there - MOST * fleet.ready)
-    waiting = min(float(waiting), there) if fleet.ready else there
-    started, fleet.started = tuple(fleet.started), []
-    return Seen(
-        now=now,
-        since=since,
-        wanted=fleet.wanted,
-        ready=fleet.ready,
-        starting=len(fleet.births),
-        homeless=0,
-        started=started,
-        arrivals=round(arrivals),
-        ended=round(ended),
-        tokens_in=round(ended * curves.prompt),
-        tokens_out=round(ended * curves.output),
-        busy=busy,
-        queued=queued,
-        waiting=round(waiting),
-        running=round(there - waiting),
-        judged=round(arrivals),
-        missed=round(missed),
-        ttft=ttft / arrivals if arrivals else None,
-        tpot=tpot / arrivals if arrivals else None,
-        kv=float(curves.kv[at]),
-    )
 
 
 def bursty(rates: Floats, dispersions: Floats, seeds: int, first: int = 0) -> Floats:

@@ -69,13 +69,21 @@ class Mean:
 class Extreme:
     """The highest of the last values, or their lowest. `window` 0: the last value itself."""
 
-    __slots__ = ("_pick", "_values")
+    __slots__ = ("_count", "_looks", "_sign", "_values")
 
     def __init__(self, window: float, every: float, lowest: bool = False) -> None:
-        self._values: deque[int] = deque(maxlen=looks(window, every) + (window > 0))
-        self._pick: Callable[[deque[int]], int] = min if lowest else max
+        self._looks = looks(window, every) + (window > 0)
+        self._sign = -1 if lowest else 1
+        self._count = 0
+        self._values: deque[tuple[int, int]] = deque()  # (look, value) of those that no later one exceeds, falling
 
     def add(self, value: int) -> int:
         """The extreme with this value."""
-        self._values.append(value)
-        return self._pick(self._values)
+        values, value = self._values, self._sign * value
+        self._count += 1
+        while values and values[-1][1] <= value:
+            values.pop()
+        values.append((self._count, value))
+        if values[0][0] <= self._count - self._looks:
+            values.popleft()
+        return self._sign * values[0][1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
@@ -97,7 +97,7 @@ def _instead(name: str, settings: Settings, carried: float) -> Parts:
     planned = carried * (settings.utilization or 0.6)
 
     def as_told(before: Capacity, now: float, attainment: float) -> Capacity:
-        return replace(before, plans=(planned,) * staffing.CLASSES, carries=carried)
+        return before._replace(plans=(planned,) * staffing.CLASSES, carries=carried)
 
     return {(capacity, "plan"): as_told, (capacity, "served"): _untaught, (capacity, "met"): _untaught}
 

@@ -8,8 +8,8 @@ replicas hot and a jumpy one keeps room, and nobody tunes either. Both forget, b
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from math import exp
+from typing import NamedTuple
 
 from inferops.core.autoscale import holding, staffing
 from inferops.core.autoscale import misses as missing
@@ -22,16 +22,19 @@ BEYOND = 1.5  # times the highest rate that was served well: where misses are su
 FORGETS_MISSES = 6 * 86400.0  # seconds; half-lives
 FORGETS_LOADS = 4 * 86400.0
 SOLVE = 60.0  # seconds between two looks for the rates to plan with
+SELDOM = 480.0  # seconds, where they did not move: what was learned in days is hardly another a minute later
+MOVED = 0.01  # share of a rate by which it has
 ENOUGH = 200.0  # requests, before the first
 SHOCK = 12  # bins above the plan that no calm load goes
 FAR = 4.0  # times its burstiness that a bursty one goes at the most
 DOWN, UP = 0.8, 1.15  # times, that one changes at most in one look for it
 LOST = 0.8  # share of misses at which no more is ended
 MARGIN = 1.1  # times what is carried, that is planned with at the most
+NO_MISSES: Bins = {}
+NO_LOADS: Loads = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Capacity:
+class Capacity(NamedTuple):
     """What was learned of one kind of replica. Rates are requests a second of one replica."""
 
     knee: float | None = None  # where misses are supposed to begin, before any were seen; None: nothing is known yet
@@ -39,11 +42,12 @@ class Capacity:
     plans: tuple[float, ...] = ()  # what is planned with, by class of burstiness; empty: nothing is known yet
     carries: float | None = None  # beyond which more miss the SLO than are allowed to
     ends: float = 0.0  # at the most; at that hardly any request meets the SLO
-    misses: Bins = field(default_factory=dict[int, tuple[float, float]])
-    loads: Loads = field(default_factory=dict)
+    misses: Bins = NO_MISSES
+    loads: Loads = NO_LOADS
     solved: float | None = None  # when plans were last looked for, in Unix seconds
+    pause: float = SOLVE  # seconds until they are looked for again: it takes most of what a look does
     curve: Curve | None = None  # of misses, as of then
-    keeping: Keeping = field(default_factory=Keeping)  # for how long replicas are kept
+    keeping: Keeping = Keeping()  # for how long replicas are kept
 
     def planned(self, burst: float) -> float | None:
         """What is planned with where the load is so bursty; None: nothing is known yet."""
@@ -58,7 +62,7 @@ def begin(before: Capacity, knee: float | None) -> Capacity:
     if knee is None or before.told:
         return before
     plans = before.plans if before.misses and before.plans else (FIRST * knee,) * CLASSES
-    return replace(before, knee=knee, told=True, plans=plans, carries=before.carries or knee)
+    return before._replace(knee=knee, told=True, plans=plans, carries=before.carries or knee)
 
 
 def shock(planned: float, burst: float) -> float:
@@ -72,14 +76,14 @@ def proven(before: Capacity, rate: float, judged: float, missed: float) -> Capac
         return before
     knee = BEYOND * rate
     plans = tuple(max(each, FIRST * knee) for each in before.plans or (0.0,) * CLASSES)
-    return replace(before, knee=knee, plans=plans, carries=knee)
+    return before._replace(knee=knee, plans=plans, carries=knee)
 
 
 def served(before: Capacity, rate: float, judged: float, missed: float) -> Capacity:
     """Take in how many missed the SLO while replicas got `rate` each."""
     if rate <= 0 or not judged or not before.plans:
         return before
-    return replace(before, misses=missing.booked(before.misses, rate, judged, missed))
+    return before._replace(misses=missing.booked(before.misses, rate, judged, missed))
 
 
 def met(before: Capacity, burst: float, rate: float, requests: float) -> Capacity:
@@ -89,15 +93,15 @@ def met(before: Capacity, burst: float, rate: float, requests: float) -> Capacit
     if rate <= 0 or not requests or planned is None or rate >= shock(planned, burst):
         return before
     load = place_of(rate) - place_of(planned)
-    return replace(before, loads=staffing.counted(before.loads, burst, load, requests))
+    return before._replace(loads=staffing.counted(before.loads, burst, load, requests))
 
 
 def plan(before: Capacity, now: float, attainment: float) -> Capacity:
     """Look for the rates to plan with anew, if it is time. `attainment`: share of requests that is to meet the SLO."""
     since = before.solved
     if since is None:
-        return replace(before, solved=now)
-    if now - since < SOLVE or not before.plans:
+        return before._replace(solved=now)
+    if now - since < before.pause or not before.plans:
         return before
     made = _aged(before, now - since, now)
     if staffing.total(made.loads) < ENOUGH:
@@ -111,15 +115,16 @@ def plan(before: Capacity, now: float, attainment: float) -> Capacity:
     top = MARGIN * carries
     choice = Choice(made.keeping, top)
     found, price = staffing.plans(made.loads, curve.at, place_of(top), allowed, choice.spared)
-    plans = (was * min(max(rate_of(place) / was, DOWN), UP) for was, place in zip(before.plans, found, strict=True))
-    return replace(
-        made,
+    steps = [min(max(rate_of(place) / was, DOWN), UP) for was, place in zip(before.plans, found, strict=True)]
+    moved = any(abs(step - 1) > MOVED for step in steps)
+    return made._replace(
         knee=knee,
-        plans=tuple(plans),
+        plans=tuple(was * step for was, step in zip(before.plans, steps, strict=True)),
+        pause=SOLVE if moved else min(2 * before.pause, SELDOM),
         carries=carries,
         ends=curve.highest(LOST, carries),
         curve=curve,
-        keeping=replace(made.keeping, at=choice.best(price)),
+        keeping=made.keeping._replace(at=choice.best(price)),
     )
 
 
@@ -132,18 +137,18 @@ def kept(before: Capacity, asked: Asked, shortest: float, cold: float, now: floa
     def misses(rate: float) -> float:
         return curve.at(place_of(rate))
 
-    return replace(before, keeping=holding.counted(before.keeping, asked, misses, shortest, cold, now))
+    return before._replace(keeping=holding.counted(before.keeping, asked, misses, shortest, cold, now))
 
 
 def shocked(before: Capacity, missed: float) -> Capacity:
     """Take in how many missed the SLO by a shock."""
     if before.curve is None:
         return before
-    return replace(before, keeping=replace(before.keeping, missed=before.keeping.missed + missed))
+    return before._replace(keeping=before.keeping._replace(missed=before.keeping.missed + missed))
 
 
 def _aged(before: Capacity, seconds: float, now: float) -> Capacity:
     by = 0.5 ** (seconds / FORGETS_MISSES)
     misses = {place: (judged * by, missed * by) for place, (judged, missed) in before.misses.items()}
     loads = staffing.aged(before.loads, 0.5 ** (seconds / FORGETS_LOADS))
-    return replace(before, misses=misses, loads=loads, keeping=holding.aged(before.keeping, seconds), solved=now)
+    return before._replace(misses=misses, loads=loads, keeping=holding.aged(before.keeping, seconds), solved=now)

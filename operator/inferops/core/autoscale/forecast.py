@@ -8,8 +8,8 @@ Sources: Hyndman and Athanasopoulos, Forecasting: Principles and Practice, 3rd e
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from math import exp, log, sqrt
+from typing import NamedTuple
 
 LENGTHS = (60.0, 180.0, 480.0)  # seconds of an exponential mean
 TREND = 5.0  # times that for the mean from which it takes its trend
@@ -32,8 +32,7 @@ NOISE = 900.0  # seconds of the mean by which the noise of a look is known
 SUDDEN, QUIETEST = 4.0, 0.1  # a step: so many times that noise, which is no less than this, in two looks in a row
 
 
-@dataclass(frozen=True, slots=True)
-class Outlook:
+class Outlook(NamedTuple):
     """What is known of a service's arrivals. Rates are requests a second, times Unix seconds."""
 
     means: tuple[float, ...] = ()  # by LENGTHS; empty before the first look
@@ -47,7 +46,7 @@ class Outlook:
     believed: int = 0  # at this look
     best: int = 0  # to be believed from the next look on
     pending: tuple[tuple[float, tuple[float, ...]], ...] = ()  # (when they come true, forecasts)
-    day: tuple[float, ...] = field(default=(-1.0,) * BINS)  # mean rate by time of day; -1: not known
+    day: tuple[float, ...] = (-1.0,) * BINS  # mean rate by time of day; -1: not known
 
     @property
     def rate(self) -> float:
@@ -75,8 +74,7 @@ def observe(before: Outlook, now: float, seconds: float, rate: float, horizon: f
     minute = before.minute + max(1 - exp(-2 * seconds / REALISED), least) * (rate - before.minute)
     day = _day(before.day, now, seconds, rate)
     # By what was best and known of the day before now: else more load could mean less of a forecast.
-    made = replace(
-        before,
+    made = before._replace(
         means=means,
         slow=slow,
         span=known + seconds,
@@ -100,12 +98,11 @@ def _stepped(before: Outlook, rate: float, seconds: float) -> Outlook:
     moved = log(max(rate, LEAST) / max(before.last, LEAST))
     usual = max(before.noise, QUIETEST * QUIETEST)
     square = min(away * away, 2 * moved * moved, FAR * usual)
-    made = replace(before, noise=before.noise + share * (square - before.noise))
+    made = before._replace(noise=before.noise + share * (square - before.noise))
     level = min(rate, before.last)
     if level <= before.means[0] * exp(SUDDEN * max(sqrt(before.noise), QUIETEST)):
         return made
-    return replace(
-        made,
+    return made._replace(
         noise=before.noise,
         means=tuple(max(mean, level) for mean in before.means),
         slow=tuple(max(mean, level) for mean in before.slow),
@@ -149,7 +146,7 @@ def _measured(made: Outlook, now: float, forecasts: tuple[float, ...], horizon: 
     judged = [error * counts for error, counts in zip(errors, COUNTS, strict=True)]
     best = min(range(FORECASTS), key=judged.__getitem__)
     best = best if judged[best] < BETTER * judged[made.believed] else made.believed
-    return replace(made, errors=errors, pending=pending, best=best)
+    return made._replace(errors=errors, pending=pending, best=best)
 
 
 def _day(day: tuple[float, ...], now: float, seconds: float, rate: float) -> tuple[float, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from inferops.core.autoscale.capacity import Capacity
 from inferops.core.autoscale.forecast import Outlook
@@ -12,14 +12,13 @@ LONGEST = 1800.0  # seconds of a cold start; longer ones waited for GPUs
 STARTS = 8  # that are remembered
 
 
-@dataclass(frozen=True, slots=True)
-class History:
+class History(NamedTuple):
     """As left by the last look; `History()` before the first. Times are Unix seconds."""
 
     looked: float | None = None
     begun: float | None = None  # what the first look of all since then counted up to; None: nobody tells
-    outlook: Outlook = field(default_factory=Outlook)
-    capacity: Capacity = field(default_factory=Capacity)
+    outlook: Outlook = Outlook()
+    capacity: Capacity = Capacity()
     kind: str = ""  # what the capacity is of
     starts: tuple[float, ...] = ()  # seconds that the last replicas took to start
     needs: tuple[tuple[float, float], ...] = ()  # (time, replicas needed), the highest of each short while

@@ -11,7 +11,7 @@ there they are kept through the pause, and to the height of the bursts.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 TIMES = (1, 2, 4, 8)  # the shortest time
 LONGEST = 3600.0  # seconds
@@ -23,8 +23,7 @@ PATIENCE = 5.0  # seconds of work before a request that comes too late for it
 Numbers = tuple[tuple[float, int], ...]  # (Unix seconds, replicas)
 
 
-@dataclass(frozen=True, slots=True)
-class Holding:
+class Holding(NamedTuple):
     """What would have been, had replicas been kept for one of the times."""
 
     needed: Numbers = ()  # of the time, falling: the first is the most
@@ -34,8 +33,7 @@ class Holding:
     missed: float = 0.0  # requests that would have missed the SLO by a shock
 
 
-@dataclass(frozen=True, slots=True)
-class Keeping:
+class Keeping(NamedTuple):
     """For how long replicas are kept, and by what that was chosen."""
 
     holdings: tuple[Holding, ...] = (Holding(),) * len(TIMES)
@@ -45,8 +43,7 @@ class Keeping:
     expected: float = 0.0  # and those that were to, as reckoned of the time that replicas were kept for
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """What one look told. Rates are requests a second."""
 
     seconds: float
@@ -72,7 +69,7 @@ def counted(
         for at, each in enumerate(before.holdings)
     )
     expected = before.expected + made[before.at].missed - before.holdings[before.at].missed
-    return replace(before, holdings=made, asked=before.asked + asked.rate * asked.seconds, expected=expected)
+    return before._replace(holdings=made, asked=before.asked + asked.rate * asked.seconds, expected=expected)
 
 
 def _counted(
@@ -88,8 +85,7 @@ def _counted(
         ended = asked.ends * ready
         left = max(0.0, before.left + (asked.rate - ended) * asked.seconds)
         missed = asked.rate * asked.seconds * (1.0 if left > PATIENCE * ended else misses(each))
-    return replace(
-        before,
+    return before._replace(
         needed=needed,
         wanted=wanted,
         left=left,
@@ -101,9 +97,8 @@ def _counted(
 def aged(before: Keeping, passed: float) -> Keeping:
     """With all that was counting less, so many seconds later."""
     by = 0.5 ** (passed / FORGETS)
-    return replace(
-        before,
-        holdings=tuple(replace(each, cost=by * each.cost, missed=by * each.missed) for each in before.holdings),
+    return before._replace(
+        holdings=tuple(each._replace(cost=by * each.cost, missed=by * each.missed) for each in before.holdings),
         asked=by * before.asked,
         missed=by * before.missed,
         expected=by * before.expected,

@@ -8,7 +8,7 @@ so a slow start multiplies nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import ceil, exp
 
 from inferops.core.autoscale import capacity as learned
@@ -74,17 +74,17 @@ def recommend(history: History, signals: Signals, goals: Goals, now: float) -> R
     load = signals.load
     kept = min(max(signals.fleet.wanted, goals.lowest), goals.highest)
     if load is None or load.seconds <= (0.0 if history.outlook.means else SHORTEST):
-        quiet = replace(history, looked=now, begun=None if load is None else history.begun)
+        quiet = history._replace(looked=now, begun=None if load is None else history.begun)
         reason: Reason = "NoSignals" if load is None else "Start"
         why = f"as many as before: {signals.why or WHY['Start']}" if load is None else WHY["Start"]
         return Recommendation(kept, reason, why, _numbers(history, goals, None, load), quiet, _again(history))
-    history = replace(history, begun=load.until if history.begun is None else history.begun)
+    history = history._replace(begun=load.until if history.begun is None else history.begun)
     history = _counted(history, load, signals.fleet, goals, signals.seed, now)
     need, reason, forecast, history = _need(history, load, signals.fleet, goals, now)
     replicas, reason, history = _bounded(history, need, reason, signals.fleet, goals, load.until, now)
     numbers = _numbers(history, goals, forecast, load)
     why = BURSTS if reason == "Held" and _keeps(history, goals) else WHY[reason]
-    return Recommendation(replicas, reason, why, numbers, replace(history, looked=now), _again(history))
+    return Recommendation(replicas, reason, why, numbers, history._replace(looked=now), _again(history))
 
 
 def _again(history: History) -> float:
@@ -99,11 +99,10 @@ def _started(history: History, fleet: Fleet, now: float) -> History:
     if fleet.kind != history.kind and history.kind:
         # Plans are missed by as much as before, and bursts come again as they did.
         known = learned.Capacity(loads=known.loads, keeping=known.keeping)
-    return replace(
-        history,
+    return history._replace(
         starts=starts,
         begun=None if fresh else history.begun,
-        outlook=replace(history.outlook, means=()) if fresh else history.outlook,
+        outlook=history.outlook._replace(means=()) if fresh else history.outlook,
         needs=() if fresh else history.needs,
         capacity=known,
         kind=fleet.kind,
@@ -116,8 +115,7 @@ def _counted(history: History, load: Load, fleet: Fleet, goals: Goals, seed: See
     known = learned.plan(known, now, goals.attainment)
     judged, missed = _judged(load, fleet, goals)
     forgets, recent = 0.5 ** (load.seconds / HOUR), exp(-load.seconds / LATELY)
-    history = replace(
-        history,
+    history = history._replace(
         late=recent * history.late + (1 - recent) * (missed / judged if judged else 0.0),
         judged=history.judged * forgets + judged,
         missed=history.missed * forgets + missed,
@@ -136,9 +134,9 @@ def _counted(history: History, load: Load, fleet: Fleet, goals: Goals, seed: See
     if not calm and peak >= shock and now - (history.begun or now) > history.cold_start + 2 * LOOK:
         known = learned.shocked(known, missed)  # who was there before its first decisions is not its doing
     known = learned.met(known, burst, each, load.demand if fleet.wanted > goals.lowest else 0)
+    known = known if calm else known._replace(pause=learned.SOLVE)
     tokens, usual = _tokens(history, load)
-    return replace(
-        history,
+    return history._replace(
         capacity=known,
         tokens=tokens,
         usual_tokens=usual,
@@ -196,11 +194,11 @@ def _need(
     # By the burstiness known before now: else less load, coming as a surprise, could mean more replicas.
     planned = history.capacity.planned(history.outlook.burst)
     outlook, forecast = observe(history.outlook, now, load.seconds, rate, horizon)
-    history = replace(history, outlook=outlook)
+    history = history._replace(outlook=outlook)
     if goals.mode == "queueDepth":
         need, calm, crowd = targets.by_queue(history, load, fleet, goals)
         need = max(need, targets.by_spill(load, fleet))
-        return need, "Queue" if need > fleet.ready else "Steady", forecast, replace(history, calm=calm, crowd=crowd)
+        return need, "Queue" if need > fleet.ready else "Steady", forecast, history._replace(calm=calm, crowd=crowd)
     if goals.mode == "latency":
         need = max(targets.by_latency(load, fleet, goals), targets.by_spill(load, fleet))
         return need, "Latency" if need > fleet.ready else "Steady", forecast, history
@@ -234,7 +232,7 @@ def _kept(history: History, load: Load, goals: Goals, planned: float, forecast: 
     )
     shock = learned.shock(planned, outlook.burst)
     asked = Asked(load.seconds, load.demand / load.seconds, need, height, known.ends, shock)
-    return replace(history, capacity=learned.kept(known, asked, _shortest(history), history.cold_start, now))
+    return history._replace(capacity=learned.kept(known, asked, _shortest(history), history.cold_start, now))
 
 
 def _alarm(history: History, load: Load, fleet: Fleet, goals: Goals, need: float) -> float:
@@ -254,7 +252,7 @@ def _bounded(
     settle = _settle(history, goals)
     needs = limits.needed(history.needs, need, now, settle)
     changes = history.changes or ((now, wanted),)
-    history = replace(history, needs=needs)
+    history = history._replace(needs=needs)
     replicas = ceil(need - SLACK)
     if replicas > wanted:
         most = limits.most(goals.up, changes, wanted, now)
@@ -269,7 +267,7 @@ def _bounded(
         replicas, reason = goals.highest, "Maximum"
     if replicas <= goals.lowest:
         replicas, reason = goals.lowest, "Minimum" if need <= goals.lowest else reason
-    return replicas, reason, replace(history, changes=limits.changed(changes, replicas, now))
+    return replicas, reason, history._replace(changes=limits.changed(changes, replicas, now))
 
 
 def _settle(history: History, goals: Goals) -> float:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,7 +29,7 @@ def lived(needs: list[int], true: float = 1.0) -> Keeping:
     for at, need in enumerate(needs):
         asked = Asked(LOOK, 2.0 * need, need, need, 4.0, 5.0)
         known = counted(known, asked, lambda rate: float(rate > 3.9), SHORTEST, COLD, at * LOOK)
-    return replace(known, missed=true * known.expected)
+    return known._replace(missed=true * known.expected)
 
 
 def every(pause: float, times: int, height: int = 10) -> list[int]:
@@ -70,8 +68,8 @@ def test_what_was_to_be_missed_and_was_not_is_not_spared() -> None:
 def test_a_time_is_not_left_for_little() -> None:
     known = Keeping((Holding(cost=100.0), Holding(cost=99.0), Holding(cost=200.0), Holding(cost=300.0)))
     assert Choice(known, 1.0).best(price=1.0) == 0
-    assert Choice(replace(known, at=1), 1.0).best(price=1.0) == 1
-    assert Choice(replace(known, at=2), 1.0).best(price=1.0) == 1
+    assert Choice(known._replace(at=1), 1.0).best(price=1.0) == 1
+    assert Choice(known._replace(at=2), 1.0).best(price=1.0) == 1
 
 
 def test_old_bursts_are_forgotten() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -29,7 +28,7 @@ def lived(rates: list[float], days: int = 1) -> History:
             capacity = met(served(capacity, rate / 8, rate * 900, rate), outlook.burst, rate / 8, rate * 900)
             capacity = plan(capacity, now, 0.99)
     holdings = tuple(Holding(cost=1e6 + times, missed=250.0 / times) for times in TIMES)
-    capacity = replace(capacity, keeping=Keeping(holdings, 2, asked=8000.0, missed=120.0, expected=250.0))
+    capacity = capacity._replace(keeping=Keeping(holdings, 2, asked=8000.0, missed=120.0, expected=250.0))
     return History(looked=now, outlook=outlook, capacity=capacity, kind="a", starts=(90.0, 110.0), usual_tokens=260.0)
 
 
@@ -60,10 +59,10 @@ def test_nothing_is_written_for_little() -> None:
     before = lived([8.0, 16.0, 24.0], days=4)
     text = written(before)
     assert written(lived([8.0, 16.0, 24.0], days=5), text) == text
-    assert written(replace(before, kind="b"), text) != text
-    assert written(replace(before, capacity=replace(before.capacity, plans=(1.0,) * CLASSES)), text) != text
-    assert written(replace(before, starts=(300.0,)), text) != text
-    assert written(replace(before, capacity=replace(before.capacity, keeping=Keeping())), text) != text
+    assert written(before._replace(kind="b"), text) != text
+    assert written(before._replace(capacity=before.capacity._replace(plans=(1.0,) * CLASSES)), text) != text
+    assert written(before._replace(starts=(300.0,)), text) != text
+    assert written(before._replace(capacity=before.capacity._replace(keeping=Keeping())), text) != text
 
 
 def test_a_service_that_learned_nothing_writes_nothing() -> None:
@@ -75,7 +74,7 @@ def test_the_longest_fits() -> None:
     misses = {place: (123456.0, 12345.6) for place in range(-32, 32)}
     loads = {kind: dict.fromkeys(range(LOWEST, HIGHEST + 1), 123456.0) for kind in range(CLASSES)}
     capacity = Capacity(knee=12.34, told=True, plans=(12.34,) * CLASSES, carries=12.34, misses=misses, loads=loads)
-    text = written(replace(lived([8.0, 16.0]), capacity=capacity, kind="a" * 64))
+    text = written(lived([8.0, 16.0])._replace(capacity=capacity, kind="a" * 64))
     assert 0 < len(text) <= LONGEST_TEXT
     assert read(text).capacity.plans == (12.34,) * CLASSES
 

@@ -31,7 +31,7 @@ def asked(monkeypatch):
 
     def recommend(history, signals, goals, now):
         calls.append((history, signals, goals, now))
-        return Recommendation(5, "Demand", "because", Numbers(), replace(history, looked=now), 7.0)
+        return Recommendation(5, "Demand", "because", Numbers(), history._replace(looked=now), 7.0)
 
     monkeypatch.setattr(ours, "recommend", recommend)
     return calls

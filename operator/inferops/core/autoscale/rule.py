@@ -9,7 +9,7 @@ so a slow start multiplies nothing.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil, exp
+from math import ceil, exp, sqrt
 
 from inferops.core.autoscale import capacity as learned
 from inferops.core.autoscale import holding, limits, targets
@@ -207,14 +207,21 @@ def _need(
     waits = max(0.0, load.waiting - goals.queue_depth * max(fleet.ready, 1))
     drain = min(max(history.cold_start, DRAIN[0]), DRAIN[1])
     history = _kept(history, load, goals, planned, forecast, now)
+    height = outlook.height / _at_peaks(history.capacity, planned) if _keeps(history, goals) else 0.0
     parts: list[tuple[float, Reason]] = [
-        (max(outlook.rate, outlook.height if _keeps(history, goals) else 0.0) / planned, "Demand"),
+        (max(outlook.rate / planned, height), "Demand"),
         (forecast / planned, "Forecast"),
         ((max(outlook.rate, forecast) + waits / drain) / planned if waits else 0.0, "Queue"),
         (_alarm(history, load, fleet, goals, rate / planned), "Latency"),
     ]
     need, reason = max(parts, key=lambda part: part[0])
     return need, reason, forecast, history
+
+
+def _at_peaks(known: learned.Capacity, planned: float) -> float:
+    """Requests a second to give a replica at the height of bursts: half of the way, by octaves, from what is planned
+    with on the mean, which leaves room for such heights, to what it carries, which leaves none for a higher one."""
+    return sqrt(planned * max(planned, known.carries or planned))
 
 
 def _keeps(history: History, goals: Goals) -> bool:
@@ -225,11 +232,8 @@ def _keeps(history: History, goals: Goals) -> bool:
 def _kept(history: History, load: Load, goals: Goals, planned: float, forecast: float, now: float) -> History:
     """With what keeping replicas for other times would have led to."""
     outlook, known = history.outlook, history.capacity
-    mean = max(outlook.rate, forecast)
-    need, height = (
-        min(max(ceil(rate / planned - SLACK), goals.lowest), goals.highest)
-        for rate in (mean, max(mean, outlook.height))
-    )
+    mean, peak = max(outlook.rate, forecast) / planned, outlook.height / _at_peaks(known, planned)
+    need, height = (min(max(ceil(each - SLACK), goals.lowest), goals.highest) for each in (mean, max(mean, peak)))
     shock = learned.shock(planned, outlook.burst)
     asked = Asked(load.seconds, load.demand / load.seconds, need, height, known.ends, shock)
     return history._replace(capacity=learned.kept(known, asked, _shortest(history), history.cold_start, now))

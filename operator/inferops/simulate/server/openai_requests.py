@@ -80,11 +80,7 @@ class Ask:
     stream: bool
     usage_in_stream: bool
     ignore_eos: bool
-
-    @property
-    def answer(self) -> Answer:
-        """What the simulated model says to it."""
-        return Answer(self.tokens)
+    answer: Answer  # what the simulated model says to it
 
     def lengths(self, context: int) -> tuple[int, int]:
         """(tokens it may produce, tokens it will produce). Raises `ApiError` when they do not fit `context` tokens."""
@@ -129,15 +125,17 @@ def read(body: bytes, chat: bool) -> Ask:
         tokens = pieces(parsed.prompt)
     else:
         tokens = [token for item in parsed.prompt for token in (pieces(item) if isinstance(item, str) else [item])]
+    tokens = tokens or [""]
     return Ask(
         chat=chat,
         model=parsed.model,
-        tokens=tuple(tokens) or ("",),
+        tokens=tuple(tokens),
         asked=asked,
         minimum=parsed.min_tokens,
         stream=parsed.stream,
         usage_in_stream=bool(parsed.stream_options and parsed.stream_options.include_usage),
         ignore_eos=parsed.ignore_eos,
+        answer=Answer(tokens),
     )
 
 

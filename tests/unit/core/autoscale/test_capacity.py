@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from random import Random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inferops.core.autoscale.capacity import DOWN, UP, Capacity, begin, met, plan, proven, served, shock
+from inferops.core.autoscale.capacity import (
+    DOWN,
+    SELDOM,
+    SOLVE,
+    UP,
+    Capacity,
+    begin,
+    met,
+    plan,
+    proven,
+    served,
+    shock,
+)
 
 BURST = 0.1
 SOLVED = 10  # looks between two for the rates to plan with, which is what takes time: plans move little in as many
@@ -119,3 +132,28 @@ def test_an_objective_beyond_reach_does_not_empty_the_cluster() -> None:
         known = plan(known, now, 0.99995)
         known = met(served(known, of(known), 600, 0.6), BURST, of(known), 600)
     assert of(known) > 5.0 / 8
+
+
+def test_plans_that_do_not_move_are_looked_for_seldom() -> None:
+    known, _ = lived(8.0, 0.1)
+    assert known.solved is not None
+    known, when = known._replace(pause=SOLVE), []
+    for now in range(int(known.solved), int(known.solved) + 3600, 15):
+        before, known = known.solved, plan(known, float(now), 0.99)
+        if known.solved != before:
+            when.append(now)
+    gaps = [after - before for before, after in pairwise(when)]
+    assert gaps[0] > SOLVE
+    assert gaps[-1] == SELDOM
+    assert gaps == sorted(gaps)
+
+
+def test_plans_that_move_are_looked_for_soon_again() -> None:
+    known, _ = lived(8.0, 0.1)
+    assert known.solved is not None
+    known = known._replace(pause=SELDOM)
+    for _ in range(200):
+        known = served(known, of(known), 600, 120)  # they carry a fraction of what they did
+    moved = plan(known, known.solved + SELDOM, 0.99)
+    assert of(moved) < of(known)
+    assert moved.pause == SOLVE

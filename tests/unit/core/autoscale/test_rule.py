@@ -188,6 +188,19 @@ def test_bursts_that_come_again_find_their_replicas() -> None:
     assert world.wanted < 3
 
 
+def test_heights_need_less_room_than_means() -> None:
+    """Most of the room in a plan is for heights; they are at hand, and only a higher one needs some more."""
+    world = World(carries=8.0)
+    world.run(1.0, 40)
+    history = world.history
+    known = history.capacity
+    timid = known._replace(plans=(2.0,) * len(known.plans), carries=8.0, keeping=known.keeping._replace(at=1))
+    wild = history.outlook._replace(noise=1.0, best=4)  # so that two looks are no step, and a long mean is believed
+    world.history = history._replace(capacity=timid, outlook=wild)
+    world.run(48.0, 1)
+    assert world.run(48.0, 1) == [12]  # by what is planned with 24, by what they carry 6
+
+
 def test_who_says_how_long_fewer_must_be_enough_is_obeyed() -> None:
     _, found = bursty(120.0)
     assert max(found) < 3

@@ -145,6 +145,21 @@ async def test_a_client_that_leaves_a_stream_closes_it_at_the_engine() -> None:
     assert (record.status, record.broken) == (499, False)
 
 
+async def test_a_client_that_leaves_once_it_has_the_whole_answer_was_served() -> None:
+    """Many read no further than `[DONE]`, and close before the engine has ended the response."""
+    engine = Engine(streams(token("a"), COUNTS, DONE, then=hangs))
+    async with serving(engine) as running:
+        async with running.session.post(running.url + "/v1/chat/completions", json=STREAMED) as answer:
+            async for line in answer.content:
+                if line.startswith(b"data: [DONE]"):
+                    break
+            answer.close()
+        await engine.left.wait()
+        record = await running.log.next()
+        assert running.outcomes() == {Outcome.OK: 1}
+    assert (record.status, record.broken, record.error, record.tokens_out) == (200, False, "", 2)
+
+
 class Flood:
     """A stream that is larger than all buffers on its way."""
 

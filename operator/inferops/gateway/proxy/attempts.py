@@ -182,6 +182,7 @@ class Attempts:
             if answer is not None:
                 answer.close()
             lease.on_lost = None
+            outcome = Outcome.OK if outcome is Outcome.GONE and call.delivered else outcome
             lease.done(outcome)
             self._meters.attempt(key, revision, replica.name, outcome)
         return failure

@@ -36,6 +36,7 @@ class Call:
     headers: Mapping[str, str] = field(default_factory=dict)  # of the gateway, for the answer
     reply: web.StreamResponse | None = None  # which has begun to be sent
     events: int = 0  # of its stream
+    delivered: bool = False  # its stream was sent up to `[DONE]`: a client that goes away now has it all
     silent: bool = False  # it is a probe: neither counted nor logged
 
     @property

@@ -63,11 +63,11 @@ class Handler:
             reply = _told(call, error)
         except asyncio.CancelledError:
             if (why := deadline.caught()) is None:
-                record.status, record.error = GONE, "client_gone"
+                _left(call)
                 raise
             reply = _told(call, error_of(why) if call.head or why is not Why.TIMEOUT else _late())
         except ConnectionError:  # while we wrote: aiohttp notices as well
-            record.status, record.error = GONE, "client_gone"
+            _left(call)
             reply = call.reply or web.Response(status=400)
         except Exception:
             log.exception("request %s failed", record.request_id)
@@ -189,6 +189,12 @@ class Handler:
         meters.finished(record, backend)
         self._parts.door.spend(call)
         self._parts.log.write(record)
+
+
+def _left(call: Call) -> None:
+    """The client went away. Who has the whole answer was served: many close without reading to the stream's very end."""
+    if not call.delivered:
+        call.record.status, call.record.error = GONE, "client_gone"
 
 
 def _late() -> ApiError:

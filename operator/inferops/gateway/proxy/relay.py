@@ -165,6 +165,7 @@ class Relay:
             if passed := events.feed(piece):
                 record.sent += len(passed)
                 await reply.write(passed)
+                call.delivered = events.done and not events.error
             sent = clock()  # a slow client's time is not the engine's
             piece = await answer.piece()
             if piece:

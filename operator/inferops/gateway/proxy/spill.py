@@ -133,6 +133,8 @@ class Spill:
         finally:
             if answer is not None:
                 answer.close()
+            if went.result is Result.GONE and call.delivered:
+                went = Went(Result.ANSWERED)
             attempt.done(went.result, self._clock(), went.rest)
             self._meters.spilled(pool.backend.key, name, went.result)
         if call.reply is None:

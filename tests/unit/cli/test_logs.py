@@ -6,7 +6,6 @@ import asyncio
 import json
 import logging
 from base64 import b64encode
-from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -41,15 +40,8 @@ class Told:
 
 
 @pytest.fixture
-def told(capsys: pytest.CaptureFixture[str]) -> Iterator[Told]:
-    """What is set up in a test is gone after it."""
-    root = logging.getLogger()
-    before, level = set(root.handlers), root.level
-    yield Told(capsys)
-    for handler in set(root.handlers) - before:
-        if type(handler) is logging.StreamHandler:
-            root.removeHandler(handler)
-    root.setLevel(level)
+def told(capsys: pytest.CaptureFixture[str]) -> Told:
+    return Told(capsys)
 
 
 def test_a_line_of_a_reconcile_says_whose_and_of_which_revision(told: Told) -> None:

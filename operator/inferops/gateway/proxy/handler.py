@@ -192,7 +192,7 @@ class Handler:
 
 
 def _left(call: Call) -> None:
-    """The client went away. Who has the whole answer was served: many close without reading to the stream's very end."""
+    """The client went away. Who has the whole answer was served: many read no further than its `[DONE]`."""
     if not call.delivered:
         call.record.status, call.record.error = GONE, "client_gone"
 

@@ -34,7 +34,8 @@ class Settings:
 
 
 PROMISES = tuple(
-    Settings(share) for share in (0.92, 0.95, 0.97, 0.98, 0.985, 0.99, 0.993, 0.995, 0.997, 0.999, 0.9995, 0.9998)
+    Settings(share)
+    for share in (0.92, 0.95, 0.97, 0.98, 0.985, 0.99, 0.993, 0.995, 0.997, 0.998, 0.999, 0.9993, 0.9996, 0.9998)
 )
 SHARES = tuple(Settings(utilization=share) for share in (0.35, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.8, 0.9))
 

@@ -2,7 +2,9 @@
 
 Several plain forecasts run side by side: exponential means of several lengths, the same with their trend (Holt's linear
 method, damped), and one by the shape of the day before. Each is measured by its own error at just this horizon, and the
-one that erred least of late is believed. So nobody says how fast a service's load moves: smooth, jumpy or daily.
+one that erred least of late is believed. So nobody says how fast a service's load moves: smooth, jumpy or daily. Rises
+that stand out from the noise are rare and weigh little in that, and are when it matters: there the trend is followed as
+long as that has erred less in rises.
 Sources: Hyndman and Athanasopoulos, Forecasting: Principles and Practice, 3rd edition, chapters 8.1 to 8.3 and 5.8.
 """
 
@@ -29,6 +31,9 @@ DAY, BINS = 86400.0, 96
 LEAST = 1e-3  # requests a second that count as none
 FAR = 9.0  # times the noise's mean square
 NOISE = 900.0  # seconds of the mean by which the noise of a look is known
+RISE = 2.0  # a rise: the shortest mean is above that of its trend by so many times the noise of a look
+FOLLOWED = 1  # what follows a rise: the shortest mean with its trend, of the forecasts
+RISES = 30.0  # forecasts made in rises, of the mean of their errors
 SUDDEN, QUIETEST = 4.0, 0.1  # a step: so many times that noise, which is no less than this, in two looks in a row
 
 
@@ -45,7 +50,9 @@ class Outlook(NamedTuple):
     errors: tuple[float, ...] = (0.0,) * FORECASTS  # mean squares of log(came / forecast)
     believed: int = 0  # at this look
     best: int = 0  # to be believed from the next look on
-    pending: tuple[tuple[float, tuple[float, ...]], ...] = ()  # (when they come true, forecasts)
+    # (when they come true, forecasts, whether they were made in a rise)
+    pending: tuple[tuple[float, tuple[float, ...], bool], ...] = ()
+    rising: tuple[float, float] = (0.0, 0.0)  # such errors in rises, of the forecast believed and of what follows them
     day: tuple[float, ...] = (-1.0,) * BINS  # mean rate by time of day; -1: not known
 
     @property
@@ -85,7 +92,12 @@ def observe(before: Outlook, now: float, seconds: float, rate: float, horizon: f
         believed=before.best,
     )
     forecasts = _forecasts(made, before.day, now, horizon)
-    return _measured(made, now, forecasts, horizon), forecasts[made.believed]
+    rises = means[0] > slow[0] * exp(RISE * sqrt(before.noise))
+    usual, followed = before.rising
+    told = forecasts[made.believed]
+    if rises and followed <= usual:
+        told = max(told, forecasts[FOLLOWED])
+    return _measured(made, now, forecasts, horizon, rises), told
 
 
 def _stepped(before: Outlook, rate: float, seconds: float) -> Outlook:
@@ -129,24 +141,29 @@ def _forecasts(made: Outlook, day: tuple[float, ...], now: float, horizon: float
     return tuple(found)
 
 
-def _measured(made: Outlook, now: float, forecasts: tuple[float, ...], horizon: float) -> Outlook:
+def _measured(made: Outlook, now: float, forecasts: tuple[float, ...], horizon: float, rises: bool) -> Outlook:
     """Book the errors of forecasts that came true, and remember those made now."""
-    due = [told for when, told in made.pending if when <= now]
+    due = [(told, rose) for when, told, rose in made.pending if when <= now]
     pending = tuple(each for each in made.pending if each[0] > now)
     errors = made.errors
     came = log(max(made.minute, LEAST))
     share = 1 - 0.5 ** (EVERY / MEMORY)
-    for told in due:
-        errors = tuple(
-            error + share * (min((came - log(max(forecast, LEAST))) ** 2, WORST) - error)
-            for error, forecast in zip(errors, told, strict=True)
-        )
+    rising = made.rising
+    for told, rose in due:
+        erred = [min((came - log(max(forecast, LEAST))) ** 2, WORST) for forecast in told]
+        errors = tuple(error + share * (each - error) for error, each in zip(errors, erred, strict=True))
+        if rose:
+            usual, followed = rising
+            rising = (
+                usual + (erred[made.believed] - usual) / RISES,
+                followed + (erred[FOLLOWED] - followed) / RISES,
+            )
     if not pending or now + horizon >= pending[-1][0] + EVERY:
-        pending = (*pending[-REMEMBERED + 1 :], (now + horizon, forecasts))
+        pending = (*pending[-REMEMBERED + 1 :], (now + horizon, forecasts, rises))
     judged = [error * counts for error, counts in zip(errors, COUNTS, strict=True)]
     best = min(range(FORECASTS), key=judged.__getitem__)
     best = best if judged[best] < BETTER * judged[made.believed] else made.believed
-    return made._replace(errors=errors, pending=pending, best=best)
+    return made._replace(errors=errors, pending=pending, best=best, rising=rising)
 
 
 def _day(day: tuple[float, ...], now: float, seconds: float, rate: float) -> tuple[float, ...]:

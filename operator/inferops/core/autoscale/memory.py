@@ -48,6 +48,7 @@ def written(history: History, before: str = "") -> str:
         "shocks": [_short(each) for each in (known.keeping.asked, known.keeping.missed, known.keeping.expected)],
         "noise": _short(outlook.noise, 2),
         "errors": [_short(error, 2) for error in outlook.errors],
+        "rising": [_short(error, 2) for error in outlook.rising],
         "believed": outlook.best,
         "usual": _short(history.usual_tokens),
         "day": _day(outlook.day),
@@ -69,7 +70,9 @@ def read(text: str) -> History:
         day = _days(found["day"])
         noise = min(_number(found["noise"]), NOISIEST)
         best = int(found["believed"])
-        outlook = Outlook(errors=errors, believed=best, best=best, day=day, noise=noise)
+        usual, followed = (_number(each, 100.0) for each in found.get("rising", (0.0, 0.0)))
+        rising = usual, followed
+        outlook = Outlook(errors=errors, believed=best, best=best, day=day, noise=noise, rising=rising)
         if len(errors) != FORECASTS or not 0 <= outlook.believed < FORECASTS:
             return History()
         return History(

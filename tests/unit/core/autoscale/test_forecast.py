@@ -48,6 +48,34 @@ def test_a_ramp_is_foreseen_by_its_trend() -> None:
     assert error(rates, said, 600.0) < 0.01
 
 
+def calm_and_rise(times: int, after: float) -> list[float]:
+    """Hours of calm with hardly any noise, at the end of each of which the rate rises by half within five minutes, and
+    goes on for as long at `after` times that pace."""
+    random, rates = Random(5), list[float]()
+    for _ in range(times):
+        up = [100.0 + 2.5 * look for look in range(20)]
+        rates += [100.0] * 200 + up + [up[-1] + after * 2.5 * look for look in range(20)]
+    return [max(rate, 20.0) * random.lognormvariate(0.0, 0.01) for rate in rates]
+
+
+def test_a_rise_out_of_calm_is_followed_at_once() -> None:
+    rates = calm_and_rise(1, 1.0)
+    outlook, said = watch(rates, 120.0)
+    _, plain = watch(rates, 120.0, Outlook(rising=(0.0, 1.0)))
+    assert said[:200] == plain[:200]
+    assert said[210] > 1.15 * plain[210]  # two minutes and a half after it began
+    assert said[214] > 0.9 * rates[222]  # of what came two minutes later
+    assert outlook.rising[1] <= outlook.rising[0]
+
+
+def test_rises_that_fall_again_are_not_followed_for_long() -> None:
+    rates = calm_and_rise(8, -2.0)
+    outlook, said = watch(rates, 300.0)
+    _, plain = watch(rates, 300.0, Outlook(rising=(0.0, 1.0)))
+    assert outlook.rising[1] > outlook.rising[0]
+    assert said[-240:] == plain[-240:]
+
+
 def test_noise_is_not_followed() -> None:
     random = Random(3)
     rates = [max(0.1, random.gauss(20.0, 6.0)) for _ in range(2000)]

@@ -50,6 +50,7 @@ def test_what_is_written_is_read_as_it_was() -> None:
         assert known == (pytest.approx(judged, abs=1), pytest.approx(missed, abs=0.1))
     assert after.outlook.day == pytest.approx(before.outlook.day, abs=0.02 * max(before.outlook.day))
     assert after.outlook.best == before.outlook.best
+    assert after.outlook.rising == pytest.approx(before.outlook.rising, rel=0.05)
     assert after.capacity.keeping.at == 2 and after.capacity.keeping.missed == 120.0
     for known, kept in zip(before.capacity.keeping.holdings, after.capacity.keeping.holdings, strict=True):
         assert (kept.cost, kept.missed) == pytest.approx((known.cost, known.missed), rel=1e-3)

@@ -11,6 +11,8 @@ import pytest
 from inferops.gateway.proxy.watch import Watch
 from unit.gateway.clusters import HERE, THERE, arrivals, at, clusters, configured, neighbours, pool_of, sent
 from unit.gateway.engines import (
+    COUNTS,
+    DONE,
     STREAM,
     STREAMED,
     Does,
@@ -290,3 +292,17 @@ async def test_a_client_that_goes_away_takes_its_request_along() -> None:
         record = await own.log.next()
         assert (record.status, record.spilled, pool_of(own).waiting) == (499, "c0", 0)
         assert sent(own) == {("c0", "gone"): 1}
+
+
+async def test_a_client_that_goes_away_with_its_whole_stream_was_answered() -> None:
+    there = Engine(streams(token("a"), COUNTS, DONE, then=hangs))
+    async with clusters(at(), at(there)) as (own, _):
+        async with own.session.post(own.url + "/v1/chat/completions", json=STREAMED) as answer:
+            async for line in answer.content:
+                if line.startswith(b"data: [DONE]"):
+                    break
+            answer.close()
+        await there.left.wait()
+        record = await own.log.next()
+        assert (record.status, record.spilled, record.broken) == (200, "c0", False)
+        assert sent(own) == {("c0", "answered"): 1}

@@ -16,7 +16,7 @@ from bench_autoscale_stats import Interval, Point, cheapest, front, hours_at, in
 Floats = Sequence[float | None]
 LEVELS = (0.01, 0.005, 0.001)  # shares of requests that miss the SLO at which rules are compared
 # What settings are chosen for: those, and some around them, since the days to test on differ from those to tune on.
-CHOSEN_FOR = (0.03, 0.01, 0.005, 0.001, 0.0004)
+CHOSEN_FOR = (0.03, 0.01, 0.005, 0.0025, 0.0015, 0.001, 0.0004)
 SLACK = 0.06  # share of the hours above the front up to which a setting is worth a second look
 
 

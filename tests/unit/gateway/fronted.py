@@ -30,7 +30,7 @@ from inferops.gateway.signals.meters import Meters
 from inferops.gateway.signals.record import Record
 from inferops.gateway.table import Backend, Replica, Revision, ServiceKey, Table
 from inferops.runtimes.base import Api
-from unit.gateway.engines import CHAT, Engine, engines
+from unit.gateway.engines import CHAT, STREAMED, Engine, engines
 
 OPENAI = Api("openai", paths=("/v1/", "/tokenize"), closed=("/v1/load_lora_adapter",), usage_in_streams=True)
 KEY = ServiceKey("chat", "llama")
@@ -105,6 +105,14 @@ class Gateway:
             self.url + path, data=io.BytesIO(data), headers={"Content-Type": "application/json", **named}
         ) as answer:
             return answer, await answer.read()
+
+    async def stream_and_leave(self) -> None:
+        """Read a stream up to its `[DONE]`, and close the connection before it has ended."""
+        async with self.session.post(self.url + "/v1/chat/completions", json=STREAMED) as answer:
+            async for line in answer.content:
+                if line.startswith(b"data: [DONE]"):
+                    break
+            answer.close()
 
     async def get(self, path: str, **headers: str) -> tuple[aiohttp.ClientResponse, bytes]:
         named = {name.replace("_", "-"): value for name, value in headers.items()}

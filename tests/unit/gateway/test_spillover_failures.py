@@ -297,11 +297,7 @@ async def test_a_client_that_goes_away_takes_its_request_along() -> None:
 async def test_a_client_that_goes_away_with_its_whole_stream_was_answered() -> None:
     there = Engine(streams(token("a"), COUNTS, DONE, then=hangs))
     async with clusters(at(), at(there)) as (own, _):
-        async with own.session.post(own.url + "/v1/chat/completions", json=STREAMED) as answer:
-            async for line in answer.content:
-                if line.startswith(b"data: [DONE]"):
-                    break
-            answer.close()
+        await own.stream_and_leave()
         await there.left.wait()
         record = await own.log.next()
         assert (record.status, record.spilled, record.broken) == (200, "c0", False)

@@ -149,11 +149,7 @@ async def test_a_client_that_leaves_once_it_has_the_whole_answer_was_served() ->
     """Many read no further than `[DONE]`, and close before the engine has ended the response."""
     engine = Engine(streams(token("a"), COUNTS, DONE, then=hangs))
     async with serving(engine) as running:
-        async with running.session.post(running.url + "/v1/chat/completions", json=STREAMED) as answer:
-            async for line in answer.content:
-                if line.startswith(b"data: [DONE]"):
-                    break
-            answer.close()
+        await running.stream_and_leave()
         await engine.left.wait()
         record = await running.log.next()
         assert running.outcomes() == {Outcome.OK: 1}

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,6 +87,26 @@ class _Fleet:
             ready, created = self.births.pop(0)
             self.ready += 1
             self.started.append(ready - created)
+
+
+class _Measured(NamedTuple):
+    """What a rule is shown of one run that is no count, as in `Seen`."""
+
+    busy: float
+    queued: float
+    ttft: float
+    tpot: float
+    kv: float
+
+
+class _Counted(NamedTuple):
+    arrivals: int
+    ended: int
+    tokens_in: int
+    tokens_out: int
+    waiting: int
+    running: int
+    missed: int
 
 
 _SUMS = ("arrivals", "ended", "busy", "queued", "missed", "ttft", "tpot")
@@ -175,39 +196,18 @@ class _Runs:
         waiting = np.where(ready > 0, waiting, there)
         kv = np.where(ready > 0, curves.kv[low], curves.kv[0])
         each = np.maximum(arrivals, 1e-9)
-        counts = (arrivals, ended, ended * curves.prompt, ended * curves.output, waiting, there - waiting, missed)
+        counted = (arrivals, ended, ended * curves.prompt, ended * curves.output, waiting, there - waiting, missed)
         return [
-            self._shown(at, now, *numbers, *counted)
-            for at, numbers, counted in zip(
+            self._shown(at, now, _Measured(*means), _Counted(*counts))
+            for at, means, counts in zip(
                 due.tolist(),
                 np.array((busy, queued, ttft / each, tpot / each, kv)).T.tolist(),
-                np.rint(counts).astype(np.int64).T.tolist(),
+                np.rint(counted).astype(np.int64).T.tolist(),
                 strict=True,
             )
         ]
 
-    def _count(self, at: int) -> None:
-        fleet = self.fleets[at]
-        self.ready[at], self.paid[at] = fleet.ready, fleet.ready + len(fleet.births)
-        self.births[at] = fleet.births[0][0] if fleet.births else np.inf
-
-    def _shown(
-        self,
-        at: int,
-        now: float,
-        busy: float,
-        queued: float,
-        ttft: float,
-        tpot: float,
-        kv: float,
-        arrivals: int,
-        ended: int,
-        tokens_in: int,
-        tokens_out: int,
-        waiting: int,
-        running: int,
-        missed: int,
-    ) -> Seen:
+    def _shown(self, at: int, now: float, means: _Measured, counts: _Counted) -> Seen:
         fleet = self.fleets[at]
         started, fleet.started = tuple(fleet.started), []
         return Seen(
@@ -218,20 +218,25 @@ class _Runs:
             starting=len(fleet.births),
             homeless=0,
             started=started,
-            arrivals=arrivals,
-            ended=ended,
-            tokens_in=tokens_in,
-            tokens_out=tokens_out,
-            busy=busy,
-            queued=queued,
-            waiting=waiting,
-            running=running,
-            judged=arrivals,
-            missed=missed,
-            ttft=ttft if arrivals else None,
-            tpot=tpot if arrivals else None,
-            kv=kv,
-        )  # fmt: skip
+            arrivals=counts.arrivals,
+            ended=counts.ended,
+            tokens_in=counts.tokens_in,
+            tokens_out=counts.tokens_out,
+            busy=means.busy,
+            queued=means.queued,
+            waiting=counts.waiting,
+            running=counts.running,
+            judged=counts.arrivals,
+            missed=counts.missed,
+            ttft=means.ttft if counts.arrivals else None,
+            tpot=means.tpot if counts.arrivals else None,
+            kv=means.kv,
+        )
+
+    def _count(self, at: int) -> None:
+        fleet = self.fleets[at]
+        self.ready[at], self.paid[at] = fleet.ready, fleet.ready + len(fleet.births)
+        self.births[at] = fleet.births[0][0] if fleet.births else np.inf
 
 
 def run_many(case: Case, runs: Sequence[Run], seconds: int | None = None) -> None:

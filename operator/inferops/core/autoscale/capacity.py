@@ -45,6 +45,7 @@ class Capacity(NamedTuple):
     misses: Bins = NO_MISSES
     loads: Loads = NO_LOADS
     solved: float | None = None  # when plans were last looked for, in Unix seconds
+    attainment: float | None = None  # and for which
     pause: float = SOLVE  # seconds until they are looked for again: it takes most of what a look does
     curve: Curve | None = None  # of misses, as of then
     keeping: Keeping = Keeping()  # for how long replicas are kept
@@ -100,9 +101,11 @@ def plan(before: Capacity, now: float, attainment: float) -> Capacity:
     """Look for the rates to plan with anew, if it is time. `attainment`: share of requests that is to meet the SLO."""
     since = before.solved
     if since is None:
-        return before._replace(solved=now)
-    if now - since < before.pause or not before.plans:
+        return before._replace(solved=now, attainment=attainment)
+    early = now - since < before.pause and attainment == before.attainment
+    if early or not before.plans:
         return before
+    before = before._replace(attainment=attainment)
     made = _aged(before, now - since, now)
     if staffing.total(made.loads) < ENOUGH:
         return made
@@ -126,6 +129,11 @@ def plan(before: Capacity, now: float, attainment: float) -> Capacity:
         curve=curve,
         keeping=made.keeping._replace(at=choice.best(price)),
     )
+
+
+def stirred(before: Capacity) -> Capacity:
+    """With the rates to plan with to be looked for soon: something happened that may move them."""
+    return before._replace(pause=SOLVE)
 
 
 def kept(before: Capacity, asked: Asked, shortest: float, cold: float, now: float) -> Capacity:

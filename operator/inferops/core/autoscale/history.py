@@ -1,4 +1,8 @@
-"""What a service's scaling remembers from one look to the next."""
+"""What a service's scaling remembers from one look to the next.
+
+Tuples rather than frozen dataclasses: a look replaces parts of it a dozen times, for each service of a fleet, and
+`_replace` takes a sixth of the time of `dataclasses.replace`.
+"""
 
 from __future__ import annotations
 

@@ -71,8 +71,7 @@ def read(text: str) -> History:
         noise = min(_number(found["noise"]), NOISIEST)
         best = int(found["believed"])
         usual, followed = (_number(each, 100.0) for each in found.get("rising", (0.0, 0.0)))
-        rising = usual, followed
-        outlook = Outlook(errors=errors, believed=best, best=best, day=day, noise=noise, rising=rising)
+        outlook = Outlook(errors=errors, believed=best, best=best, day=day, noise=noise, rising=(usual, followed))
         if len(errors) != FORECASTS or not 0 <= outlook.believed < FORECASTS:
             return History()
         return History(

@@ -134,7 +134,7 @@ def _counted(history: History, load: Load, fleet: Fleet, goals: Goals, seed: See
     if not calm and peak >= shock and now - (history.begun or now) > history.cold_start + 2 * LOOK:
         known = learned.shocked(known, missed)  # who was there before its first decisions is not its doing
     known = learned.met(known, burst, each, load.demand if fleet.wanted > goals.lowest else 0)
-    known = known if calm else known._replace(pause=learned.SOLVE)
+    known = known if calm else learned.stirred(known)
     tokens, usual = _tokens(history, load)
     return history._replace(
         capacity=known,

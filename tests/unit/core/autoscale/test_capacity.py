@@ -157,3 +157,16 @@ def test_plans_that_move_are_looked_for_soon_again() -> None:
     moved = plan(known, known.solved + SELDOM, 0.99)
     assert of(moved) < of(known)
     assert moved.pause == SOLVE
+
+
+def test_another_objective_is_planned_for_at_once() -> None:
+    known, _ = lived(8.0, 0.2)
+    assert known.solved is not None
+    known = plan(known, known.solved + SELDOM, 0.99)._replace(pause=SELDOM)
+    assert known.solved is not None
+    soon = known.solved + 15.0
+    assert plan(known, soon, 0.99) == known
+    stricter = plan(known, soon, 0.999)
+    assert stricter.solved == soon
+    assert of(stricter) < of(known)
+    assert plan(stricter, soon + 15.0, 0.999) == stricter  # plans moved: the next look for them is SOLVE away

@@ -75,9 +75,9 @@ class RunCache(KvCache[range]):
 
     def publish(self, prefix: range, blocks: int, held: Held) -> int:
         key, most, new = prefix.start, len(prefix), 0
-        run = self._runs.get(key)
-        if run is None:
-            run = self._runs[key] = []
+        if blocks >= most:
+            return 0
+        run = self._runs.setdefault(key, [])
         at = len(run)
         while at and run[at - 1].end > blocks:
             at -= 1

@@ -108,6 +108,9 @@ OPERATION = st.one_of(
 @example(  # a request holds two parts of a run, between which is its own copy of a block
     [("admit", 1, 2, 0), ("publish", 0), ("admit", 1, 3, 1), ("publish", 1)]
 )
+@example(  # one that has nothing to publish any more leaves nothing behind
+    [("admit", 1, 1, 0), ("admit", 1, 1, 0), ("publish", 0), ("end", 0), ("publish", 0), ("evict", 1), ("publish", 0)]
+)
 def test_it_finds_holds_and_forgets_what_a_block_by_block_cache_does(operations):
     pair = Pair()
     for name, *given_ in operations:

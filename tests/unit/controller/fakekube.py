@@ -12,7 +12,7 @@ from inferops.kube.client import Fenced, KubeError
 from inferops.kube.kinds import DEPLOYMENT, EVENT, RECORD, Kind
 from inferops.kube.owned import FIELD_MANAGER, Object
 from statuscheck import JUDGED, against_rules
-from unit.controller.fields import Path, clone, drop, fields_v1, get, merge, paths
+from unit.controller.fields import Path, changed, clone, drop, fields_v1, get, merge, paths
 
 KINDS = {kind.kind: kind for kind in (*WATCHED, *OPTIONAL, EVENT)}
 Where = tuple[str, str, str]  # kind, namespace, name
@@ -130,8 +130,7 @@ class Fake:
         """Somebody creates or replaces an object. What they change of an object becomes theirs."""
         where = (kind.kind, raw["metadata"].get("namespace", ""), raw["metadata"]["name"])
         live, owners = self.objects.get(where, {}), self.owners.get(where, {})
-        theirs = {path for path in paths(raw) if get(raw, path) != get(live, path)}
-        gone = {path for path in paths(live) if get(raw, path) is None}
+        theirs, gone = changed(live, raw)
         kept = {who: owned - theirs - gone for who, owned in owners.items()}
         them = (manager, "Update", "")
         self._store(kind, where, clone(raw), {**kept, them: kept.get(them, set()) | theirs})

@@ -101,6 +101,7 @@ class Agent:
     owned: set[tuple[str, str, str]] = field(default_factory=set)
     looked: float = 0.0
     silent: float | None = None
+    counted: int = -1  # the member's version that was told of
 
     async def run(self) -> None:
         self.hub.manage(self.name)
@@ -168,6 +169,8 @@ class Agent:
 
     def _count(self) -> None:
         """The member's own inferops tells what it has, where it is asked."""
+        if self.counted == self.member.version:
+            return
         for raw in self.member.all(INFERENCE_CLUSTER):
             capacity = Capacity()
             for kind in (NODE, POD):
@@ -181,6 +184,7 @@ class Agent:
             status = {"clusterUID": uid, "summary": summarize(told), "conditions": [ready]}
             if raw.get("status") != status:
                 self.member.put(INFERENCE_CLUSTER, {**raw, "status": status}, "operator")
+        self.counted = self.member.version
 
 
 def _timeless(status: Any) -> Any:

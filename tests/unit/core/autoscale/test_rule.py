@@ -15,6 +15,7 @@ from inferops.core.autoscale.rule import BURSTS, Recommendation, recommend
 from inferops.core.autoscale.terms import Fleet, Goals, Seed, Signals, StepLimit
 from inferops.core.load import Load
 
+LONGEST_MEAN = 4  # of the forecasts, without its trend
 GOALS = Goals("auto", 1, 40, ttft=1.0, tpot=0.05, down=StepLimit(60.0, None, 25))
 SEED = Seed(concurrency=32, ttft=0.4, tpot=0.04, output_tokens=200)  # 3.8 requests a second
 
@@ -107,6 +108,18 @@ def test_replicas_that_start_are_supply() -> None:
     world.run(4.0, 20)
     up = world.run(24.0, 36)
     assert max(up) <= 14
+
+
+@pytest.mark.parametrize(("cold", "least", "most"), [(450.0, 5, 6), (600.0, 7, 9)])
+def test_replicas_that_start_slowly_are_asked_for_by_what_came_just_now(cold: float, least: int, most: int) -> None:
+    """Two minutes of more, where long means are believed and trends are not."""
+    world = World(cold=cold, begin=6)
+    world.run(20.0, 400)
+    outlook = world.history.outlook._replace(best=LONGEST_MEAN, rising=(0.0, 1.0))
+    world.history = world.history._replace(starts=(cold,) * 8, outlook=outlook)
+    world.look(20.0)
+    before = world.wanted
+    assert least <= max(world.run(28.0, 8)) <= most, before
 
 
 def test_capacity_is_learned_from_misses() -> None:

@@ -100,6 +100,8 @@ class _Measured(NamedTuple):
 
 
 class _Counted(NamedTuple):
+    """What a rule is shown of one run that is a count, as in `Seen`."""
+
     arrivals: int
     ended: int
     tokens_in: int

@@ -105,8 +105,7 @@ def plan(before: Capacity, now: float, attainment: float) -> Capacity:
     early = now - since < before.pause and attainment == before.attainment
     if early or not before.plans:
         return before
-    before = before._replace(attainment=attainment)
-    made = _aged(before, now - since, now)
+    made = _aged(before, now - since, now)._replace(attainment=attainment)
     if staffing.total(made.loads) < ENOUGH:
         return made
     allowed = 1 - attainment

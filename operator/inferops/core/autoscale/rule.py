@@ -209,16 +209,16 @@ def _need(
     history = _kept(history, load, goals, planned, forecast, now)
     height = outlook.height / _at_peaks(history.capacity, planned) if _keeps(history, goals) else 0.0
     parts: list[tuple[float, Reason]] = [
-        (max(_asked(history) / planned, height), "Demand"),
+        (max(_arriving(history) / planned, height), "Demand"),
         (forecast / planned, "Forecast"),
-        ((max(_asked(history), forecast) + waits / drain) / planned if waits else 0.0, "Queue"),
+        ((max(_arriving(history), forecast) + waits / drain) / planned if waits else 0.0, "Queue"),
         (_alarm(history, load, fleet, goals, rate / planned), "Latency"),
     ]
     need, reason = max(parts, key=lambda part: part[0])
     return need, reason, forecast, history
 
 
-def _asked(history: History) -> float:
+def _arriving(history: History) -> float:
     """Requests a second that come now. Where a replica takes longer to start than the longest mean reaches back, by the
     shortest: replicas are kept for that long, by the highest of what is followed, and a longer mean hides that."""
     outlook = history.outlook
@@ -239,7 +239,7 @@ def _keeps(history: History, goals: Goals) -> bool:
 def _kept(history: History, load: Load, goals: Goals, planned: float, forecast: float, now: float) -> History:
     """With what keeping replicas for other times would have led to."""
     outlook, known = history.outlook, history.capacity
-    mean, peak = max(_asked(history), forecast) / planned, outlook.height / _at_peaks(known, planned)
+    mean, peak = max(_arriving(history), forecast) / planned, outlook.height / _at_peaks(known, planned)
     need, height = (min(max(ceil(each - SLACK), goals.lowest), goals.highest) for each in (mean, max(mean, peak)))
     shock = learned.shock(planned, outlook.burst)
     asked = Asked(load.seconds, load.demand / load.seconds, need, height, known.ends, shock)
@@ -296,7 +296,7 @@ def _carried_by(history: History, goals: Goals) -> float:
     """Replicas below which more would miss the SLO than may, by what was seen. What is planned with may be beyond that
     where much of the day is quiet; to go there on purpose would be to swing around it."""
     carries = history.capacity.carries
-    return _asked(history) / carries if goals.mode == "auto" and carries else 0.0
+    return _arriving(history) / carries if goals.mode == "auto" and carries else 0.0
 
 
 def _fewer(

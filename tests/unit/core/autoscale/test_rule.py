@@ -118,8 +118,7 @@ def test_replicas_that_start_slowly_are_asked_for_by_what_came_just_now(cold: fl
     outlook = world.history.outlook._replace(best=LONGEST_MEAN, rising=(0.0, 1.0))
     world.history = world.history._replace(starts=(cold,) * 8, outlook=outlook)
     world.look(20.0)
-    before = world.wanted
-    assert least <= max(world.run(28.0, 8)) <= most, before
+    assert least <= max(world.run(28.0, 8)) <= most
 
 
 def test_capacity_is_learned_from_misses() -> None:

@@ -113,7 +113,7 @@ async def alone(scene: Scene) -> None:
 async def killed(scene: Scene) -> None:
     """It is killed in each phase of a good canary, and of a bad one, and ends as if it had not been."""
     gates = [gate("person", 50, manual=True)]
-    warms = {**ROLLOUT["analysis"], "warmUp": "5s"}
+    warms = {**ROLLOUT["analysis"], "warmUp": "20s"}  # longer than one that was killed while it loaded is away
     kept = {"keepWarm": "2m", "retainPrevious": "10m"}
     stable = await scene.begin(2, {"steps": [HALF], "gates": gates, "analysis": warms, **kept})
     hit: list[str] = []

@@ -16,7 +16,9 @@ import json
 import os
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -49,6 +51,7 @@ SEEDS = 10
 TUNING_SEEDS = range(1000, 1001)  # none of those that are tested on
 FLEET, SMALL_FLEET = 16.0, 8.0  # replicas that the busiest ten minutes need: of two weeks, of an hour
 QUICK = {"models": "70b", "traces": "mid", "colds": "180", "seeds": 3, "days": 1, "thin": 4, "confirm": 0.0}
+LIVED = 2  # days more that a rule which learns has lived through before those that count
 TUNED_ON = "mid"  # the trace whose settings are used on those of an hour
 DEFAULT_CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "inferops" / "bench-autoscale"
 console = Console(highlight=False, soft_wrap=True, width=118)
@@ -78,7 +81,8 @@ def main() -> None:
 def compare(arguments: argparse.Namespace, cells: Sequence[Cell]) -> tuple[list[Result], dict[Cell, list[Entry]]]:
     """Tune, then test, all cells. Also the setting of each rule that reaches the least of the attainments."""
     long = list(dict.fromkeys(_tuned_on(cell) for cell in cells))
-    grid = {cell: grids(_service(arguments, cell).goals, arguments.rules, arguments.thin) for cell in long}
+    tunable = [name for name in arguments.rules if name != OURS]
+    grid = {cell: grids(_service(arguments, cell).goals, tunable, arguments.thin) for cell in long}
     if arguments.days is None:
         work = [task for cell in long for task in _tasks(arguments, cell, sifting(), grid[cell], TUNING_SEEDS)]
         few = _run("sifting", work, arguments)
@@ -88,13 +92,34 @@ def compare(arguments: argparse.Namespace, cells: Sequence[Cell]) -> tuple[list[
     picked = {cell: chosen(grid[cell], tuned[cell]) for cell in long}
     entries = {cell: _tested(arguments, cell, picked[_tuned_on(cell)]) for cell in cells}
     work = [
-        task
+        part
         for cell in cells
         for task in _tasks(arguments, cell, _span(arguments, cell), entries[cell], range(arguments.seeds))
+        for part in _lived(task)
     ]
     tested = _run("testing", work, arguments)
     results = [_result(arguments, cell, entries[cell], tested[cell], grid, tuned) for cell in cells]
-    return results, {cell: reaching(grid[cell], tuned[cell], LEVELS[0]) for cell in long}
+    ours = {cell: defaults(_service(arguments, cell).goals, [OURS]) if OURS in arguments.rules else [] for cell in long}
+    return results, {cell: [*ours[cell], *reaching(grid[cell], tuned[cell], LEVELS[0])] for cell in long}
+
+
+def _lived(task: Task) -> list[Task]:
+    """A task, apart for the rule that learns by itself: it is not tuned on the days before those that count, and has
+    lived through the last of them."""
+    ours = [place for place, entry in enumerate(task.entries) if entry.rule.startswith(OURS)]
+    others = [place for place in range(len(task.entries)) if place not in ours]
+    before = min(LIVED * DAY, task.span.begin - task.span.warm)
+    longer = replace(task.span, lived=before) if task.cell.long else task.span
+    return [
+        replace(
+            task,
+            span=span,
+            entries=tuple(task.entries[at] for at in places),
+            places=tuple(task.places[at] for at in places),
+        )
+        for places, span in ((ours, longer), (others, task.span))
+        if places
+    ]
 
 
 def confirm(arguments: argparse.Namespace, picked: dict[Cell, list[Entry]]) -> list[list[str]]:
@@ -128,17 +153,20 @@ def _tested(arguments: argparse.Namespace, cell: Cell, picked: Sequence[Entry]) 
     goals = _service(arguments, cell).goals
     moving = [entry for entry in picked if entry.rule != STATIC]
     names = arguments.rules
-    return [*moving, *defaults(goals, names), *bounds(names), *fleets(goals, names)]
+    promises = grids(goals, [name for name in names if name == OURS])
+    return [*promises, *moving, *defaults(goals, names), *bounds(names), *fleets(goals, names)]
 
 
 def _tasks(arguments: argparse.Namespace, cell: Cell, span: Span, entries: Sequence[Entry], seeds: range) -> list[Task]:
+    if not entries:
+        return []
     replicas = arguments.fleet if cell.long else arguments.scale
     return tasks(arguments.traces_in, arguments.cache, cell, replicas, span, entries, seeds)
 
 
 def _run(what: str, work: Sequence[Task], arguments: argparse.Namespace) -> dict[Cell, list[Outcome]]:
     """The outcomes of each cell."""
-    found: dict[Cell, list[Outcome]] = {task.cell: [] for task in work}
+    found: dict[Cell, list[Outcome]] = defaultdict(list)
     began = time.monotonic()
     for cell, outcomes, count, whole in played(work, arguments.jobs, Kept(arguments.cache, afresh=arguments.afresh)):
         found[cell] += outcomes

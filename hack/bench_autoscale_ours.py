@@ -8,9 +8,9 @@ from types import ModuleType
 from typing import Any
 
 from bench_autoscale_cases import Service
-from inferops.core.autoscale import capacity, rule, staffing
+from inferops.core.autoscale import candidates, capacity, rule, staffing
 from inferops.core.autoscale.capacity import Capacity
-from inferops.core.autoscale.forecast import Outlook, observe
+from inferops.core.autoscale.forecast import SIGNALS, Outlook, observe
 from inferops.core.autoscale.staffing import Loads
 from inferops.core.autoscale.terms import Goals, Seed
 from inferops.simulate.scaling.ours import Ours
@@ -20,9 +20,9 @@ OURS = "inferops"
 BLIND = f"{OURS} without its forecast"
 SURE = f"{OURS} without its own errors"
 EVEN = f"{OURS} without burstiness"
-BRIEF = f"{OURS} without keeping for bursts"
+SAME = f"{OURS} without a choice of what it follows"
 TOLD = f"{OURS} without what it learns"
-ABLATIONS = (BLIND, SURE, EVEN, BRIEF, TOLD)
+ABLATIONS = (BLIND, SURE, EVEN, SAME, TOLD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +33,13 @@ class Settings:
     utilization: float | None = None  # of the capacity that sizing tells, where nothing is learned
 
 
-PROMISES = tuple(
-    Settings(share)
-    for share in (0.92, 0.95, 0.97, 0.98, 0.985, 0.99, 0.993, 0.995, 0.997, 0.998, 0.999, 0.9993, 0.9996, 0.9998)
-)
+PROMISES = tuple(Settings(share) for share in (0.98, 0.985, 0.99, 0.995, 0.998, 0.999, 0.9995, 0.9999))
 SHARES = tuple(Settings(utilization=share) for share in (0.35, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.8, 0.9))
 
 
 def grid(name: str) -> tuple[Settings, ...]:
-    """What is tuned over. Without learning that is how full replicas are planned to be, as of other rules."""
+    """What is promised: nothing else is to be tuned. Without learning it is how full replicas are planned to be, as of
+    other rules."""
     return SHARES if name == TOLD else PROMISES
 
 
@@ -95,11 +93,11 @@ def _instead(name: str, settings: Settings, carried: float) -> Parts:
         return {(staffing, "plans"): _as_planned}
     if name == EVEN:
         return {(staffing, "kinds"): lambda burst: ((0, 1.0), (1, 0.0))}
-    if name == BRIEF:
-        return {(capacity, "kept"): lambda before, *seen: before}
+    if name == SAME:
+        return {(candidates, "choose"): lambda known, misses, top, allowed, cold: candidates.followed(known, cold)}
     planned = carried * (settings.utilization or 0.6)
 
-    def as_told(before: Capacity, now: float, attainment: float) -> Capacity:
+    def as_told(before: Capacity, now: float, attainment: float, cold: float) -> Capacity:
         return before._replace(plans=(planned,) * staffing.CLASSES, carries=carried)
 
     return {(capacity, "plan"): as_told, (capacity, "served"): _untaught, (capacity, "met"): _untaught}
@@ -112,14 +110,14 @@ def _untaught(before: Capacity, *seen: float) -> Capacity:
     return before
 
 
-def _as_it_is(before: Outlook, now: float, seconds: float, rate: float, horizon: float) -> tuple[Outlook, float]:
+def _as_it_is(
+    before: Outlook, now: float, seconds: float, rate: float, horizon: float
+) -> tuple[Outlook, tuple[float, ...]]:
     """What comes is what comes now."""
     made, _ = observe(before, now, seconds, rate, horizon)
-    return made, made.rate
+    return made, (made.rate,) * len(SIGNALS)
 
 
-def _as_planned(
-    loads: Loads, misses: Callable[[float], float], top: float, allowed: float, beside: Callable[[float], float]
-) -> tuple[list[float], float]:
+def _as_planned(loads: Loads, misses: Callable[[float], float], top: float, allowed: float) -> list[float]:
     """Every replica gets just the rate that it was planned to."""
-    return _plans({kind: {0: sum(bins.values())} for kind, bins in loads.items()}, misses, top, allowed, beside)
+    return _plans({kind: {0: sum(bins.values())} for kind, bins in loads.items()}, misses, top, allowed)

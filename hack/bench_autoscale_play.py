@@ -9,11 +9,14 @@ from math import ceil
 from multiprocessing import get_context
 from pathlib import Path
 
+import numpy as np
+
 from bench_autoscale_cases import DAY, TUNED_DAYS, Cell, service
 from bench_autoscale_rules import Entry, made
 from flow import Run, run_many
 
 HOUR = 3600
+OTHERS = 5000  # added to seeds
 CHUNK = 400  # runs of a task at the most: a step of the model costs hardly more for many than for few
 
 
@@ -24,6 +27,7 @@ class Span:
     begin: int
     end: int
     warm: int = 0
+    lived: int = 0  # how many before those, for a rule that learns
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +88,18 @@ def done(task: Task) -> list[Outcome]:
     """The runs of a task. Raises BadTrace."""
     found = service(task.folder, task.cache, task.cell, task.replicas)
     span, seeds = task.span, task.seeds
-    arrivals = found.arrivals(span.begin - span.warm, span.end, len(seeds), seeds.start)
+    begin = span.begin - span.warm
+    arrivals = found.arrivals(begin, span.end, len(seeds), seeds.start)
+    if span.lived:
+        # Drawn apart, so that from there on all rules see the same arrivals.
+        before = found.arrivals(begin - span.lived, begin, len(seeds), seeds.start + OTHERS)
+        arrivals = np.concatenate([before, arrivals], axis=1)
     runs = [
         (place, Run(made(entry, found, arrivals[seed]), seed))
         for place, entry in zip(task.places, task.entries, strict=True)
         for seed in range(len(seeds))
     ]
-    run_many(found.case(arrivals, span.begin - span.warm, span.warm), [run for _, run in runs])
+    run_many(found.case(arrivals, begin - span.lived, span.warm + span.lived), [run for _, run in runs])
     return [Outcome(place, seeds[run.seed], run.requests, run.missed, run.hours, run.changes) for place, run in runs]
 
 

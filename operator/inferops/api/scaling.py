@@ -61,8 +61,8 @@ class ScaleDownSpec(Model):
     )
     after: Duration | None = Field(
         default=None,
-        description="For how long fewer replicas must have been enough; left out: auto goes by the time that a replica "
-        "needs to start, longer where bursts come again, the other modes wait for 5m.",
+        description="For how long fewer replicas must have been enough; left out: auto waits for 2m to 1h, by what "
+        "would have cost least, the other modes for 5m.",
     )
 
 

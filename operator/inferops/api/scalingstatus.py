@@ -33,4 +33,4 @@ class ScalingStatus(Model):
     last_scale_time: str = Field(
         default="", max_length=32, description="When the number of replicas was last changed by load."
     )
-    learned: str = Field(default="", max_length=2048, description="What was learned, for the operator's next start.")
+    learned: str = Field(default="", max_length=4096, description="What was learned, for the operator's next start.")

@@ -338,6 +338,22 @@ class TestConfirming:
         assert rows[1][0] == STATIC
 
 
+class TestLived:
+    def test_who_learns_has_lived_before_and_is_asked_for_the_same_then(self, folder, tmp_path):
+        entries = [Entry(OURS, Settings()), Entry(STATIC, static.Settings(4))]
+        (task,) = tasks(folder, tmp_path, CELL, 16.0, Span(3000, 3900, warm=60), entries, range(2))
+        ours, others = bench_autoscale._lived(task)
+        assert (ours.entries, ours.places, ours.span) == (task.entries[:1], (0,), Span(3000, 3900, warm=60, lived=2940))
+        assert (others.entries, others.places, others.span) == (task.entries[1:], (1,), task.span)
+        requests = {each: [run.requests for run in done(each)] for each in (ours, others)}
+        assert requests[ours] == requests[others]
+
+    def test_traces_of_an_hour_have_no_days_before(self, folder, tmp_path):
+        hour = CELL._replace(trace="conv")
+        (task,) = tasks(folder, tmp_path, hour, 8.0, Span(900, 3900, warm=900), [Entry(OURS, Settings())], range(1))
+        assert bench_autoscale._lived(task) == [task]
+
+
 class TestAblations:
     def test_a_part_that_is_left_out_changes_what_is_decided_and_the_rule_is_whole_again(self, folder, tmp_path):
         told = Entry(TOLD, Settings(utilization=0.5))
@@ -352,8 +368,8 @@ class TestAblations:
         for rate in (5.0, 9.0) * 50:  # up to 1.5 times what was planned
             known = capacity.met(capacity.served(known, rate, 1000, 0), 0.1, rate, 1000)
         misses = Curve(known.misses, 10.0).at
-        whole, _ = staffing.plans(known.loads, misses, place_of(10.0), 0.01)
-        alone, _ = bench_autoscale_ours._as_planned(known.loads, misses, place_of(10.0), 0.01, lambda price: 0.0)
+        whole = staffing.plans(known.loads, misses, place_of(10.0), 0.01)
+        alone = bench_autoscale_ours._as_planned(known.loads, misses, place_of(10.0), 0.01)
         assert rate_of(alone[2]) > 1.2 * rate_of(whole[2])
 
     def test_without_burstiness_there_is_one_plan(self, folder, tmp_path):

@@ -11,11 +11,11 @@ from __future__ import annotations
 from math import exp
 from typing import NamedTuple
 
-from inferops.core.autoscale import holding, staffing
+from inferops.core.autoscale import candidates, staffing
 from inferops.core.autoscale import misses as missing
-from inferops.core.autoscale.holding import Asked, Choice, Keeping
+from inferops.core.autoscale.candidates import Asked, Candidates
 from inferops.core.autoscale.misses import Bins, Curve, place_of, rate_of
-from inferops.core.autoscale.staffing import CLASSES, HIGHEST, Loads
+from inferops.core.autoscale.staffing import CLASSES, HIGHEST, NO_LOADS, Loads
 
 FIRST = 0.6  # share of the supposed capacity that is planned with at first
 BEYOND = 1.5  # times the highest rate that was served well: where misses are supposed, if not further up
@@ -28,10 +28,10 @@ ENOUGH = 200.0  # requests, before the first
 SHOCK = 12  # bins above the plan that no calm load goes
 FAR = 4.0  # times its burstiness that a bursty one goes at the most
 DOWN, UP = 0.8, 1.15  # times, that one changes at most in one look for it
+LEFT = 0.5  # of the misses that are allowed, at the least: what shocks leave to plans
 LOST = 0.8  # share of misses at which no more is ended
 MARGIN = 1.1  # times what is carried, that is planned with at the most
 NO_MISSES: Bins = {}
-NO_LOADS: Loads = {}
 
 
 class Capacity(NamedTuple):
@@ -48,7 +48,7 @@ class Capacity(NamedTuple):
     attainment: float | None = None  # and for which
     pause: float = SOLVE  # seconds until they are looked for again: it takes most of what a look does
     curve: Curve | None = None  # of misses, as of then
-    keeping: Keeping = Keeping()  # for how long replicas are kept
+    candidates: Candidates = Candidates()  # what is followed, and for how long replicas are kept
 
     def planned(self, burst: float) -> float | None:
         """What is planned with where the load is so bursty; None: nothing is known yet."""
@@ -97,8 +97,9 @@ def met(before: Capacity, burst: float, rate: float, requests: float) -> Capacit
     return before._replace(loads=staffing.counted(before.loads, burst, load, requests))
 
 
-def plan(before: Capacity, now: float, attainment: float) -> Capacity:
-    """Look for the rates to plan with anew, if it is time. `attainment`: share of requests that is to meet the SLO."""
+def plan(before: Capacity, now: float, attainment: float, cold: float) -> Capacity:
+    """Look for the rates to plan with anew, if it is time, and for what to follow. `attainment`: share of requests that
+    is to meet the SLO; `cold`: seconds that a replica needs to start."""
     since = before.solved
     if since is None:
         return before._replace(solved=now, attainment=attainment)
@@ -114,20 +115,31 @@ def plan(before: Capacity, now: float, attainment: float) -> Capacity:
     curve = Curve(made.misses, knee)
     carries = curve.highest(max(allowed, 2 * missing.LEAST), known)
     # Beyond what is carried, much of the day being quiet would pay for misses at its busiest.
-    top = MARGIN * carries
-    choice = Choice(made.keeping, top)
-    found, price = staffing.plans(made.loads, curve.at, place_of(top), allowed, choice.spared)
+    top = place_of(MARGIN * carries)
+    made = made._replace(knee=knee, carries=carries, ends=curve.highest(LOST, carries), curve=curve)
+    made = _chosen(made, top, cold, now)
+    shocked = made.candidates.missed / max(made.candidates.asked, 1.0)
+    found = staffing.plans(made.loads, curve.at, top, max(allowed - shocked, LEFT * allowed))
+    if made.candidates.at != before.candidates.at:
+        return made._replace(plans=tuple(map(rate_of, found)), pause=SOLVE)
     steps = [min(max(rate_of(place) / was, DOWN), UP) for was, place in zip(before.plans, found, strict=True)]
     moved = any(abs(step - 1) > MOVED for step in steps)
     return made._replace(
-        knee=knee,
         plans=tuple(was * step for was, step in zip(before.plans, steps, strict=True)),
         pause=SOLVE if moved else min(2 * before.pause, SELDOM),
-        carries=carries,
-        ends=curve.highest(LOST, carries),
-        curve=curve,
-        keeping=made.keeping._replace(at=choice.best(price)),
     )
+
+
+def _chosen(before: Capacity, top: float, cold: float, now: float) -> Capacity:
+    """With the best of the candidates followed, if it is time to look for it; and with the loads that are known of
+    it."""
+    known, curve, attainment = before.candidates, before.curve, before.attainment
+    if curve is None or attainment is None or not candidates.due(known, now):
+        return before
+    at = candidates.choose(known, curve.at, top, 1 - attainment, cold)
+    if at == candidates.followed(known, cold):
+        return before._replace(candidates=known._replace(chosen=now))
+    return before._replace(candidates=known._replace(at=at, chosen=now), loads=candidates.by_class(known.each[at]))
 
 
 def stirred(before: Capacity) -> Capacity:
@@ -135,8 +147,8 @@ def stirred(before: Capacity) -> Capacity:
     return before._replace(pause=SOLVE)
 
 
-def kept(before: Capacity, asked: Asked, shortest: float, cold: float, now: float) -> Capacity:
-    """Take in what keeping replicas for other times would have cost and missed."""
+def weighed(before: Capacity, asked: Asked, cold: float, settle: float | None, now: float) -> Capacity:
+    """Take in what each of the candidates would have cost and missed."""
     curve = before.curve
     if curve is None:
         return before
@@ -144,18 +156,24 @@ def kept(before: Capacity, asked: Asked, shortest: float, cold: float, now: floa
     def misses(rate: float) -> float:
         return curve.at(place_of(rate))
 
-    return before._replace(keeping=holding.counted(before.keeping, asked, misses, shortest, cold, now))
+    return before._replace(candidates=candidates.counted(before.candidates, asked, misses, cold, settle, now))
 
 
 def shocked(before: Capacity, missed: float) -> Capacity:
     """Take in how many missed the SLO by a shock."""
     if before.curve is None:
         return before
-    return before._replace(keeping=before.keeping._replace(missed=before.keeping.missed + missed))
+    known = before.candidates
+    return before._replace(candidates=known._replace(missed=known.missed + missed))
 
 
 def _aged(before: Capacity, seconds: float, now: float) -> Capacity:
     by = 0.5 ** (seconds / FORGETS_MISSES)
     misses = {place: (judged * by, missed * by) for place, (judged, missed) in before.misses.items()}
-    loads = staffing.aged(before.loads, 0.5 ** (seconds / FORGETS_LOADS))
-    return before._replace(misses=misses, loads=loads, keeping=holding.aged(before.keeping, seconds), solved=now)
+    fades = 0.5 ** (seconds / FORGETS_LOADS)
+    return before._replace(
+        misses=misses,
+        loads=staffing.aged(before.loads, fades),
+        candidates=candidates.aged(before.candidates, fades),
+        solved=now,
+    )

@@ -10,26 +10,25 @@ from collections.abc import Iterable, Mapping
 from math import isfinite, log2
 from typing import Any
 
+from inferops.core.autoscale.candidates import CANDIDATES, Candidate, Candidates, of_bins, together
 from inferops.core.autoscale.capacity import Capacity
-from inferops.core.autoscale.forecast import BINS, FORECASTS, Outlook
+from inferops.core.autoscale.forecast import BINS, Outlook
 from inferops.core.autoscale.history import LONGEST, STARTS, History
-from inferops.core.autoscale.holding import TIMES, Holding, Keeping
 from inferops.core.autoscale.misses import MOST_BINS
 from inferops.core.autoscale.staffing import CLASSES, HIGHEST, LOWEST, Loads
 
-LONGEST_TEXT = 2048  # characters
+LONGEST_TEXT = 4096  # characters
 MUCH = 0.1  # share
 GROWN = 2.0  # times the requests that it was learned from
 RATE = 1e9  # requests a second; nobody has more
 MOST_REQUESTS = 1e15
-MOST_HELD = 1e12  # replica seconds
 NOISIEST = 10.0  # mean square of logarithms
 UNKNOWN = "-"
 SHARES = 4.0  # letters by which the logarithm of a bin's share falls with each octave
 
 
 def written(history: History, before: str = "") -> str:
-    """What is worth keeping over a restart of the operator: at most 2048 characters; `before`, as long as nothing in it
+    """What is worth keeping over a restart of the operator: at most 4096 characters; `before`, as long as nothing in it
     has changed much."""
     known, outlook = history.capacity, history.outlook
     if not known.plans and not history.starts:
@@ -43,18 +42,14 @@ def written(history: History, before: str = "") -> str:
         "told": int(known.told),
         "misses": _flat(known.misses.items()),
         "loads": {str(kind): _shape(bins) for kind, bins in sorted(known.loads.items())},
-        "held": [[_short(each.cost), _short(each.missed)] for each in known.keeping.holdings],
-        "kept": known.keeping.at,
-        "shocks": [_short(each) for each in (known.keeping.asked, known.keeping.missed, known.keeping.expected)],
+        "followed": known.candidates.at,
         "noise": _short(outlook.noise, 2),
-        "errors": [_short(error, 2) for error in outlook.errors],
-        "rising": [_short(error, 2) for error in outlook.rising],
-        "believed": outlook.best,
         "usual": _short(history.usual_tokens),
         "day": _day(outlook.day),
     }
     if not _news(found, before):
         return before
+    found["candidates"] = _weighed(known.candidates)
     text = _dumps(found)
     while len(text) > LONGEST_TEXT and (found["misses"] or found["day"]):  # the day is learned anew in a day
         found["day"], found["misses"] = "", found["misses"] if found["day"] else found["misses"][3:]
@@ -66,14 +61,7 @@ def read(text: str) -> History:
     """The history that a new operator begins with. A text that is none of ours counts as empty."""
     try:
         found = json.loads(text)
-        errors = tuple(_number(each, 100.0) for each in found["errors"])
-        day = _days(found["day"])
-        noise = min(_number(found["noise"]), NOISIEST)
-        best = int(found["believed"])
-        usual, followed = (_number(each, 100.0) for each in found.get("rising", (0.0, 0.0)))
-        outlook = Outlook(errors=errors, believed=best, best=best, day=day, noise=noise, rising=(usual, followed))
-        if len(errors) != FORECASTS or not 0 <= outlook.believed < FORECASTS:
-            return History()
+        outlook = Outlook(day=_days(found["day"]), noise=min(_number(found["noise"]), NOISIEST))
         return History(
             outlook=outlook,
             capacity=_capacity(found),
@@ -103,24 +91,46 @@ def _capacity(found: dict[str, Any]) -> Capacity:
         carries=_optional(found["carries"]),
         misses=misses,
         loads=_loads(found["loads"]),
-        keeping=_keeping(found),
+        candidates=_candidates(found),
     )
 
 
-def _keeping(found: dict[str, Any]) -> Keeping:
+def _weighed(known: Candidates) -> list[Any]:
+    """What was counted of all, then of each."""
+    whole = [_short(each) for each in (known.seconds, known.asked, known.missed, known.expected)]
+    each = [
+        [
+            _short(one.paid),
+            _short(one.shocked),
+            _short(one.hardest),
+            _shape(together(one)) if one.loads else "",
+        ]
+        for one in known.each
+    ]
+    return [whole, *each] if known.seconds else []
+
+
+def _candidates(found: dict[str, Any]) -> Candidates:
     """Raises ValueError, TypeError and KeyError."""
-    held, at, (asked, missed, expected) = found["held"], int(found["kept"]), found["shocks"]
-    if len(held) != len(TIMES) or not 0 <= at < len(TIMES):
-        raise ValueError("times that are none of ours")
-    return Keeping(
-        holdings=tuple(
-            Holding(cost=_number(cost, MOST_HELD), missed=_number(bad, MOST_REQUESTS)) for cost, bad in held
-        ),
-        at=at,
-        asked=_number(asked, MOST_REQUESTS),
-        missed=_number(missed, MOST_REQUESTS),
-        expected=_number(expected, MOST_REQUESTS),
+    at, told = found["followed"], found["candidates"]
+    if at is not None and (not isinstance(at, int) or not 0 <= at < len(CANDIDATES)):
+        raise ValueError("a candidate that is none of ours")
+    if not told:
+        return Candidates(at=at)
+    (seconds, *counts), *each = told
+    asked, missed, expected = (_number(count, MOST_REQUESTS) for count in counts)
+    if len(each) != len(CANDIDATES):
+        raise ValueError("candidates that are none of ours")
+    made = tuple(
+        Candidate(
+            paid=_number(paid, MOST_REQUESTS),
+            shocked=_number(shocked, MOST_REQUESTS),
+            hardest=_number(hardest, MOST_REQUESTS),
+            loads=of_bins(_bins(loads), CLASSES // 2) if loads else {},
+        )
+        for paid, shocked, hardest, loads in each
     )
+    return Candidates(each=made, at=at, seconds=_number(seconds), asked=asked, missed=missed, expected=expected)
 
 
 def _loads(found: dict[str, Any]) -> Loads:
@@ -141,7 +151,7 @@ def _news(found: dict[str, Any], before: str) -> bool:
         if any(_far(*plans) for plans in zip(known["plans"], found["plans"], strict=True)):
             return True
         if (
-            known["kept"] != found["kept"]
+            known["followed"] != found["followed"]
             or known["kind"] != found["kind"]
             or _far(_mean(known["starts"]), _mean(found["starts"]))
         ):

@@ -9,13 +9,13 @@ so a slow start multiplies nothing.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil, exp, sqrt
+from math import ceil, exp
 
+from inferops.core.autoscale import candidates, limits, targets
 from inferops.core.autoscale import capacity as learned
-from inferops.core.autoscale import holding, limits, targets
-from inferops.core.autoscale.forecast import LENGTHS, observe
+from inferops.core.autoscale.candidates import CANDIDATES, Asked
+from inferops.core.autoscale.forecast import SIGNALS, Signal, observe
 from inferops.core.autoscale.history import LONGEST, STARTS, History
-from inferops.core.autoscale.holding import Asked
 from inferops.core.autoscale.terms import Fleet, Goals, Numbers, Reason, Seed, Signals
 from inferops.core.load import Load
 
@@ -24,8 +24,7 @@ SOONEST = 5.0
 GAP = 120.0  # seconds without a look after which what was smoothed begins anew
 SHORTEST = 2.5  # seconds that must have been counted at first: a moment says nothing of a rate
 SLACK = 0.1  # of a replica that the need may be beyond whole ones, and must be below them
-SETTLE = (120.0, 900.0)  # seconds for which fewer must have been enough: a cold start, within these
-DRAIN = (30.0, 120.0)  # seconds in which what waits is to be gone: likewise
+DRAIN = (30.0, 120.0)  # seconds in which what waits is to be gone: a cold start, within these
 PROMPT_TOKEN = 1 / 16  # of a token that is generated: what it costs an engine in a full batch, by the roofline
 USUAL = 86400.0  # seconds, of the mean that a request's tokens are compared with
 LATELY = 120.0  # seconds, of the mean of misses
@@ -43,12 +42,11 @@ WHY: dict[Reason, str] = {
     "Queue": "more, since requests wait",
     "Latency": "more, since requests miss the SLO although no more is asked for",
     "Idle": "fewer: what is asked for has needed fewer for long enough",
-    "Held": "fewer would do now, and are kept until that has been so for as long as a replica takes to start",
+    "Held": "fewer would do now, and none goes until that has been so for {settle:g} s",
     "Minimum": "the minimum: what is asked for needs no more",
     "Maximum": "the maximum, though more are needed: raise spec.scaling.maxReplicas",
     "StepLimit": "as far as spec.scaling.scaleUp and scaleDown let it go at once",
 }
-BURSTS = "fewer would do now, and are kept since bursts come again before a replica could"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +71,7 @@ def recommend(history: History, signals: Signals, goals: Goals, now: float) -> R
     history = _started(history, signals.fleet, now)
     load = signals.load
     kept = min(max(signals.fleet.wanted, goals.lowest), goals.highest)
-    if load is None or load.seconds <= (0.0 if history.outlook.means else SHORTEST):
+    if load is None or load.seconds <= (0.0 if history.outlook.mean is not None else SHORTEST):
         quiet = history._replace(looked=now, begun=None if load is None else history.begun)
         reason: Reason = "NoSignals" if load is None else "Start"
         why = f"as many as before: {signals.why or WHY['Start']}" if load is None else WHY["Start"]
@@ -83,7 +81,7 @@ def recommend(history: History, signals: Signals, goals: Goals, now: float) -> R
     need, reason, forecast, history = _need(history, load, signals.fleet, goals, now)
     replicas, reason, history = _bounded(history, need, reason, signals.fleet, goals, load.until, now)
     numbers = _numbers(history, goals, forecast, load)
-    why = BURSTS if reason == "Held" and _keeps(history, goals) else WHY[reason]
+    why = WHY[reason].format(settle=_settle(history, goals))
     return Recommendation(replicas, reason, why, numbers, history._replace(looked=now), _again(history))
 
 
@@ -98,11 +96,11 @@ def _started(history: History, fleet: Fleet, now: float) -> History:
     known = history.capacity
     if fleet.kind != history.kind and history.kind:
         # Plans are missed by as much as before, and bursts come again as they did.
-        known = learned.Capacity(loads=known.loads, keeping=known.keeping)
+        known = learned.Capacity(loads=known.loads, candidates=known.candidates)
     return history._replace(
         starts=starts,
         begun=None if fresh else history.begun,
-        outlook=history.outlook._replace(means=()) if fresh else history.outlook,
+        outlook=history.outlook._replace(mean=None) if fresh else history.outlook,
         needs=() if fresh else history.needs,
         capacity=known,
         kind=fleet.kind,
@@ -112,7 +110,7 @@ def _started(history: History, fleet: Fleet, now: float) -> History:
 def _counted(history: History, load: Load, fleet: Fleet, goals: Goals, seed: Seed | None, now: float) -> History:
     """With what this look counted: the plan from the looks before, then what is learned from this one."""
     known = learned.begin(history.capacity, _carried(seed) if seed is not None else None)
-    known = learned.plan(known, now, goals.attainment)
+    known = learned.plan(known, now, goals.attainment, history.cold_start)
     judged, missed = _judged(load, fleet, goals)
     forgets, recent = 0.5 ** (load.seconds / HOUR), exp(-load.seconds / LATELY)
     history = history._replace(
@@ -193,57 +191,45 @@ def _need(
     rate = load.demand * _work(history) / load.seconds
     # By the burstiness known before now: else less load, coming as a surprise, could mean more replicas.
     planned = history.capacity.planned(history.outlook.burst)
-    outlook, forecast = observe(history.outlook, now, load.seconds, rate, horizon)
+    outlook, signals = observe(history.outlook, now, load.seconds, rate, horizon)
     history = history._replace(outlook=outlook)
+    signal, _ = _followed(history)
+    told = signals[SIGNALS.index(signal)]
     if goals.mode == "queueDepth":
         need, calm, crowd = targets.by_queue(history, load, fleet, goals)
         need = max(need, targets.by_spill(load, fleet))
-        return need, "Queue" if need > fleet.ready else "Steady", forecast, history._replace(calm=calm, crowd=crowd)
+        return need, "Queue" if need > fleet.ready else "Steady", told, history._replace(calm=calm, crowd=crowd)
     if goals.mode == "latency":
         need = max(targets.by_latency(load, fleet, goals), targets.by_spill(load, fleet))
-        return need, "Latency" if need > fleet.ready else "Steady", forecast, history
+        return need, "Latency" if need > fleet.ready else "Steady", told, history
     if planned is None:  # nobody has asked for anything yet
-        return 0.0 if not (load.demand or load.in_flight or load.waiting) else 1.0, "Steady", forecast, history
+        return 0.0 if not (load.demand or load.in_flight or load.waiting) else 1.0, "Steady", told, history
     waits = max(0.0, load.waiting - goals.queue_depth * max(fleet.ready, 1))
     drain = min(max(history.cold_start, DRAIN[0]), DRAIN[1])
-    history = _kept(history, load, goals, planned, forecast, now)
-    height = outlook.height / _at_peaks(history.capacity, planned) if _keeps(history, goals) else 0.0
+    history = _weighed(history, load, rate, goals, planned, signals, now)
     parts: list[tuple[float, Reason]] = [
-        (max(_arriving(history) / planned, height), "Demand"),
-        (forecast / planned, "Forecast"),
-        ((max(_arriving(history), forecast) + waits / drain) / planned if waits else 0.0, "Queue"),
+        (told / planned, "Demand" if signal in ("mean", "height") or told <= outlook.rate else "Forecast"),
+        ((told + waits / drain) / planned if waits else 0.0, "Queue"),
         (_alarm(history, load, fleet, goals, rate / planned), "Latency"),
     ]
     need, reason = max(parts, key=lambda part: part[0])
-    return need, reason, forecast, history
+    return need, reason, told, history
 
 
-def _arriving(history: History) -> float:
-    """Requests a second that come now. Where a replica takes longer to start than the longest mean reaches back, by the
-    shortest: replicas are kept for that long, by the highest of what is followed, and a longer mean hides that."""
-    outlook = history.outlook
-    return outlook.means[0] if outlook.means and history.cold_start > LENGTHS[-1] else outlook.rate
+def _followed(history: History) -> tuple[Signal, float]:
+    """What is followed, and the seconds for which fewer must have been enough."""
+    return CANDIDATES[candidates.followed(history.capacity.candidates, history.cold_start)]
 
 
-def _at_peaks(known: learned.Capacity, planned: float) -> float:
-    """Requests a second to give a replica at the height of bursts: half of the way, by octaves, from what is planned
-    with on the mean, which leaves room for such heights, to what it carries, which leaves none for a higher one."""
-    return sqrt(planned * max(planned, known.carries or planned))
-
-
-def _keeps(history: History, goals: Goals) -> bool:
-    """Whether replicas are kept for bursts that come again."""
-    return goals.mode == "auto" and goals.settle is None and history.capacity.keeping.at > 0
-
-
-def _kept(history: History, load: Load, goals: Goals, planned: float, forecast: float, now: float) -> History:
-    """With what keeping replicas for other times would have led to."""
-    outlook, known = history.outlook, history.capacity
-    mean, peak = max(_arriving(history), forecast) / planned, outlook.height / _at_peaks(known, planned)
-    need, height = (min(max(ceil(each - SLACK), goals.lowest), goals.highest) for each in (mean, max(mean, peak)))
-    shock = learned.shock(planned, outlook.burst)
-    asked = Asked(load.seconds, load.demand / load.seconds, need, height, known.ends, shock)
-    return history._replace(capacity=learned.kept(known, asked, _shortest(history), history.cold_start, now))
+def _weighed(
+    history: History, load: Load, rate: float, goals: Goals, planned: float, signals: tuple[float, ...], now: float
+) -> History:
+    """With what other signals and windows would have led to."""
+    known = history.capacity
+    needs = tuple(min(max(ceil(each / planned - SLACK), goals.lowest), goals.highest) for each in signals)
+    burst = history.outlook.burst
+    asked = Asked(load.seconds, rate, needs, planned, burst, known.ends, learned.shock(planned, burst))
+    return history._replace(capacity=learned.weighed(known, asked, history.cold_start, goals.settle, now))
 
 
 def _alarm(history: History, load: Load, fleet: Fleet, goals: Goals, need: float) -> float:
@@ -285,18 +271,14 @@ def _settle(history: History, goals: Goals) -> float:
     """Seconds for which fewer must have been enough."""
     if goals.settle is not None:
         return goals.settle
-    return holding.seconds(history.capacity.keeping.at, _shortest(history)) if goals.mode == "auto" else targets.SETTLE
-
-
-def _shortest(history: History) -> float:
-    return min(max(history.cold_start, SETTLE[0]), SETTLE[1])
+    return _followed(history)[1] if goals.mode == "auto" else targets.SETTLE
 
 
 def _carried_by(history: History, goals: Goals) -> float:
     """Replicas below which more would miss the SLO than may, by what was seen. What is planned with may be beyond that
     where much of the day is quiet; to go there on purpose would be to swing around it."""
     carries = history.capacity.carries
-    return _arriving(history) / carries if goals.mode == "auto" and carries else 0.0
+    return history.outlook.rate / carries if goals.mode == "auto" and carries else 0.0
 
 
 def _fewer(

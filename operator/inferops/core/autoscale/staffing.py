@@ -12,7 +12,7 @@ Source: Everett 1963, Generalized Lagrange Multiplier Method, Operations Researc
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 from math import log2
 from operator import mul
@@ -26,7 +26,10 @@ NEIGHBOUR = 0.02  # what a request counts for the class next to its own, which m
 REACH = 2 * OCTAVE  # bins from the highest plan down to the lowest: loads go up by less
 DEAREST = 4.0  # price of all misses that are allowed, in fleets: what spares them for more than that is not worth it
 
-Loads = Mapping[int, Mapping[int, float]]  # requests by class and by bin of the rate they came at / the planned one
+Bins = Mapping[int, float]  # requests by bin of the rate they came at / the planned one
+Loads = Mapping[int, Bins]  # those of each class
+NO_LOADS: Loads = {}
+COSTS = tuple(2 ** (down / OCTAVE) for down in range(REACH + 1))  # of a request beside one at the top, by bins below it
 _PRICES = 30.0, 20  # octaves in which the price is looked for, and steps
 
 
@@ -61,40 +64,26 @@ def total(loads: Loads) -> float:
     return sum(sum(bins.values()) for bins in loads.values())
 
 
-def plans(
-    loads: Loads,
-    misses: Callable[[float], float],
-    top: float,
-    allowed: float,
-    beside: Callable[[float], float] = lambda price: 0.0,
-) -> tuple[list[float], float]:
-    """Places of the rates to plan with, by class, none above `top`; and the price of a miss at which those that no plan
-    spares are within the objective, too, in requests at the top.
+def plans(loads: Loads, misses: Callable[[float], float], top: float, allowed: float) -> list[float]:
+    """Places of the rates to plan with, by class, none above `top`.
 
-    `misses`: share of misses by place; `allowed`: share of all requests that may miss; `beside`: share that misses
-    besides, by the price. `loads` must not be empty.
+    `misses`: share of misses by place; `allowed`: share of all requests that may miss. `loads` must not be empty.
     """
-    low, high = min(map(min, loads.values())), max(map(max, loads.values()))
-    falling = [misses(top + high - down) for down in range(high - low + REACH + 1)]
-    hulls = {kind: _Hull(_expected(loads, kind, low, high, falling)) for kind in loads}
+    shares = Shares(loads.values(), misses, top)
+    hulls = {kind: Hull(shares.missed(_mixed(loads, kind))) for kind in loads}
     weighed = [(sum(bins.values()), hulls[kind]) for kind, bins in loads.items()]
     whole = total(loads)
-
-    def missed(price: float) -> float:
-        return sum([requests * hull.missed(price) for requests, hull in weighed]) / whole
-
-    dearest = DEAREST / max(allowed, 1e-9)
-    price = _least(lambda price: missed(price) <= allowed, dearest)
+    price = least(
+        lambda price: sum([requests * hull.missed(price) for requests, hull in weighed]) / whole <= allowed, allowed
+    )
     found = {kind: top - hull.down(price) for kind, hull in hulls.items()}
     # Of a class that was never seen the nearest one's is known, of two as near the burstier one's.
-    places = [found[min(found, key=lambda seen: (abs(seen - kind), -seen))] for kind in range(CLASSES)]
-    if beside(price) > 0:
-        price = _least(lambda price: missed(price) + beside(price) <= allowed, dearest)
-    return places, price
+    return [found[min(found, key=lambda seen: (abs(seen - kind), -seen))] for kind in range(CLASSES)]
 
 
-def _least(enough: Callable[[float], bool], dearest: float) -> float:
-    """The least price that is enough; the dearest, where none is."""
+def least(enough: Callable[[float], bool], allowed: float) -> float:
+    """The least price of a miss that is enough, in requests at the top; the dearest, where none is."""
+    dearest = DEAREST / max(allowed, 1e-9)
     dear = log2(dearest)
     cheap = dear - _PRICES[0]
     for _ in range(_PRICES[1] if enough(dearest) else 0):
@@ -103,27 +92,43 @@ def _least(enough: Callable[[float], bool], dearest: float) -> float:
     return float(2**dear)
 
 
-def _expected(loads: Loads, kind: int, low: int, high: int, falling: Sequence[float]) -> list[float]:
-    """Share of misses of a class where the plan is so many bins below the top."""
-    mixed = [0.0] * (high - low + 1)
+def _mixed(loads: Loads, kind: int) -> Bins:
+    """Of a class, with something of those beside it, which may have seen more."""
+    mixed: dict[int, float] = {}
     for other, bins in loads.items():
         counts = NEIGHBOUR ** abs(other - kind)
         for at, requests in bins.items():
-            mixed[high - at] += counts * requests
-    whole = sum(mixed)
-    shares = [each / whole for each in mixed]
-    return [sum(map(mul, shares, falling[down:])) for down in range(REACH + 1)]
+            mixed[at] = mixed.get(at, 0.0) + counts * requests
+    return mixed
 
 
-class _Hull:
+class Shares:
+    """Shares of misses by how many bins below the top the plan is, 0 to REACH, for requests that came at some loads."""
+
+    __slots__ = ("_falling", "_high", "_low")
+
+    def __init__(self, all_bins: Iterable[Bins], misses: Callable[[float], float], top: float) -> None:
+        """`all_bins`: those that will be asked for; `misses`: by place; `top`: the place."""
+        seen = [at for bins in all_bins for at in bins]
+        self._low, self._high = min(seen), max(seen)
+        falling = [misses(top + self._high - down) for down in range(self._high - self._low + REACH + 1)]
+        self._falling = [falling[down:] for down in range(REACH + 1)]
+
+    def missed(self, bins: Bins) -> list[float]:
+        """`bins` must not be empty."""
+        whole = sum(bins.values())
+        shares = [bins.get(at, 0.0) / whole for at in range(self._high, self._low - 1, -1)]
+        return [sum(map(mul, shares, falling)) for falling in self._falling]
+
+
+class Hull:
     """The plans of one class that are worth it at some price."""
 
     __slots__ = ("_points", "_prices")
 
     def __init__(self, missed: Sequence[float]) -> None:
         points: list[tuple[int, float, float]] = []  # bins below the top, misses, cost beside that of the top
-        for down, share in enumerate(missed):
-            cost = 2 ** (down / OCTAVE)
+        for down, (share, cost) in enumerate(zip(missed, COSTS, strict=True)):
             if points and share >= points[-1][1]:
                 continue
             while len(points) > 1 and _slope(points[-2], points[-1]) >= _slope(points[-2], (down, share, cost)):

@@ -23,7 +23,7 @@ from inferops.core.autoscale.capacity import (
     shock,
 )
 
-BURST = 0.1
+BURST, COLD = 0.1, 180.0
 SOLVED = 10  # looks between two for the rates to plan with, which is what takes time: plans move little in as many
 
 
@@ -33,7 +33,7 @@ def lived(carries: float, jumpy: float, attainment: float = 0.99, knee: float = 
     random, known, now, bad, all_ = Random(1), begin(Capacity(), knee), 0.0, 0.0, 0.0
     for look in range(9000):
         now += 60.0
-        known = known if look % SOLVED else plan(known, now, attainment)
+        known = known if look % SOLVED else plan(known, now, attainment, COLD)
         rate = of(known) * random.lognormvariate(0.0, jumpy)
         missed = min(1.0, max(0.0, rate / carries - 1.0) * 4)
         known = met(served(known, rate, 600, 600 * missed), BURST, rate, 600)
@@ -90,7 +90,7 @@ def test_calm_and_bursty_hours_have_plans_of_their_own() -> None:
     random, known, now, bad, all_ = Random(2), begin(Capacity(), 5.0), 0.0, 0.0, 0.0
     for look in range(12000):
         now += 60.0
-        known = known if look % SOLVED else plan(known, now, 0.99)
+        known = known if look % SOLVED else plan(known, now, 0.99, COLD)
         burst, jumpy = (0.05, 0.04) if look // 720 % 2 else (0.4, 0.3)
         planned = known.planned(burst)
         assert planned is not None
@@ -115,7 +115,7 @@ def test_plans_stay_bounded(told: list[tuple[float, int, float, float]], knee: f
     for rate, judged, share, burst in told:
         now += 400.0
         before = known.plans
-        known = plan(known, now, attainment)
+        known = plan(known, now, attainment, COLD)
         for then, since in zip(before, known.plans, strict=True):
             assert DOWN * then * 0.999 <= since <= UP * then * 1.001
         known = proven(known, rate, judged, share * judged)
@@ -129,7 +129,7 @@ def test_an_objective_beyond_reach_does_not_empty_the_cluster() -> None:
     known, now = begin(Capacity(), 5.0), 0.0
     for _ in range(3000):
         now += 60.0
-        known = plan(known, now, 0.99995)
+        known = plan(known, now, 0.99995, COLD)
         known = met(served(known, of(known), 600, 0.6), BURST, of(known), 600)
     assert of(known) > 5.0 / 8
 
@@ -139,7 +139,7 @@ def test_plans_that_do_not_move_are_looked_for_seldom() -> None:
     assert known.solved is not None
     known, when = known._replace(pause=SOLVE), []
     for now in range(int(known.solved), int(known.solved) + 3600, 15):
-        before, known = known.solved, plan(known, float(now), 0.99)
+        before, known = known.solved, plan(known, float(now), 0.99, COLD)
         if known.solved != before:
             when.append(now)
     gaps = [after - before for before, after in pairwise(when)]
@@ -154,7 +154,7 @@ def test_plans_that_move_are_looked_for_soon_again() -> None:
     known = known._replace(pause=SELDOM)
     for _ in range(200):
         known = served(known, of(known), 600, 120)  # they carry a fraction of what they did
-    moved = plan(known, known.solved + SELDOM, 0.99)
+    moved = plan(known, known.solved + SELDOM, 0.99, COLD)
     assert of(moved) < of(known)
     assert moved.pause == SOLVE
 
@@ -162,11 +162,11 @@ def test_plans_that_move_are_looked_for_soon_again() -> None:
 def test_another_objective_is_planned_for_at_once() -> None:
     known, _ = lived(8.0, 0.2)
     assert known.solved is not None
-    known = plan(known, known.solved + SELDOM, 0.99)._replace(pause=SELDOM)
+    known = plan(known, known.solved + SELDOM, 0.99, COLD)._replace(pause=SELDOM)
     assert known.solved is not None
     soon = known.solved + 15.0
-    assert plan(known, soon, 0.99) == known
-    stricter = plan(known, soon, 0.999)
+    assert plan(known, soon, 0.99, COLD) == known
+    stricter = plan(known, soon, 0.999, COLD)
     assert stricter.solved == soon
     assert of(stricter) < of(known)
-    assert plan(stricter, soon + 15.0, 0.999) == stricter  # plans moved: the next look for them is SOLVE away
+    assert plan(stricter, soon + 15.0, 0.999, COLD) == stricter  # plans moved: the next look for them is SOLVE away

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from inferops.core.autoscale.candidates import CANDIDATES, Candidate, Candidates, of_bins, together
 from inferops.core.autoscale.capacity import Capacity, met, plan, served
 from inferops.core.autoscale.forecast import Outlook, observe
 from inferops.core.autoscale.history import History
-from inferops.core.autoscale.holding import TIMES, Holding, Keeping
 from inferops.core.autoscale.memory import LONGEST_TEXT, read, written
 from inferops.core.autoscale.staffing import CLASSES, HIGHEST, LOWEST, total
 
@@ -26,9 +26,13 @@ def lived(rates: list[float], days: int = 1) -> History:
             now += 900.0
             outlook, _ = observe(outlook, now, 900.0, rate, 100.0)
             capacity = met(served(capacity, rate / 8, rate * 900, rate), outlook.burst, rate / 8, rate * 900)
-            capacity = plan(capacity, now, 0.99)
-    holdings = tuple(Holding(cost=1e6 + times, missed=250.0 / times) for times in TIMES)
-    capacity = capacity._replace(keeping=Keeping(holdings, 2, asked=8000.0, missed=120.0, expected=250.0))
+            capacity = plan(capacity, now, 0.99, 100.0)
+    each = tuple(
+        Candidate(paid=1e6 + at, shocked=250.0 + at, hardest=10.0 + at, loads=of_bins({-3: 70.0 * at, 2: 30.0 * at}, 1))
+        for at in range(1, len(CANDIDATES) + 1)
+    )
+    weighed = Candidates(each, at=2, seconds=7200.0, asked=8000.0, missed=120.0, expected=250.0)
+    capacity = capacity._replace(candidates=weighed)
     return History(looked=now, outlook=outlook, capacity=capacity, kind="a", starts=(90.0, 110.0), usual_tokens=260.0)
 
 
@@ -49,11 +53,13 @@ def test_what_is_written_is_read_as_it_was() -> None:
         known = after.capacity.misses.get(place, (0.0, 0.0))
         assert known == (pytest.approx(judged, abs=1), pytest.approx(missed, abs=0.1))
     assert after.outlook.day == pytest.approx(before.outlook.day, abs=0.02 * max(before.outlook.day))
-    assert after.outlook.best == before.outlook.best
-    assert after.outlook.rising == pytest.approx(before.outlook.rising, rel=0.05)
-    assert after.capacity.keeping.at == 2 and after.capacity.keeping.missed == 120.0
-    for known, kept in zip(before.capacity.keeping.holdings, after.capacity.keeping.holdings, strict=True):
-        assert (kept.cost, kept.missed) == pytest.approx((known.cost, known.missed), rel=1e-3)
+    known, found = before.capacity.candidates, after.capacity.candidates
+    assert found._replace(each=()) == known._replace(each=())
+    for one, other in zip(known.each, found.each, strict=True):
+        assert (other.paid, other.shocked, other.hardest) == pytest.approx(
+            (one.paid, one.shocked, one.hardest), rel=1e-3
+        )
+        assert together(other) == pytest.approx(together(one), rel=0.15)
 
 
 def test_nothing_is_written_for_little() -> None:
@@ -63,7 +69,7 @@ def test_nothing_is_written_for_little() -> None:
     assert written(before._replace(kind="b"), text) != text
     assert written(before._replace(capacity=before.capacity._replace(plans=(1.0,) * CLASSES)), text) != text
     assert written(before._replace(starts=(300.0,)), text) != text
-    assert written(before._replace(capacity=before.capacity._replace(keeping=Keeping())), text) != text
+    assert written(before._replace(capacity=before.capacity._replace(candidates=Candidates(at=5))), text) != text
 
 
 def test_a_service_that_learned_nothing_writes_nothing() -> None:
@@ -74,7 +80,18 @@ def test_a_service_that_learned_nothing_writes_nothing() -> None:
 def test_the_longest_fits() -> None:
     misses = {place: (123456.0, 12345.6) for place in range(-32, 32)}
     loads = {kind: dict.fromkeys(range(LOWEST, HIGHEST + 1), 123456.0) for kind in range(CLASSES)}
-    capacity = Capacity(knee=12.34, told=True, plans=(12.34,) * CLASSES, carries=12.34, misses=misses, loads=loads)
+    full = of_bins(loads[0], 1)
+    each = tuple(Candidate(paid=123456.7, shocked=123456.7, hardest=123456.7, loads=full) for _ in CANDIDATES)
+    weighed = Candidates(each, at=15, seconds=123456.7, asked=123456.7, missed=123456.7, expected=123456.7)
+    capacity = Capacity(
+        knee=12.34,
+        told=True,
+        plans=(12.34,) * CLASSES,
+        carries=12.34,
+        misses=misses,
+        loads=loads,
+        candidates=weighed,
+    )
     text = written(lived([8.0, 16.0])._replace(capacity=capacity, kind="a" * 64))
     assert 0 < len(text) <= LONGEST_TEXT
     assert read(text).capacity.plans == (12.34,) * CLASSES
@@ -97,7 +114,7 @@ def test_nonsense_reads_as_empty_or_as_something_that_works(data: st.DataObject)
     found[data.draw(st.sampled_from(sorted(found)))] = data.draw(nonsense)
     history = read(json.dumps(found))
     observe(history.outlook, 1.0, 15.0, 3.0, 100.0)
-    plan(met(served(history.capacity, 1.0, 10, 1), history.outlook.burst, 1.0, 10), 1e6, 0.99)
+    plan(met(served(history.capacity, 1.0, 10, 1), history.outlook.burst, 1.0, 10), 1e6, 0.99, 100.0)
     assert len(written(history)) <= LONGEST_TEXT
 
 

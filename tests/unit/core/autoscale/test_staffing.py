@@ -21,6 +21,7 @@ from inferops.core.autoscale.staffing import (
     aged,
     counted,
     kinds,
+    least,
     plans,
     total,
 )
@@ -59,18 +60,18 @@ def expected(known: Loads, misses: Callable[[float], float], planned: Sequence[f
 @pytest.mark.parametrize("allowed", [0.05, 0.01, 0.002])
 def test_no_more_is_missed_than_allowed_and_nearly_that(misses: Callable[[float], float], allowed: float) -> None:
     known = loads({CALM: 0.05, WILD: 0.3})
-    found, _ = plans(known, misses, 8.0, allowed)
+    found = plans(known, misses, 8.0, allowed)
     assert 0.6 * allowed < expected(known, misses, found) <= 1.05 * allowed
 
 
 def test_bursty_hours_keep_more_room_than_calm_ones() -> None:
-    found, _ = plans(loads({CALM: 0.05, WILD: 0.3}), cliff, TOP, 0.01)
+    found = plans(loads({CALM: 0.05, WILD: 0.3}), cliff, TOP, 0.01)
     assert found[1] >= found[4] + 3
 
 
 def test_it_costs_less_than_the_same_plan_for_all() -> None:
     known = loads({CALM: 0.03, WILD: 0.3})
-    found, _ = plans(known, gentle, 16.0, 0.005)
+    found = plans(known, gentle, 16.0, 0.005)
     even = max(each / 4 for each in range(-4 * REACH, 64) if expected(known, gentle, [each / 4] * CLASSES) <= 0.005)
 
     def cost(planned: Sequence[float]) -> float:
@@ -80,19 +81,19 @@ def test_it_costs_less_than_the_same_plan_for_all() -> None:
 
 
 def test_a_class_that_was_never_seen_is_planned_as_the_nearest() -> None:
-    found, _ = plans(loads({CALM: 0.05, WILD: 0.3}), cliff, TOP, 0.01)
+    found = plans(loads({CALM: 0.05, WILD: 0.3}), cliff, TOP, 0.01)
     assert found[0] == found[1] and found[5] == found[4]
     assert found[2] == found[1] and found[3] == found[4]
 
 
 def test_what_cannot_be_had_is_not_paid_for() -> None:
     """A tenth is missed at any rate: eight times the replicas would change nothing."""
-    found, _ = plans(loads({CALM: 0.05}), lambda place: 0.1 + 0.9 * cliff(place), TOP, 0.001)
+    found = plans(loads({CALM: 0.05}), lambda place: 0.1 + 0.9 * cliff(place), TOP, 0.001)
     assert found[1] >= TOP - 6
 
 
 def test_the_top_holds() -> None:
-    assert max(plans(loads({CALM: 0.05}), lambda place: 0.0, TOP, 0.01)[0]) == TOP
+    assert max(plans(loads({CALM: 0.05}), lambda place: 0.0, TOP, 0.01)) == TOP
 
 
 def test_classes_share_what_is_between_them() -> None:
@@ -120,17 +121,11 @@ def test_plans_are_bounded(seen: list[tuple[float, float, float]], allowed: floa
         known = counted(known, burst, load, requests)
     assert total(known) == pytest.approx(sum(requests for *_, requests in seen))
     assert all(LOWEST <= at <= HIGHEST for bins in known.values() for at in bins)
-    found, _ = plans(
-        known, lambda place: 1 / (1 + exp(-min(place / steep, 50.0))) if place > -500 else 0.0, TOP, allowed
-    )
+    found = plans(known, lambda place: 1 / (1 + exp(-min(place / steep, 50.0))) if place > -500 else 0.0, TOP, allowed)
     assert len(found) == CLASSES and all(TOP - REACH <= each <= TOP for each in found)
     assert log2(rate_of(OCTAVE)) == 1
 
 
-def test_what_no_plan_spares_raises_the_price_and_no_plan() -> None:
-    known = loads({CALM: 0.05, WILD: 0.3})
-    places, price = plans(known, cliff, TOP, 0.01)
-    same, dearer = plans(known, cliff, TOP, 0.01, lambda price: 0.2 if price < 100.0 else 0.0)
-    assert same == places and price < 50.0 < 100.0 <= dearer < 110.0
-    _, dearest = plans(known, cliff, TOP, 0.01, lambda price: 0.2)
-    assert dearest == pytest.approx(DEAREST / 0.01)
+def test_the_price_of_a_miss_is_the_least_that_is_enough_and_never_beyond_the_dearest() -> None:
+    assert least(lambda price: price >= 40.0, 0.01) == pytest.approx(40.0, rel=0.01)
+    assert least(lambda price: False, 0.01) == pytest.approx(DEAREST / 0.01)

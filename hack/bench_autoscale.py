@@ -3,7 +3,8 @@
 Every rule is tuned over a grid on the first week of a trace, and played with the settings that this chose, and with its
 defaults, on the second week with at least ten seeds, which all rules share. A rule's settings make a curve of GPU hours
 against missed requests; rules are compared where their curves reach 99, 99.5 and 99.9 %. On traces of an hour they are
-played as tuned on two weeks of another. Beside them stand a fleet that never changes and a bound that knows the demand.
+played as tuned on two weeks of another. Ours has nothing to tune: it is played with several promises, and has lived
+through three days of the first week. Beside them stand a fleet that never changes and a bound that knows the demand.
 
 Prints tables; writes them with all points and a plot into --out. Judges nothing. Some hours on two cores; it goes on
 where it was interrupted. --quick gives a first idea of one case in minutes.
@@ -51,7 +52,7 @@ SEEDS = 10
 TUNING_SEEDS = range(1000, 1001)  # none of those that are tested on
 FLEET, SMALL_FLEET = 16.0, 8.0  # replicas that the busiest ten minutes need: of two weeks, of an hour
 QUICK = {"models": "70b", "traces": "mid", "colds": "180", "seeds": 3, "days": 1, "thin": 4, "confirm": 0.0}
-LIVED = 2  # days more that a rule which learns has lived through before those that count
+LIVED = 2  # days more than others, that a rule which learns has lived through before those that count
 TUNED_ON = "mid"  # the trace whose settings are used on those of an hour
 DEFAULT_CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "inferops" / "bench-autoscale"
 console = Console(highlight=False, soft_wrap=True, width=118)

@@ -27,7 +27,7 @@ class Span:
     begin: int
     end: int
     warm: int = 0
-    lived: int = 0  # how many before those, for a rule that learns
+    lived: int = 0  # and how many before those, for a rule that learns
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,13 +94,21 @@ def done(task: Task) -> list[Outcome]:
         # Drawn apart, so that from there on all rules see the same arrivals.
         before = found.arrivals(begin - span.lived, begin, len(seeds), seeds.start + OTHERS)
         arrivals = np.concatenate([before, arrivals], axis=1)
+    # A rule as it comes may be one of the settings that were chosen, too: that is played once.
+    alike: dict[tuple[str, str], tuple[Entry, list[int]]] = {}
+    for place, entry in zip(task.places, task.entries, strict=True):
+        alike.setdefault((entry.rule, repr(entry.settings)), (entry, []))[1].append(place)
     runs = [
-        (place, Run(made(entry, found, arrivals[seed]), seed))
-        for place, entry in zip(task.places, task.entries, strict=True)
+        (places, Run(made(entry, found, arrivals[seed]), seed))
+        for entry, places in alike.values()
         for seed in range(len(seeds))
     ]
     run_many(found.case(arrivals, begin - span.lived, span.warm + span.lived), [run for _, run in runs])
-    return [Outcome(place, seeds[run.seed], run.requests, run.missed, run.hours, run.changes) for place, run in runs]
+    return [
+        Outcome(place, seeds[run.seed], run.requests, run.missed, run.hours, run.changes)
+        for places, run in runs
+        for place in places
+    ]
 
 
 def played(work: Sequence[Task], jobs: int) -> Iterator[tuple[Task, list[Outcome]]]:

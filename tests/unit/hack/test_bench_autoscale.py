@@ -12,6 +12,7 @@ import bench_autoscale
 import bench_autoscale_cases as cases
 import bench_autoscale_kept
 import bench_autoscale_ours
+import bench_autoscale_play
 import bench_autoscale_tables as tables
 import flow_curves
 from bench_autoscale_cases import Cell, Traffic
@@ -339,6 +340,16 @@ class TestConfirming:
 
 
 class TestLived:
+    def test_what_comes_as_it_is_and_was_chosen_too_is_played_once(self, folder, tmp_path, monkeypatch):
+        played = []
+        monkeypatch.setattr(bench_autoscale_play, "run_many", lambda case, runs: played.append(len(runs)))
+        entries = [Entry(OURS, Settings()), Entry(STATIC, static.Settings(4)), Entry(OURS, Settings(), DEFAULTS)]
+        (task,) = tasks(folder, tmp_path, CELL, 16.0, Span(600, 900), entries, range(2))
+        assert sorted((each.place, each.seed) for each in done(task)) == [
+            (at, seed) for at in range(3) for seed in (0, 1)
+        ]
+        assert played == [4]
+
     def test_who_learns_has_lived_before_and_is_asked_for_the_same_then(self, folder, tmp_path):
         entries = [Entry(OURS, Settings()), Entry(STATIC, static.Settings(4))]
         (task,) = tasks(folder, tmp_path, CELL, 16.0, Span(3000, 3900, warm=60), entries, range(2))
@@ -357,10 +368,10 @@ class TestLived:
 class TestAblations:
     def test_a_part_that_is_left_out_changes_what_is_decided_and_the_rule_is_whole_again(self, folder, tmp_path):
         told = Entry(TOLD, Settings(utilization=0.5))
-        entries = [Entry(OURS, Settings()), Entry(BLIND, Settings()), told, Entry(OURS, Settings())]
+        entries = [Entry(OURS, Settings()), Entry(BLIND, Settings()), told]
         (task,) = tasks(folder, tmp_path, CELL, 16.0, Span(600, 10400), entries, range(1))
-        whole, blind, untaught, again = (run.hours for run in done(task))
-        assert whole == again
+        whole, blind, untaught = (run.hours for run in done(task))
+        assert [run.hours for run in done(replace(task, entries=task.entries[:1], places=(0,)))] == [whole]
         assert len({whole, blind, untaught}) == 3
 
     def test_without_its_own_errors_it_plans_with_all_that_a_replica_carries(self):
@@ -425,8 +436,10 @@ class TestCommand:
         monkeypatch.setattr(bench_autoscale, "tuning", lambda days: Span(0, 900))
         monkeypatch.setattr(bench_autoscale, "testing", lambda days: Span(3000, 3900, warm=60))
         out = tmp_path / "out"
-        words = ["--traces", str(folder), "--out", str(out), "--quick", "--rules", "inferops,skyserve,static"]
-        self.run(monkeypatch, *words, "--seeds", "2", "--thin", "9")
+        words = ["--traces", str(folder), "--out", str(out), "--cache", str(tmp_path / "cache")]
+        words += ["--quick", "--rules", "inferops,skyserve,static", "--seeds", "2", "--thin", "9"]
+        self.run(monkeypatch, *words)
+        assert list((tmp_path / "cache").glob("*.jsonl"))
         assert sorted(path.name for path in out.iterdir()) == [
             "autoscaling-70b.svg",
             "autoscaling.json",

@@ -13,7 +13,6 @@ each time, unless replicas are kept through the pause. What they would have miss
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from itertools import product
 from math import log
@@ -115,12 +114,16 @@ def counted(
 
 
 def _highest(numbers: Numbers, since: float) -> int:
-    """Those of the last look are the lowest."""
-    return numbers[min(bisect_right(numbers, since, key=lambda each: each[0]), len(numbers) - 1)][1]
+    """Since then; the last look's, where that is now."""
+    for time, number in numbers:
+        if time > since:
+            return number
+    return numbers[-1][1]
 
 
 def _wanted(before: Numbers, most: int, cold: float, now: float) -> Numbers:
-    return (*(each for each in before if each[0] > now - cold and each[1] < most), (now, most))
+    since = now - cold
+    return (*[each for each in before if each[0] > since and each[1] < most], (now, most))
 
 
 def _places(asked: Asked, kinds: Places, ready: int) -> Places:

@@ -394,8 +394,12 @@ def test_nothing_that_anybody_writes_stops_the_operator(attacked: Attacked) -> N
     assert admitted >= len(NASTY) - 3, "what is refused at once attacks nobody"
     attacked.sound()
     asked = [each for name, (kind, _) in NASTY.items() if kind is INFERENCE_SERVICE for each in [f"nasty-{name}"]]
-    there = {each["metadata"]["name"]: each for each in attacked.get(INFERENCE_SERVICE, "", OTHERS)["items"]}
-    assert all(condition(there[name], "Ready") for name in asked if name in there)
+
+    def told() -> bool:
+        there = {each["metadata"]["name"]: each for each in attacked.get(INFERENCE_SERVICE, "", OTHERS)["items"]}
+        return all(condition(there[name], "Ready") for name in asked if name in there)
+
+    wait_until("each is told of", told, SOON, 0.2)
     for name in [f"nasty-config-{number}" for number in range(len(CONFIGS))]:
         assert "config.json" in attacked.told(name, namespace=OTHERS)
     for kind, name in [(kind, f"nasty-{name}") for name, (kind, _) in NASTY.items() if not kind.namespaced]:

@@ -133,7 +133,11 @@ def _places(asked: Asked, kinds: Places, ready: int) -> Places:
     if not asked.rate or each >= asked.shock:
         return ()
     load = max(place_of(each / asked.planned), float(LOWEST))
-    return tuple((kind * BINS + at - LOWEST, part * share) for kind, part in kinds for at, share in around(load))
+    return tuple((_place(kind, at), part * share) for kind, part in kinds for at, share in around(load))
+
+
+def _place(kind: int, at: int) -> int:
+    return kind * BINS + at - LOWEST
 
 
 def _counted(
@@ -178,9 +182,9 @@ def aged(before: Candidates, by: float) -> Candidates:
 def together(candidate: Candidate) -> Bins:
     """Its requests by bin."""
     made: dict[int, float] = {}
-    for place, requests in candidate.loads.items():
-        at = place % BINS + LOWEST
-        made[at] = made.get(at, 0.0) + requests
+    for bins in by_class(candidate).values():
+        for at, requests in bins.items():
+            made[at] = made.get(at, 0.0) + requests
     return made
 
 
@@ -194,7 +198,7 @@ def by_class(candidate: Candidate) -> Loads:
 
 def of_bins(bins: Bins, kind: int) -> Mapping[int, float]:
     """As they stand in a candidate, all of one class."""
-    return {kind * BINS + at - LOWEST: requests for at, requests in bins.items()}
+    return {_place(kind, at): requests for at, requests in bins.items()}
 
 
 def due(known: Candidates, now: float) -> bool:

@@ -7,11 +7,14 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
+from unittest.mock import patch
 
 from inferops.gateway.balance.pool import Pool
+from inferops.gateway.proxy import upstream
 from inferops.gateway.table import Backend, Cluster, Table
 from unit.gateway.engines import Engine, engines
 from unit.gateway.fronted import KEY, Gateway, Secrets, backend, gateway
+from unit.waiting import SECONDS, until
 
 HERE, THERE = {"id": "here"}, {"id": "there"}  # what engines say
 
@@ -40,6 +43,8 @@ async def clusters(
     Of an engine it is taken for a gateway; an address is one that somebody else answers, or nobody.
     """
     async with AsyncExitStack() as stack:
+        # A busy machine may take seconds to get to it, and the other cluster would be taken for one that is not there.
+        stack.enter_context(patch.object(upstream, "CONNECT_FAR", SECONDS))
         urls, running = list[str](), list[Gateway]()
         for each in others:
             if isinstance(each, str):
@@ -87,6 +92,5 @@ async def held(running: Gateway, engine: Engine, requests: int, body: Any = None
     """So many requests more, which an engine has and does not answer."""
     seen = len(engine.seen)
     asking = [asyncio.create_task(running.post(body)) for _ in range(requests)]
-    while len(engine.seen) < seen + requests:
-        await asyncio.sleep(0)
+    await until(lambda: len(engine.seen) >= seen + requests)
     return asking

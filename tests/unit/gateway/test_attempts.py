@@ -34,6 +34,7 @@ from unit.gateway.engines import (
     token,
 )
 from unit.gateway.fronted import KEY, backend, gateway, serving
+from unit.waiting import until
 
 
 @pytest.mark.parametrize(
@@ -183,8 +184,7 @@ async def test_requests_wait_for_the_first_replica() -> None:
     async with engines(engine), gateway(backend(revisions=())) as running:
         waiting = [asyncio.create_task(running.post()) for _ in range(5)]
         pool = running.fleet.pool(KEY)
-        while pool.waiting < 5:
-            await asyncio.sleep(0)
+        await until(lambda: pool.waiting >= 5)
         running.fleet.update(Table([backend(engine)]))
         assert [answer.status for answer, _ in await asyncio.gather(*waiting)] == [200] * 5
         assert all(record.queued > 0 for record in running.log.records)
@@ -195,8 +195,7 @@ async def test_a_replica_that_hangs_loses_its_requests_to_others() -> None:
     one, other = Engine(shared), Engine(shared)
     async with serving(one, other) as running:
         asking = asyncio.create_task(running.post())
-        while not (one.seen or other.seen):
-            await asyncio.sleep(0)
+        await until(lambda: one.seen or other.seen)
         (lease,) = [lease for member in running.fleet.pool(KEY).members() for lease in member.held]
         lease.lose()
         answer, body = await asking
@@ -207,8 +206,7 @@ async def test_a_request_that_takes_too_long() -> None:
     engine = Engine(hangs)
     async with serving(engine, request_timeout=60.0) as running:
         asking = asyncio.create_task(running.post())
-        while not engine.seen:
-            await asyncio.sleep(0)
+        await until(lambda: engine.seen)
         running.clock.added += 61
         running.parts.deadlines.check()
         answer, body = await asking
@@ -222,8 +220,7 @@ async def test_a_client_that_goes_away_takes_its_request_along() -> None:
     engine = Engine(hangs)
     async with serving(engine) as running:
         asking = asyncio.create_task(running.post())
-        while not engine.seen:
-            await asyncio.sleep(0)
+        await until(lambda: engine.seen)
         asking.cancel()
         await engine.left.wait()
         record = await running.log.next()

@@ -8,6 +8,7 @@ import json
 from inferops.runtimes import ENGINES
 from unit.gateway.engines import CHAT, Engine, error, says
 from unit.gateway.fronted import serving
+from unit.waiting import until
 
 TRITON = ENGINES["triton"].api
 
@@ -45,8 +46,7 @@ async def test_all_bodies_together_are_bounded() -> None:
         bodies = running.handler.bodies
         bodies.most = 1000
         first = asyncio.create_task(running.post(large))
-        while not engine.seen:
-            await asyncio.sleep(0)
+        await until(lambda: engine.seen)
         assert bodies.held == len(large)
         answer, content = await running.post(large)
         assert (answer.status, answer.headers["Retry-After"], error(content)["code"]) == (503, "1", "gateway_full")
@@ -60,8 +60,7 @@ async def test_a_body_that_ends_too_early_holds_nothing() -> None:
     async with serving(Engine()) as running:
         _, writer = await asyncio.open_connection("127.0.0.1", running.port.number)
         writer.write(b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 900\r\n\r\n" + b"x" * 500)
-        while not running.handler.bodies.held:
-            await asyncio.sleep(0)
+        await until(lambda: running.handler.bodies.held)
         writer.close()
         record = await running.log.next()
         assert (record.status, running.handler.bodies.held) == (499, 0)
@@ -79,8 +78,7 @@ async def test_a_body_that_does_not_arrive() -> None:
     async with serving(Engine()) as running:
         reader, writer = await asyncio.open_connection("127.0.0.1", running.port.number)
         writer.write(b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{")
-        while not len(running.parts.deadlines):
-            await asyncio.sleep(0)
+        await until(lambda: len(running.parts.deadlines))
         running.clock.added += 301
         running.parts.deadlines.check()
         head = await reader.readuntil(b"\r\n\r\n")

@@ -26,6 +26,7 @@ from unit.gateway.engines import (
     streams,
     token,
 )
+from unit.waiting import SECONDS, until
 
 
 def configuration(tmp_path, engine, documents=None):
@@ -74,8 +75,7 @@ async def running(tmp_path, *script, documents=None, **options):
         given = {"drain_delay": 0.0, "access_log": "off", **options}
         process = Gateway(Options(address="127.0.0.1", port=0, metrics_port=0, files=files, **given))
         task = asyncio.create_task(process.run())
-        while not process.port and not task.done():
-            await asyncio.sleep(0)
+        await until(lambda: process.port or task.done())
         try:
             yield Running(process, session, task)
         finally:
@@ -149,8 +149,9 @@ async def test_streams_are_finished(tmp_path: Path) -> None:
     async with running(tmp_path, streams(token("a"), then=then)) as gateway:
         answer = await begun(gateway)
         gateway.process.stop()
-        while await gateway.listens():
-            await asyncio.sleep(0)
+        async with asyncio.timeout(SECONDS):
+            while await gateway.listens():
+                await asyncio.sleep(0)
         assert not gateway.task.done()
         assert await gateway.status("/metrics") == 200
         go_on.set()

@@ -12,6 +12,7 @@ from inferops.runtimes import ENGINES
 from unit.gateway.clusters import HERE, THERE, arrivals, at, clusters, configured, held, pool_of, sent
 from unit.gateway.engines import COUNTS, DONE, STREAMED, Engine, Seen, chunk, engines, hangs, says, streams, token
 from unit.gateway.fronted import KEY, Secrets
+from unit.waiting import until
 
 KEYS = Secrets(of={("chat", "keys"): {"web": "web-0123456789abcdef"}})
 WEB = "Bearer web-0123456789abcdef"
@@ -95,8 +96,7 @@ async def test_who_waits_in_vain_leaves() -> None:
     async with clusters(at(here, max_concurrency=1, ttft=3600.0, queue_timeout=7200.0), at(Engine())) as (own, _):
         await held(own, here, 1)
         asking = asyncio.create_task(own.post())
-        while not pool_of(own).waiting:
-            await asyncio.sleep(0)
+        await until(lambda: pool_of(own).waiting)
         own.clock.added += 3601.0
         answer, _ = await asking
         record = own.log.records[-1]
@@ -140,8 +140,7 @@ async def test_a_service_that_is_stopped_while_requests_wait() -> None:
     there = Engine(says(200, THERE))
     async with engines(there), clusters(at(), at(asleep="stopped")) as (own, other):
         asking = asyncio.create_task(own.post())
-        while sent(own) != {("c0", "refused"): 1} or not pool_of(own).waiting:
-            await asyncio.sleep(0)
+        await until(lambda: sent(own) == {("c0", "refused"): 1} and pool_of(own).waiting)
         configured(other, at(there).backend())
         own.clock.added += 31.0  # the rest of the other cluster is over
         configured(own, at(asleep="stopped too").backend(spillover=pool_of(own).backend.spillover))

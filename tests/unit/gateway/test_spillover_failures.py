@@ -29,6 +29,7 @@ from unit.gateway.engines import (
 )
 from unit.gateway.fronted import KEY, gateway
 from unit.gateway.test_attempts import free_port
+from unit.waiting import until
 
 SHORT = at(queue_timeout=0.3)
 
@@ -51,11 +52,9 @@ async def test_what_nobody_takes_comes_back_and_waits_in_its_place() -> None:
     async with engines(here), clusters(at(), at(asleep="stopped")) as (own, other):
         pool = pool_of(own)
         first = asyncio.create_task(own.post())
-        while sent(own) != {("c0", "refused"): 1} or not pool.waiting:
-            await asyncio.sleep(0)
+        await until(lambda: sent(own) == {("c0", "refused"): 1} and pool.waiting)
         second = asyncio.create_task(own.post())
-        while pool.waiting < 2:
-            await asyncio.sleep(0)
+        await until(lambda: pool.waiting >= 2)
         configured(own, at(here).backend(spillover=neighbours(other.url)))
         assert [json.loads(body) for _, body in await asyncio.gather(first, second)] == [HERE, HERE]
         assert (arrivals(own), arrivals(other)) == (2, 0)
@@ -98,8 +97,7 @@ async def test_where_no_replica_will_come_another_cluster_is_woken() -> None:
     there = Engine(says(200, THERE))
     async with engines(there), clusters(at(asleep="stopped"), at(queue_timeout=60.0)) as (own, other):
         asking = asyncio.create_task(own.post())
-        while not pool_of(other).waiting:
-            await asyncio.sleep(0)
+        await until(lambda: pool_of(other).waiting)
         configured(other, at(there).backend())
         answer, body = await asking
         assert (answer.status, json.loads(body)) == (200, THERE)
@@ -110,8 +108,7 @@ async def test_a_request_that_was_passed_on_must_end_in_the_time_it_has_left() -
     there = Engine(hangs)
     async with clusters(at(request_timeout=30.0), at(there)) as (own, other):
         asking = asyncio.create_task(own.post())
-        while not there.seen:
-            await asyncio.sleep(0)
+        await until(lambda: there.seen)
         (deadline,) = other.parts.deadlines._running
         assert deadline.at <= own.clock() + 30.0
         own.clock.added += 31
@@ -141,9 +138,8 @@ async def test_one_that_hangs_loses_its_requests_to_others() -> None:
     hung, there = Engine(hangs), Engine(says(200, THERE))
     async with clusters(at(), hung, at(there)) as (own, _):
         asking = asyncio.create_task(own.post())
-        while not hung.seen:
-            await asyncio.sleep(0)
-        watch = Watch(own.fleet, own.upstream, own.clock, limit=0.02)
+        await until(lambda: hung.seen)
+        watch = Watch(own.fleet, own.upstream, own.clock, limit=0.2)
         watch.look()
         assert not watch._tasks, "it has not been silent for long"
         own.clock.added += 3.0
@@ -164,7 +160,7 @@ async def test_a_stream_from_one_that_hangs_ends_with_an_error() -> None:
     ):
         assert await answer.content.readany() == token("a")
         own.clock.added += 3.0
-        watch = Watch(own.fleet, own.upstream, own.clock, limit=0.02)
+        watch = Watch(own.fleet, own.upstream, own.clock, limit=0.2)
         watch.look()
         body = await answer.content.read()
         assert error(body.removeprefix(b"data: "))["code"] == "request_hung"
@@ -181,8 +177,7 @@ async def test_one_that_is_slow_is_left_alone() -> None:
     there = Engine(slow)
     async with clusters(at(), at(there)) as (own, _):
         asking = asyncio.create_task(own.post())
-        while not there.seen:
-            await asyncio.sleep(0)
+        await until(lambda: there.seen)
         watch = Watch(own.fleet, own.upstream, own.clock, limit=60.0)
         for _ in range(3):
             own.clock.added += 4.0
@@ -285,8 +280,7 @@ async def test_a_client_that_goes_away_takes_its_request_along() -> None:
     there = Engine(hangs)
     async with clusters(at(), at(there)) as (own, _):
         asking = asyncio.create_task(own.post())
-        while not there.seen:
-            await asyncio.sleep(0)
+        await until(lambda: there.seen)
         asking.cancel()
         await there.left.wait()
         record = await own.log.next()

@@ -27,6 +27,7 @@ from unit.gateway.engines import (
     token,
 )
 from unit.gateway.fronted import KEY, serving
+from unit.waiting import until
 
 
 def events(body):
@@ -241,8 +242,7 @@ async def test_who_asked_before_is_told_with_the_answer() -> None:
     engine = Engine(waits)
     async with serving(engine) as running:
         waiting = asyncio.create_task(running.post())
-        while not engine.seen:
-            await asyncio.sleep(0)
+        await until(lambda: engine.seen)
         running.handler.draining = True
         go_on.set()
         assert (await waiting)[0].headers["Connection"] == "close"

@@ -162,7 +162,9 @@ def test_requests_are_counted_by_how_they_ended() -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), Door) as server:
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
         with Traffic(f"http://127.0.0.1:{server.server_port}", "qwen", pause=0.01) as traffic:
+            ends = time.monotonic() + 60
             while traffic.seen.total() < 20:
+                assert time.monotonic() < ends, traffic.seen
                 time.sleep(0.01)
         server.shutdown()
     assert traffic.lost == traffic.seen[503] == 1

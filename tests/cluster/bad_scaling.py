@@ -58,7 +58,7 @@ SCALING: tuple[Case, ...] = (
     _one("a step down some day", "scaleDown", {"after": "soon"}, "must be a duration", ".after"),
     _one("latency without a goal", "mode", "latency", "latency needs slo.ttft or slo.tpot to go by; set one of them"),
     ("an attainment in percent", {"spec.slo.attainment": 99}, "spec.slo.attainment",
-     "must be a share from 0.5 to 0.9999"),
+     "must be a share from 0.5 to 0.99999"),
     ("an attainment of nobody", {"spec.slo.attainment": 0.1}, "spec.slo.attainment",
      "for example 0.99 for 99 of 100 requests"),
 )  # fmt: skip

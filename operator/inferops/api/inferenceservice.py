@@ -164,10 +164,10 @@ class SLOSpec(Model):
     rules = (
         # A rule and not a bound of the schema: the API server would tell of a bound without its decimals.
         Rule(
-            cel="self.attainment >= 0.5 && self.attainment <= 0.9999",
-            holds=lambda self: 0.5 <= self.attainment <= 0.9999,
+            cel="self.attainment >= 0.5 && self.attainment <= 0.99999",
+            holds=lambda self: 0.5 <= self.attainment <= 0.99999,
             field="attainment",
-            message="must be a share from 0.5 to 0.9999, for example 0.99 for 99 of 100 requests",
+            message="must be a share from 0.5 to 0.99999, for example 0.99 for 99 of 100 requests",
         ),
     )
     ttft: PositiveDuration | None = Field(default=None, description="Time to first token, for example 800ms.")

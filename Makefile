@@ -40,7 +40,7 @@ demo: plane ## Real control plane, operator, kubectl apply, traffic. KEEP=1 leav
 
 test: binaries ## Lint and all tests: lint and the unit tests in what time the cluster tests leave.
 	@echo "==> lint and unit tests, at low priority beside the cluster tests"
-	@log=$$(mktemp); nice -n 19 sh -c '$(MAKE) --no-print-directory lint && $(BIN)/python -m pytest -q tests/unit tests/simulation' > $$log 2>&1 & \
+	@log=$$(mktemp); nice -n 10 sh -c '$(MAKE) --no-print-directory lint && $(BIN)/python -m pytest -q tests/unit tests/simulation' > $$log 2>&1 & \
 	unit=$$!; trap 'kill $$unit 2> /dev/null' INT TERM; \
 	$(MAKE) --no-print-directory test-cluster; cluster=$$?; \
 	wait $$unit; unit=$$?; echo "==> lint and unit tests"; cat $$log; rm -f $$log; exit $$((unit > cluster ? unit : cluster))

@@ -33,7 +33,14 @@ class Settings:
     utilization: float | None = None  # of the capacity that sizing tells, where nothing is learned
 
 
-PROMISES = tuple(Settings(share) for share in (0.98, 0.985, 0.99, 0.995, 0.998, 0.999, 0.9995, 0.9999, 0.99999))
+# Dense where a share to compare at is met: between two settings hours are read off a line, which lies above them.
+PROMISES = tuple(
+    Settings(share)
+    for share in (
+        *(0.98, 0.985, 0.99, 0.995, 0.9957, 0.9965, 0.998),
+        *(0.9988, 0.999, 0.9992, 0.9993, 0.9995, 0.9999, 0.99999),
+    )
+)
 SHARES = tuple(Settings(utilization=share) for share in (0.35, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.8, 0.9))
 
 

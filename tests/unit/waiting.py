@@ -9,9 +9,9 @@ from collections.abc import Callable
 SECONDS = 60.0  # real ones, whatever the loop's clock says
 
 
-async def until(true: Callable[[], object], every: float = 0.0) -> None:
-    """Let others run until it is true, and look again after so many seconds. AssertionError where it never is."""
-    ends = time.monotonic() + SECONDS
+async def until(true: Callable[[], object], every: float = 0.0, seconds: float = SECONDS) -> None:
+    """Let others run until it is true, with a look `every` seconds. AssertionError where it is not within `seconds`."""
+    ends = time.monotonic() + seconds
     while not true():
-        assert time.monotonic() < ends, f"it was not so within {SECONDS:g} s"
+        assert time.monotonic() < ends, f"it was not so within {seconds:g} s"
         await asyncio.sleep(every)

@@ -15,6 +15,7 @@ from inferops.controller.demandline import Counted
 from inferops.controller.gateways import Gateway, Gateways
 from inferops.controller.store import Key
 from inferops.core.observation import Demand
+from unit.waiting import until
 
 LLAMA, QWEN = (Key("InferenceService", "chat", name) for name in ("llama", "qwen"))
 
@@ -109,14 +110,12 @@ class Bench:
         self.gateways.changed()
 
     async def until(self, true: Callable[[], Any]) -> None:
-        async with asyncio.timeout(5):
-            while not true():
-                await asyncio.sleep(0.002)
+        await until(true, every=0.002, seconds=5)
 
     async def becomes(self, demand: Demand | None, key: Key = LLAMA) -> None:
         try:
             await self.until(lambda: self.demands.of(key) == demand)
-        except TimeoutError:
+        except AssertionError:
             raise AssertionError(f"{self.demands.of(key)}, not {demand}") from None
 
 

@@ -15,7 +15,6 @@ from inferops.gateway.sources.files import BadFile, Files
 from inferops.gateway.table import ServiceKey, Table
 from inferops.runtimes import ENGINES
 from unit.gateway.resources import endpoint_slice, peers, pods, runtime, secret, service
-from unit.waiting import until
 
 LLAMA = ServiceKey("chat", "llama")
 
@@ -98,7 +97,8 @@ async def test_it_goes_on_looking(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     looking = asyncio.create_task(files.run())
     write(path, service("qwen"))
     async with asyncio.timeout(10):
-        await until(lambda: LLAMA not in fleet.table.by_key, 0.001)
+        while LLAMA in fleet.table.by_key:
+            await asyncio.sleep(0.001)
     looking.cancel()
 
 

@@ -7,6 +7,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+import unit.waiting
 from nodeagent.engine import launch_engine
 from nodeagent.images import Images
 from nodeagent.lifecycle import ContainerLife
@@ -70,9 +71,7 @@ def born(home, spec=None, *, policy="Always", finite=False):
 
 
 async def until(condition):
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.001)
+    await unit.waiting.until(condition, every=0.001, seconds=10)
 
 
 async def test_a_crashing_container_backs_off_from_its_second_crash_on(kubelet):
